@@ -1,0 +1,154 @@
+//! The arguments, as they are written.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Runs a repository's tests, in any language, from one committed fastest.toml
+#[derive(Debug, Parser)]
+#[command(
+    name = "orchestrate",
+    version,
+    about,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 all passed, 1 some test failed, 2 usage or manifest, 3 infrastructure, \
+                        4 nothing matched, 128+N ended by signal N"
+)]
+pub struct Arguments {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs tests
+    Run(RunArguments),
+    /// Lists the tests that `run` would run
+    List(ListArguments),
+    /// Checks manifests
+    Check(CheckArguments),
+    /// Shows resolved values and where each came from
+    Show(ShowArguments),
+    /// Prints the JSON schema of the manifest, or of the event stream
+    Schema(SchemaArguments),
+    /// Writes a manifest for what is found here
+    Init(InitArguments),
+    /// Serves jobs on standard input and output; started by `run`
+    #[command(hide = true)]
+    Worker(WorkerArguments),
+}
+
+/// What to select, the same for every subcommand that lists tests.
+#[derive(Args, Debug, Default)]
+pub struct SelectArguments {
+    /// Files, folders or test ids; all tests if there is none
+    #[arg(value_name = "PATH|ID")]
+    pub selectors: Vec<String>,
+    /// Only this group; may be repeated
+    #[arg(short, long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// Only tests whose id matches an expression: words, `and`, `or`, `not`, parentheses
+    #[arg(short = 'k', value_name = "EXPR")]
+    pub expression: Option<String>,
+    /// An overlay of the manifest: [profiles.PROFILE]
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+}
+
+/// `orchestrate run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// What to run.
+    #[command(flatten)]
+    pub select: SelectArguments,
+    /// The most jobs at once, in all and in each group; 0 is automatic [env: FASTEST_WORKERS]
+    #[arg(short = 'n', long = "workers", value_name = "N")]
+    pub workers: Option<u32>,
+    /// Say more: every test
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say less: failures and one line
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Write a report: junit or jsonl, to PATH or to standard output (-); may be repeated
+    #[arg(long = "report", value_name = "FORMAT[=PATH]")]
+    pub reports: Vec<String>,
+    /// Print what would run, and run nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Let tests write to the terminal, one at a time
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub no_capture: bool,
+}
+
+/// `orchestrate list`.
+#[derive(Args, Debug)]
+pub struct ListArguments {
+    /// What to list.
+    #[command(flatten)]
+    pub select: SelectArguments,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = ListForm::Ids)]
+    pub format: ListForm,
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ListForm {
+    /// One id a line
+    Ids,
+    /// One JSON array
+    Json,
+}
+
+/// `orchestrate check`.
+#[derive(Args, Debug)]
+pub struct CheckArguments {
+    /// The manifests; the nearest fastest.toml if there is none
+    pub manifests: Vec<PathBuf>,
+}
+
+/// `orchestrate show`.
+#[derive(Args, Debug)]
+pub struct ShowArguments {
+    /// The group; all if there is none
+    pub group: Option<String>,
+    /// An overlay of the manifest: [profiles.PROFILE]
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// Print a built-in runner instead, in the words of [runners.NAME]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["group", "profile"])]
+    pub runner: Option<String>,
+}
+
+/// `orchestrate schema`.
+#[derive(Args, Debug)]
+pub struct SchemaArguments {
+    /// Print the schema of `--report jsonl` instead
+    #[arg(long)]
+    pub events: bool,
+}
+
+/// `orchestrate init`.
+#[derive(Args, Debug)]
+pub struct InitArguments {
+    /// Print the manifest, and write nothing
+    #[arg(long)]
+    pub print: bool,
+    /// Do not write fastest.schema.json, by which editors complete the manifest
+    #[arg(long)]
+    pub no_schema: bool,
+}
+
+/// `orchestrate worker`.
+#[derive(Args, Debug)]
+pub struct WorkerArguments {
+    /// The descriptor that jobs write to where output is not captured.
+    #[arg(long)]
+    pub output_fd: Option<i32>,
+}

@@ -1,0 +1,41 @@
+//! `orchestrate check`.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::args::CheckArguments;
+use super::error::CliError;
+use super::{environment, exit, open, print};
+use crate::manifest::load::{self, FILE_NAME};
+
+/// Checks manifests, each with every profile that it has.
+pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
+    let mut manifests = arguments.manifests.clone();
+    if manifests.is_empty() {
+        let found = load::find(&open::here()?).ok_or_else(|| {
+            let hint = "name one, or write one with `orchestrate init`".to_owned();
+            CliError::usage(
+                format!("there is no {FILE_NAME} here or in a folder above"),
+                hint,
+            )
+        })?;
+        manifests.push(found);
+    }
+    let mut code = exit::SUCCESS;
+    for path in &manifests {
+        let root = path.parent().unwrap_or(Path::new("."));
+        match load::read(path).and_then(|source| load::check(source, root)) {
+            Ok(config) => print(&format!(
+                "{}: {} groups, no problems\n",
+                path.display(),
+                config.groups.len()
+            )),
+            Err(error) => {
+                let text = CliError::from(error).render(environment::colour(&io::stderr()));
+                let _ = writeln!(io::stderr(), "{text}");
+                code = exit::USAGE;
+            }
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,37 @@
+//! The variables that `orchestrate` itself reads, each declared once.
+
+use std::env;
+use std::io::IsTerminal;
+
+use super::error::CliError;
+
+/// The number of workers, as `-n`.
+pub const WORKERS: &str = "FASTEST_WORKERS";
+/// No colours, if it is set and not empty (<https://no-color.org>).
+pub const NO_COLOR: &str = "NO_COLOR";
+/// Colours even where there is no terminal, if it is set and not 0 (<https://force-color.org>).
+pub const FORCE_COLOR: &str = "FORCE_COLOR";
+
+/// `FASTEST_WORKERS`, if it is set.
+pub fn workers() -> Result<Option<u32>, CliError> {
+    let Some(text) = env::var_os(WORKERS).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let number = text.to_str().and_then(|text| text.trim().parse().ok());
+    number.map(Some).ok_or_else(|| CliError::Usage {
+        message: format!("{WORKERS} is {text:?}, which is no number of workers"),
+        hint: Some("set it to a whole number, 0 for automatic, or unset it".into()),
+    })
+}
+
+/// Whether a stream is written in colours.
+pub fn colour(stream: &impl IsTerminal) -> bool {
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_set(NO_COLOR) {
+        return false;
+    }
+    if is_set(FORCE_COLOR) {
+        return env::var_os(FORCE_COLOR).is_some_and(|value| value != "0");
+    }
+    stream.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

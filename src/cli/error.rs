@@ -1,0 +1,77 @@
+//! Everything that can go wrong before or beside the tests, in one place with its exit code.
+
+use crate::manifest::LoadError;
+use crate::report::ReportError;
+use crate::run::RunError;
+
+use super::exit;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line asks for what there is not.
+    #[error("{message}")]
+    Usage {
+        /// What.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The manifest is wrong.
+    #[error(transparent)]
+    Manifest(#[from] LoadError),
+    /// The run can't begin.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A report can't be written.
+    #[error("{0}; nothing ran")]
+    Report(ReportError),
+    /// The system does not do what it should.
+    #[error("{0}")]
+    System(String),
+}
+
+impl CliError {
+    /// A usage error.
+    pub fn usage(message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+        Self::Usage {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> u8 {
+        match self {
+            Self::Usage { .. } | Self::Manifest(_) | Self::Run(RunError::Unknown { .. }) => {
+                exit::USAGE
+            }
+            Self::Run(RunError::Scratch(_)) | Self::Report(_) | Self::System(_) => {
+                exit::INFRASTRUCTURE
+            }
+        }
+    }
+
+    /// What a person reads.
+    pub fn render(&self, colour: bool) -> String {
+        if let Self::Manifest(LoadError::Problems(problems)) = self {
+            return problems.render(colour);
+        }
+        let head = if colour {
+            "\x1b[1;31merror\x1b[0m"
+        } else {
+            "error"
+        };
+        let hint = match self {
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Manifest(LoadError::Unreadable { .. }) => {
+                Some("check the path, and that you may read it".into())
+            }
+            _ => None,
+        };
+        match hint {
+            Some(hint) => format!("{head}: {self}\n  hint: {hint}"),
+            None => format!("{head}: {self}"),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `orchestrate list`.
+
+use serde::Serialize;
+
+use super::args::{ListArguments, ListForm};
+use super::error::CliError;
+use super::{exit, open, print};
+use crate::execute;
+use crate::plan::{Item, Known, full_id};
+use crate::run::Run;
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    id: String,
+    group: &'a str,
+    runner: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// Lists tests; a test that can't be listed is in the list too, and makes the exit code that of a failure.
+pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
+    let config = open::config(&arguments.select, None)?;
+    let selection = open::selection(&arguments.select, &config.root)?;
+    let run = Run::prepare(
+        config,
+        &arguments.select.groups,
+        &selection,
+        execute::environment(),
+    )?;
+    for warning in &run.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let mut listed = Vec::new();
+    for group in &run.plan.groups {
+        let items = group
+            .known
+            .iter()
+            .chain(group.jobs.iter().flat_map(|job| &job.items));
+        let mut items: Vec<&Item> = items.collect();
+        items.sort_by(|a, b| a.id.cmp(&b.id));
+        for item in items {
+            listed.push(describe(
+                group.config.name.as_str(),
+                &group.config.runner.name,
+                item,
+            ));
+        }
+    }
+    match arguments.format {
+        ListForm::Ids => listed
+            .iter()
+            .for_each(|item| print(&format!("{}\n", item.id))),
+        ListForm::Json => {
+            let text = serde_json::to_string_pretty(&listed)
+                .map_err(|error| CliError::System(error.to_string()))?;
+            print(&(text + "\n"));
+        }
+    }
+    let mut broken = listed
+        .iter()
+        .filter_map(|item| Some((&item.id, item.error?)))
+        .peekable();
+    if broken.peek().is_some() {
+        for (id, error) in broken {
+            eprintln!("error: {id} can't be listed: {error}");
+        }
+        return Ok(exit::TESTS_FAILED);
+    }
+    Ok(if listed.is_empty() {
+        exit::NOTHING_MATCHED
+    } else {
+        exit::SUCCESS
+    })
+}
+
+fn describe<'a>(group: &'a str, runner: &'a str, item: &'a Item) -> Listed<'a> {
+    let (skipped, error) = match &item.known {
+        Some(Known::Skipped(why)) => (Some(why.as_str()), None),
+        Some(Known::Broken(why)) => (None, Some(why.as_str())),
+        None => (None, None),
+    };
+    Listed {
+        id: full_id(group, &item.id),
+        group,
+        runner,
+        file: item
+            .file
+            .as_ref()
+            .map(|file| file.to_string_lossy().into_owned()),
+        line: item.line,
+        tags: &item.tags,
+        skipped,
+        error,
+    }
+}

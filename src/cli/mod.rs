@@ -1,0 +1,62 @@
+//! The command line: arguments, one file a subcommand, exit codes.
+//!
+//! The only place that exits, reads the process environment or knows a terminal.
+
+mod args;
+mod check;
+mod environment;
+mod error;
+pub mod exit;
+mod init;
+mod list;
+mod open;
+mod run;
+mod schema;
+mod show;
+mod signals;
+mod worker;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command};
+use error::CliError;
+
+/// Runs the command line tool.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::SUCCESS
+            });
+        }
+    };
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::List(arguments) => list::list(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Show(arguments) => show::show(&arguments),
+        Command::Schema(arguments) => schema::schema(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Worker(arguments) => worker::worker(&arguments),
+    };
+    ExitCode::from(result.unwrap_or_else(|error: CliError| {
+        let text = error.render(environment::colour(&io::stderr()));
+        let _ = writeln!(io::stderr(), "{text}");
+        error.exit()
+    }))
+}
+
+/// Prints a line; a reader that has gone away, as `head` does, is a normal end.
+fn print(text: &str) {
+    let _ = io::stdout()
+        .write_all(text.as_bytes())
+        .and_then(|()| io::stdout().flush());
+}

@@ -1,0 +1,199 @@
+//! From the current folder and the arguments to a configuration and a selection.
+
+use std::env;
+use std::io::{self, Write};
+use std::path::{Component, Path, PathBuf};
+
+use super::args::SelectArguments;
+use super::environment;
+use super::error::CliError;
+use crate::manifest::config::Origin;
+use crate::manifest::load::{self, FILE_NAME};
+use crate::manifest::source::Source;
+use crate::manifest::{Choices, Config, detect};
+use crate::plan::{Expression, Selection, Selector};
+use crate::suggest::did_you_mean;
+
+/// The current folder.
+pub fn here() -> Result<PathBuf, CliError> {
+    env::current_dir()
+        .map_err(|error| CliError::System(format!("there is no current folder: {error}")))
+}
+
+/// The configuration of the nearest manifest, or of what is detected where there is none.
+pub fn config(select: &SelectArguments, workers: Option<u32>) -> Result<Config, CliError> {
+    let here = here()?;
+    let workers = match workers {
+        Some(number) => Some((number, Origin::CommandLine("-n"))),
+        None => environment::workers()?
+            .map(|number| (number, Origin::Environment(environment::WORKERS))),
+    };
+    let most = crate::manifest::model::Workers::MOST;
+    if let Some((number, origin)) = workers.as_ref().filter(|(number, _)| *number > most) {
+        return Err(CliError::usage(
+            format!("{number} workers ({origin}) are more than {most}"),
+            None,
+        ));
+    }
+    let choices = Choices {
+        profile: select.profile.clone(),
+        workers,
+    };
+    let config = match load::find(&here) {
+        Some(path) => {
+            let root = path.parent().unwrap_or(&here).to_owned();
+            let mut source = load::read(&path)?;
+            known_profile(select, &load::profiles(&source))?;
+            // Messages name it as a person would, from where he stands.
+            source.path = path
+                .strip_prefix(&here)
+                .map_or_else(|_| relative(&here, &path), Path::to_owned);
+            load::load(source, root, &choices)?
+        }
+        None => detected(&here, &choices, select)?,
+    };
+    known_groups(select, &config)?;
+    Ok(config)
+}
+
+fn detected(here: &Path, choices: &Choices, select: &SelectArguments) -> Result<Config, CliError> {
+    let Some(detected) = detect::detect(here) else {
+        return Err(CliError::usage(
+            format!(
+                "there is no {FILE_NAME} here or in a folder above, and nothing was found that is known to be a test"
+            ),
+            format!("write a {FILE_NAME}; `orchestrate init` begins one"),
+        ));
+    };
+    known_profile(select, &[])?;
+    let _ = writeln!(
+        io::stderr(),
+        "no {FILE_NAME}: running what `orchestrate init` would write (runners: {})",
+        detected.runners.join(", ")
+    );
+    let source = Source {
+        path: format!("{FILE_NAME} (detected)").into(),
+        text: detected.text,
+    };
+    Ok(Config {
+        manifest: None,
+        ..load::load(source, here.to_owned(), choices)?
+    })
+}
+
+fn known_profile(select: &SelectArguments, profiles: &[String]) -> Result<(), CliError> {
+    let Some(asked) = &select.profile else {
+        return Ok(());
+    };
+    if profiles.contains(asked) {
+        return Ok(());
+    }
+    let hint = did_you_mean(asked, profiles.iter().map(String::as_str));
+    let hint = hint
+        .or_else(|| (!profiles.is_empty()).then(|| format!("there are: {}", profiles.join(", "))));
+    Err(CliError::usage(
+        format!("there is no profile `{asked}`"),
+        hint,
+    ))
+}
+
+fn known_groups(select: &SelectArguments, config: &Config) -> Result<(), CliError> {
+    let names: Vec<&str> = config
+        .groups
+        .iter()
+        .map(|group| group.name.as_str())
+        .collect();
+    let Some(asked) = select
+        .groups
+        .iter()
+        .find(|asked| !names.contains(&asked.as_str()))
+    else {
+        return Ok(());
+    };
+    let hint = did_you_mean(asked, names.iter().copied());
+    let hint =
+        hint.or_else(|| (!names.is_empty()).then(|| format!("there are: {}", names.join(", "))));
+    Err(CliError::usage(
+        format!("there is no group `{asked}`"),
+        hint,
+    ))
+}
+
+/// The selection that the arguments ask for.
+pub fn selection(select: &SelectArguments, root: &Path) -> Result<Selection, CliError> {
+    let here = here()?;
+    let expression = match &select.expression {
+        Some(text) => Some(Expression::parse(text).map_err(|error| {
+            let hint =
+                "words are parts of ids; join them with and, or, not and parentheses".to_owned();
+            CliError::usage(format!("-k {text:?}: {error}"), hint)
+        })?),
+        None => None,
+    };
+    let selectors = select
+        .selectors
+        .iter()
+        .map(|written| selector(written, &here, root));
+    Ok(Selection {
+        selectors: selectors.collect::<Result<_, _>>()?,
+        expression,
+    })
+}
+
+/// A path is the current folder's; an id is one that no path is called, or what follows a path: `tests/a.py::test_x`.
+fn selector(written: &str, here: &Path, root: &Path) -> Result<Selector, CliError> {
+    let (head, rest) = written
+        .split_once("::")
+        .map_or((written, None), |(head, rest)| (head, Some(rest)));
+    let path = here.join(head);
+    if head.is_empty() || !path.exists() {
+        return Ok(Selector {
+            written: written.to_owned(),
+            path: None,
+        });
+    }
+    let inside = normal(&path).strip_prefix(normal(root)).map(Path::to_owned);
+    let inside = inside.map_err(|_| {
+        CliError::usage(
+            format!("{head} is not in the root {}", root.display()),
+            "the manifest's folder is the root".to_owned(),
+        )
+    })?;
+    let inside = inside.to_string_lossy().into_owned();
+    Ok(match rest {
+        Some(rest) => Selector {
+            written: format!("{inside}::{rest}"),
+            path: None,
+        },
+        None => Selector {
+            written: written.to_owned(),
+            path: Some(inside),
+        },
+    })
+}
+
+/// A path without `.` and `..`, which is not followed through links: a test's file is named as it was found.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+/// `../../fastest.toml`, for a manifest in a folder above.
+fn relative(here: &Path, path: &Path) -> PathBuf {
+    let root = path.parent().unwrap_or(path);
+    let depth = here
+        .strip_prefix(root)
+        .map_or(0, |below| below.components().count());
+    let mut relative: PathBuf = std::iter::repeat_n("..", depth).collect();
+    relative.push(path.file_name().unwrap_or_default());
+    relative
+}

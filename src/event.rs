@@ -1,0 +1,216 @@
+//! The events of a run: the one stream that every report, the journal and the exit code are made from.
+//!
+//! Exactly one `test-finished` comes for each selected test and exactly one `job-finished` for each job that started; the
+//! totals of `run-finished` are a fold of them. A failed attempt that is run again ends with `test-retried`, which is not a
+//! result. The JSON form is versioned (`"v":1`) and its schema is `schema/events.schema.json`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::outcome::Outcome;
+
+/// The version that every line of the JSON form carries.
+pub const VERSION: u8 = 1;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// The run's id.
+        run: String,
+        /// The groups, in the order of the manifest.
+        groups: Vec<GroupStarted>,
+        /// How many tests were selected.
+        tests: usize,
+        /// The most jobs at once.
+        workers: usize,
+        /// The seed of whatever is random in the run.
+        seed: u64,
+    },
+    /// A job was handed to a worker.
+    JobStarted {
+        /// The job's number in the run.
+        job: usize,
+        /// Its group.
+        group: String,
+        /// The slot of its worker in the group.
+        worker: usize,
+        /// The worker's process id.
+        pid: u32,
+        /// Which try this is, from 1.
+        attempt: u32,
+        /// The ids of its tests.
+        tests: Vec<String>,
+    },
+    /// A test was seen to begin; runners that report only results leave this out.
+    TestStarted {
+        /// Its id.
+        id: String,
+        /// Its group.
+        group: String,
+        /// The slot of its worker.
+        worker: usize,
+        /// Which try this is.
+        attempt: u32,
+    },
+    /// A try failed and the test will be run again: not a result.
+    TestRetried(TestFinished),
+    /// A test has its result.
+    TestFinished(TestFinished),
+    /// A job is over.
+    JobFinished {
+        /// The job's number.
+        job: usize,
+        /// How its process ended.
+        outcome: Outcome,
+        /// Its duration.
+        seconds: f64,
+        /// The exit code, if it exited.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        exit: Option<i32>,
+        /// The signal, if one ended it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        signal: Option<i32>,
+    },
+    /// Something that a person should know.
+    Warning {
+        /// What.
+        message: String,
+    },
+    /// The run is over.
+    RunFinished {
+        /// How many tests ended how.
+        counts: BTreeMap<String, usize>,
+        /// The duration of the run.
+        seconds: f64,
+        /// The exit code that the tests' outcomes give; a report that can't be written turns 0 into 3 later.
+        exit: u8,
+    },
+}
+
+/// A group at the run's beginning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupStarted {
+    /// Its name.
+    pub name: String,
+    /// How many of its tests were selected.
+    pub tests: usize,
+    /// The most of its jobs at once.
+    pub workers: usize,
+}
+
+/// The result of a test, or of a try.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TestFinished {
+    /// Its id, with the group's name before it.
+    pub id: String,
+    /// Its group.
+    pub group: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Its duration.
+    pub seconds: f64,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// The slot of the worker that ran it; none where it never ran.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub worker: Option<usize>,
+    /// Its file, relative to the root.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<PathBuf>,
+    /// Its line in the file, from 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u32>,
+    /// Why, where it did not simply pass.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+    /// What it printed, where it did not simply pass.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub output: Option<String>,
+}
+
+/// One line of the JSON form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "orchestrate events")]
+pub struct Line {
+    /// The version of the form.
+    pub v: u8,
+    /// Seconds since the run began.
+    #[serde(default)]
+    pub at: f64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// The totals of a run: a fold of its `test-finished` events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    counts: BTreeMap<Outcome, usize>,
+    /// The durations of all tests together.
+    pub test_seconds: f64,
+}
+
+impl Totals {
+    /// Counts one event.
+    pub fn add(&mut self, event: &Event) {
+        if let Event::TestFinished(test) = event {
+            *self.counts.entry(test.outcome).or_default() += 1;
+            self.test_seconds += test.seconds;
+        }
+    }
+
+    /// How many ended so.
+    #[must_use]
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.counts.get(&outcome).copied().unwrap_or(0)
+    }
+
+    /// How many ended.
+    #[must_use]
+    pub fn all(&self) -> usize {
+        self.counts.values().sum()
+    }
+
+    /// How many did badly.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        self.counts
+            .iter()
+            .filter(|(outcome, _)| outcome.is_failure())
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Whether every test ended well, and there was one.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.all() > 0 && self.counts.keys().all(|outcome| outcome.is_success())
+    }
+
+    /// The counts by word, without zeroes.
+    #[must_use]
+    pub fn by_word(&self) -> BTreeMap<String, usize> {
+        let words = self.counts.iter();
+        words
+            .map(|(outcome, count)| (outcome.word().to_owned(), *count))
+            .collect()
+    }
+}
+
+/// The committed schema of the JSON form.
+pub const SCHEMA: &str = include_str!("../schema/events.schema.json");
+
+/// Makes the schema of the JSON form anew.
+#[must_use]
+pub fn generate_schema() -> String {
+    let schema = schemars::generate::SchemaSettings::draft07()
+        .into_generator()
+        .into_root_schema_for::<Line>();
+    serde_json::to_string_pretty(&schema.to_value()).expect("a schema is plain JSON") + "\n"
+}

@@ -1,0 +1,178 @@
+//! From a job and its worker to the request: the command, the environment, the folders.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::job::Job;
+use super::values::JobValues;
+use crate::manifest::config::GroupConfig;
+use crate::manifest::model::{Compat, ResultFormat};
+use crate::manifest::template::Unset;
+use crate::runner::list;
+use crate::worker::frame::JobRequest;
+
+/// What is told of a job besides its templates.
+pub struct Place {
+    /// The slot among all jobs that run.
+    pub global_slot: usize,
+    /// The most jobs of the group at once.
+    pub workers: usize,
+    /// The run's id.
+    pub run: String,
+    /// Whether output is captured.
+    pub capture: bool,
+}
+
+/// The most bytes of a job's output that are kept.
+const OUTPUT_LIMIT: u64 = 1 << 20;
+
+/// Builds the request.
+///
+/// # Errors
+/// A variable that a template names is not set.
+pub fn request(
+    group: &GroupConfig,
+    job: &Job,
+    values: &JobValues<'_>,
+    place: &Place,
+) -> Result<JobRequest, Unset> {
+    let items: Vec<OsString> = values
+        .items
+        .iter()
+        .map(|item| item.argument.clone())
+        .collect();
+    let (words, variables) = list::words(&group.runner.run, values, &items)?;
+    let mut env: Vec<(OsString, OsString)> = Vec::new();
+    env.extend(
+        values
+            .launch
+            .into_iter()
+            .flat_map(|launch| launch.env.clone()),
+    );
+    for (name, template) in group.runner.env.iter().chain(&group.env) {
+        env.push((name.into(), template.expand(values)?));
+    }
+    env.extend(
+        variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value)),
+    );
+    for (name, template) in &group.resources {
+        let name = name.to_ascii_uppercase().replace('-', "_");
+        env.push((
+            format!("ORCHESTRATE_RESOURCE_{name}").into(),
+            template.expand(values)?,
+        ));
+    }
+    env.extend(own_variables(group, job, values, place));
+    env.extend(compat_variables(group, values, place));
+    let folder = values.launch.map_or_else(
+        || values.discovery.root.clone(),
+        |launch| launch.folder.clone(),
+    );
+    let each = group.runner.results == ResultFormat::Events;
+    let tests = u32::try_from(job.items.len()).unwrap_or(u32::MAX);
+    Ok(JobRequest {
+        words: absolute_program(words, values),
+        folder: folder.into(),
+        env,
+        tmp: values.tmp.clone().into(),
+        report: (group.runner.results != ResultFormat::Exit).then(|| values.report.clone().into()),
+        // The timeout is one test's. Where nobody tells when a test begins, the job has as much time as all of its tests.
+        timeout: job
+            .settings
+            .timeout
+            .map(|timeout| {
+                if each {
+                    timeout
+                } else {
+                    timeout.saturating_mul(tests)
+                }
+            })
+            .map(|timeout| {
+                if each {
+                    timeout + group.runner.start_cost * 10
+                } else {
+                    timeout
+                }
+            }),
+        timeout_each: each,
+        grace: job.settings.grace,
+        capture: place.capture,
+        output_limit: OUTPUT_LIMIT,
+    })
+}
+
+/// `./tests/a.sh` is looked for in the folder of the job, not in that of the worker.
+fn absolute_program(mut words: Vec<OsString>, values: &JobValues<'_>) -> Vec<OsString> {
+    if let Some(program) = words.first_mut()
+        && program.as_encoded_bytes().contains(&b'/')
+        && !program.as_encoded_bytes().starts_with(b"/")
+    {
+        let relative = PathBuf::from(&*program);
+        let relative = relative
+            .strip_prefix(".")
+            .map(ToOwned::to_owned)
+            .unwrap_or(relative);
+        *program = values.discovery.root.join(relative).into();
+    }
+    words
+}
+
+fn own_variables(
+    group: &GroupConfig,
+    job: &Job,
+    values: &JobValues<'_>,
+    place: &Place,
+) -> Vec<(OsString, OsString)> {
+    let mut env: Vec<(OsString, OsString)> = [
+        ("ORCHESTRATE_RUN_ID", place.run.clone()),
+        ("ORCHESTRATE_GROUP", group.name.to_string()),
+        ("ORCHESTRATE_PID", values.pid.to_string()),
+        ("ORCHESTRATE_SLOT", values.slot.to_string()),
+        ("ORCHESTRATE_GLOBAL_SLOT", place.global_slot.to_string()),
+        ("ORCHESTRATE_WORKERS", place.workers.to_string()),
+        ("ORCHESTRATE_ATTEMPT", job.attempt.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.into(), value.into()))
+    .collect();
+    env.push(("ORCHESTRATE_TMP".into(), values.tmp.clone().into()));
+    env.push(("TMPDIR".into(), values.tmp.clone().into()));
+    env
+}
+
+/// The names that other tools taught people, as those tools document them.
+fn compat_variables(
+    group: &GroupConfig,
+    values: &JobValues<'_>,
+    place: &Place,
+) -> Vec<(OsString, OsString)> {
+    let mut env: Vec<(&str, OsString)> = Vec::new();
+    for compat in &group.compat {
+        match compat {
+            Compat::Xdist => env.extend([
+                ("PYTEST_XDIST_WORKER", format!("gw{}", values.slot).into()),
+                (
+                    "PYTEST_XDIST_WORKER_COUNT",
+                    place.workers.to_string().into(),
+                ),
+                ("PYTEST_XDIST_TESTRUNUID", place.run.clone().into()),
+            ]),
+            Compat::ParallelTests => {
+                let number = if values.slot == 0 {
+                    String::new()
+                } else {
+                    (values.slot + 1).to_string()
+                };
+                env.push(("TEST_ENV_NUMBER", number.into()));
+                env.push(("PARALLEL_TEST_GROUPS", place.workers.to_string().into()));
+            }
+            Compat::Jest => env.push(("JEST_WORKER_ID", (values.slot + 1).to_string().into())),
+            Compat::Bazel => env.push(("TEST_TMPDIR", values.tmp.clone().into())),
+        }
+    }
+    env.into_iter()
+        .map(|(name, value)| (name.into(), value))
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! A job as the engine keeps it: what was planned, or what is left of one that broke off.
+
+use crate::event::TestFinished;
+use crate::manifest::config::TestSettings;
+use crate::outcome::Outcome;
+use crate::plan::{Item, Plan, full_id};
+use crate::schedule::JobSpec;
+
+/// A job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its group, by index.
+    pub group: usize,
+    /// Its items.
+    pub items: Vec<Item>,
+    /// The settings that they share.
+    pub settings: TestSettings,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+}
+
+impl Job {
+    /// The job as the scheduler sees it.
+    pub fn spec(&self, id: usize) -> JobSpec {
+        JobSpec {
+            id,
+            serial: self.settings.serial,
+            exclusive: self.settings.exclusive,
+            locks: self.settings.locks.clone(),
+        }
+    }
+
+    /// The same settings with other items.
+    pub fn with(&self, items: Vec<Item>, attempt: u32) -> Self {
+        Self {
+            items,
+            attempt,
+            ..self.clone()
+        }
+    }
+
+    /// The group's name.
+    pub fn group_name<'a>(&self, plan: &'a Plan) -> &'a str {
+        plan.groups[self.group].config.name.as_str()
+    }
+
+    /// The full ids of its tests.
+    pub fn ids(&self, plan: &Plan) -> Vec<String> {
+        let group = self.group_name(plan);
+        self.items
+            .iter()
+            .map(|item| full_id(group, &item.id))
+            .collect()
+    }
+
+    /// A result of one of its items that no worker gave.
+    pub fn finished(
+        &self,
+        plan: &Plan,
+        item: &Item,
+        outcome: Outcome,
+        message: String,
+    ) -> TestFinished {
+        let group = self.group_name(plan);
+        TestFinished {
+            id: full_id(group, &item.id),
+            group: group.to_owned(),
+            outcome,
+            seconds: 0.0,
+            attempt: self.attempt,
+            worker: None,
+            file: item.file.clone(),
+            line: item.line,
+            message: Some(message),
+            output: None,
+        }
+    }
+}

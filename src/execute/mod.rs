@@ -1,0 +1,275 @@
+//! Execution: from a plan to events.
+//!
+//! Each group has a rayon pool of as many lanes as it has workers, and `ThreadPool::broadcast` runs [`lane`] on all of them:
+//! a lane asks the one shared scheduler for a job, runs it in its own worker process, and tells what became of it. One job a
+//! worker at a time; a panic becomes a result. Nothing here judges tests: `runner::read` does.
+
+mod client;
+mod command;
+mod job;
+mod lane;
+mod port;
+mod stop;
+mod values;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::mpsc::Sender;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Instant;
+
+use rayon::ThreadPoolBuilder;
+
+use crate::event::{Event, GroupStarted, TestFinished};
+use crate::outcome::Outcome;
+use crate::plan::{Item, Known, Plan, full_id};
+use crate::runner::Discovery;
+use crate::schedule::{GroupSpec, Scheduler};
+use client::Clients;
+use job::Job;
+
+pub use stop::{Reason, Stop};
+
+/// How a run is executed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The run's id.
+    pub run: String,
+    /// Stop after this many failed tests.
+    pub max_fail: Option<usize>,
+    /// When the whole run must be over.
+    pub deadline: Option<Instant>,
+    /// Whether output is captured.
+    pub capture: bool,
+    /// The seed of whatever is random.
+    pub seed: u64,
+}
+
+/// What all lanes share.
+struct Shared<'a> {
+    plan: &'a Plan,
+    options: &'a Options,
+    discovery: &'a Discovery,
+    events: Mutex<Sender<Event>>,
+    state: Mutex<State>,
+    changed: Condvar,
+    clients: Clients,
+}
+
+struct State {
+    scheduler: Scheduler,
+    /// Every job by its number in the scheduler.
+    jobs: Vec<Job>,
+    /// How many jobs were started.
+    started: usize,
+    failures: usize,
+    reason: Option<Reason>,
+}
+
+impl Shared<'_> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A lane's panic is caught outside of the lock, so it can't be poisoned by one.
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn send(&self, event: Event) {
+        let events = self
+            .events
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        // The reports outlive the run; if they are gone, so is everything that could be told.
+        let _ = events.send(event);
+    }
+
+    /// Nothing starts any more, and what runs is ended.
+    fn stop(&self, reason: Reason) {
+        let mut state = self.state();
+        state.scheduler.stop();
+        if state.reason.is_none() {
+            state.reason = Some(reason);
+        }
+        drop(state);
+        if reason.ends_jobs() {
+            self.clients.stop_all();
+        }
+        self.changed.notify_all();
+    }
+}
+
+/// Executes a plan; everything that happens is sent as events. Returns why the run was stopped, if it was.
+#[must_use]
+pub fn execute(
+    plan: &Plan,
+    options: &Options,
+    discovery: &Discovery,
+    events: Sender<Event>,
+    stop: &Stop,
+) -> Option<Reason> {
+    let state = initial(plan);
+    let shared = Shared {
+        plan,
+        options,
+        discovery,
+        events: Mutex::new(events),
+        state: Mutex::new(state),
+        changed: Condvar::new(),
+        clients: Clients::new(options.capture),
+    };
+    shared.send(started(plan, options));
+    for group in &plan.groups {
+        let name = group.config.name.as_str();
+        group
+            .known
+            .iter()
+            .for_each(|item| shared.send(known(name, item)));
+    }
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| stop.watch(options.deadline, |reason| shared.stop(reason)));
+        thread::scope(|scope| {
+            for (index, group) in plan
+                .groups
+                .iter()
+                .enumerate()
+                .filter(|(_, group)| !group.jobs.is_empty())
+            {
+                let shared = &shared;
+                scope.spawn(move || run_group(shared, index, group.workers));
+            }
+        });
+        stop.finish();
+        let _ = watcher.join();
+    });
+    let state = shared.state();
+    for (job, blocked_by) in state.scheduler.left() {
+        let why = match (blocked_by, state.reason) {
+            (Some(group), _) => format!("group {} did not pass", plan.groups[group].config.name),
+            (None, Some(reason)) => reason.to_string(),
+            (None, None) => "its workers could not start".to_owned(),
+        };
+        let job = &state.jobs[job];
+        for item in &job.items {
+            let finished = job.finished(plan, item, Outcome::NotRun, why.clone());
+            shared.send(Event::TestFinished(finished));
+        }
+    }
+    state.reason
+}
+
+fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
+    let name = &shared.plan.groups[group].config.name;
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(workers)
+        .thread_name({
+            let name = name.clone();
+            move |slot| format!("{name}-{slot}")
+        })
+        .build();
+    match pool {
+        Ok(pool) => {
+            pool.broadcast(|context| lane::lane(shared, group, context.index()));
+        }
+        // No threads to be had: one is here already.
+        Err(error) => {
+            shared.send(Event::Warning {
+                message: format!(
+                    "group {name}: can't start {workers} lanes ({error}), going on with one"
+                ),
+            });
+            lane::lane(shared, group, 0);
+        }
+    }
+}
+
+fn initial(plan: &Plan) -> State {
+    let index: HashMap<_, _> = plan
+        .groups
+        .iter()
+        .enumerate()
+        .map(|(index, group)| (&group.config.name, index))
+        .collect();
+    let mut jobs = Vec::new();
+    let mut specs = Vec::new();
+    for (number, group) in plan.groups.iter().enumerate() {
+        let mut list = Vec::new();
+        for planned in &group.jobs {
+            let job = Job {
+                group: number,
+                items: planned.items.clone(),
+                settings: planned.settings.clone(),
+                attempt: 1,
+            };
+            list.push(job.spec(jobs.len()));
+            jobs.push(job);
+        }
+        specs.push(GroupSpec {
+            workers: group.workers,
+            // A needed group without selected tests has nothing to pass.
+            needs: group
+                .config
+                .needs
+                .iter()
+                .filter_map(|name| index.get(name).copied())
+                .collect(),
+            jobs: list,
+            failed: group
+                .known
+                .iter()
+                .any(|item| matches!(item.known, Some(Known::Broken(_)))),
+        });
+    }
+    State {
+        scheduler: Scheduler::new(specs, plan.workers),
+        jobs,
+        started: 0,
+        failures: 0,
+        reason: None,
+    }
+}
+
+fn started(plan: &Plan, options: &Options) -> Event {
+    let groups = plan.groups.iter().map(|group| GroupStarted {
+        name: group.config.name.to_string(),
+        tests: group.tests(),
+        workers: group.workers,
+    });
+    Event::RunStarted {
+        run: options.run.clone(),
+        groups: groups.collect(),
+        tests: plan.tests(),
+        workers: plan.workers,
+        seed: options.seed,
+    }
+}
+
+/// The result of an item that needs no job.
+fn known(group: &str, item: &Item) -> Event {
+    let (outcome, message, output) = match &item.known {
+        Some(Known::Broken(why)) => {
+            let first = why.lines().next().unwrap_or_default().to_owned();
+            (Outcome::Errored, first, Some(why.clone()))
+        }
+        Some(Known::Skipped(why)) => (Outcome::Skipped, why.clone(), None),
+        None => (Outcome::NotRun, String::new(), None),
+    };
+    Event::TestFinished(TestFinished {
+        id: full_id(group, &item.id),
+        group: group.to_owned(),
+        outcome,
+        seconds: 0.0,
+        attempt: 1,
+        worker: None,
+        file: item.file.clone(),
+        line: item.line,
+        message: Some(message),
+        output,
+    })
+}
+
+/// The environment of `orchestrate`, as a map.
+#[must_use]
+pub fn environment() -> HashMap<OsString, OsString> {
+    std::env::vars_os().collect()
+}

@@ -1,0 +1,7 @@
+//! The command line tool; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    orchestrate::cli::main()
+}

@@ -1,0 +1,272 @@
+//! The configuration: what a manifest, the profile, the environment and the command line resolved to.
+//!
+//! Valid by type: names that exist, patterns that parse, templates whose names are known. Nothing after `manifest/` sees the
+//! manifest itself.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::model::{ChunkBy, ChunkSize, Compat, Expect, ListFormat, Lock, ResultFormat, Separator};
+use super::pattern::Pattern;
+use super::template::{Name, Template};
+
+/// A whole run's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of the manifest; every path in it is relative to this.
+    pub root: PathBuf,
+    /// The manifest's own path; `None` where it was detected.
+    pub manifest: Option<PathBuf>,
+    /// Settings of the whole run.
+    pub run: RunConfig,
+    /// The groups, in the order of the file.
+    pub groups: Vec<GroupConfig>,
+}
+
+/// Settings of the whole run.
+#[derive(Clone, Debug)]
+pub struct RunConfig {
+    /// The most jobs at once; `None` is automatic.
+    pub workers: Option<usize>,
+    /// The longest the run may take.
+    pub timeout: Option<Duration>,
+    /// Stop after this many failed tests.
+    pub max_fail: Option<usize>,
+    /// Reports to write: format and path.
+    pub reports: Vec<(String, String)>,
+    /// Each value with where it came from.
+    pub provenance: Vec<Provenance>,
+}
+
+/// A group's configuration.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    /// Its name.
+    pub name: GroupName,
+    /// How its tests are listed, run and read.
+    pub runner: Runner,
+    /// What it runs over.
+    pub source: ItemSource,
+    /// The most jobs at once; `None` is automatic.
+    pub workers: Option<usize>,
+    /// How many items a job gets.
+    pub chunk_size: ChunkSize,
+    /// What a chunk may hold.
+    pub chunk_by: ChunkBy,
+    /// The tests that run alone in the group.
+    pub serial: SerialTests,
+    /// Settings of its tests, before overrides.
+    pub tests: TestSettings,
+    /// Overrides, later ones stronger.
+    pub overrides: Vec<OverrideConfig>,
+    /// Groups that must have passed first.
+    pub needs: Vec<GroupName>,
+    /// Environment variables of its jobs.
+    pub env: Vec<(String, Template)>,
+    /// Names a worker has for itself.
+    pub resources: Vec<(String, Template)>,
+    /// Variables of other tools.
+    pub compat: Vec<Compat>,
+    /// Each value with where it came from.
+    pub provenance: Vec<Provenance>,
+}
+
+/// How a kind of test is listed, run and read, with a group's settings filled in.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// The preset's or the user's name for it; `command` for a group with a command.
+    pub name: String,
+    /// The command that lists tests.
+    pub list: Option<CommandTemplate>,
+    /// How the listing is written.
+    pub list_format: ListFormat,
+    /// The command that runs a chunk.
+    pub run: CommandTemplate,
+    /// Where results come from.
+    pub results: ResultFormat,
+    /// Exit codes that mean skipped.
+    pub skip_exit: Vec<u8>,
+    /// What starting a job costs.
+    pub start_cost: Duration,
+    /// Its settings.
+    pub settings: Vec<(String, SettingValue)>,
+    /// Environment variables of its commands.
+    pub env: Vec<(String, Template)>,
+}
+
+/// A setting's value; templates in it name only what is known before the run.
+#[derive(Clone, Debug)]
+pub enum SettingValue {
+    /// One value.
+    One(Template),
+    /// A list of arguments.
+    Many(Vec<Template>),
+    /// The first that exists.
+    FirstOf(Vec<Template>),
+}
+
+/// A command whose templates are parsed.
+#[derive(Clone, Debug)]
+pub enum CommandTemplate {
+    /// A program and its arguments.
+    Words(Vec<Template>),
+    /// A line for `sh -c`.
+    Shell(Template),
+}
+
+impl CommandTemplate {
+    /// The names in it.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        let templates = match self {
+            Self::Words(words) => words.as_slice(),
+            Self::Shell(line) => std::slice::from_ref(line),
+        };
+        templates.iter().flat_map(Template::names)
+    }
+}
+
+/// What a group runs over.
+#[derive(Clone, Debug)]
+pub enum ItemSource {
+    /// Files that match; the runner may list tests inside them. Without patterns the runner finds its tests itself.
+    Files {
+        /// The files.
+        files: Vec<Pattern>,
+        /// What to leave out.
+        exclude: Vec<Pattern>,
+    },
+    /// Nothing: the group is its one test.
+    Once,
+    /// Items that the manifest lists.
+    Listed(Vec<String>),
+    /// Items that a command prints.
+    Command(CommandTemplate, Separator),
+    /// Items in a file.
+    File(PathBuf, Separator),
+}
+
+/// The tests of a group that run alone in it.
+#[derive(Clone, Debug)]
+pub enum SerialTests {
+    /// All, or none.
+    All(bool),
+    /// Those that match.
+    Matching(Vec<Matcher>),
+}
+
+/// Settings of a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestSettings {
+    /// The longest it may take.
+    pub timeout: Option<Duration>,
+    /// From TERM to KILL.
+    pub grace: Duration,
+    /// How often it is run again when it failed.
+    pub retries: u32,
+    /// Nothing else runs in the whole run.
+    pub exclusive: bool,
+    /// Nothing else runs in its group.
+    pub serial: bool,
+    /// Locks it holds.
+    pub locks: Vec<Lock>,
+    /// The failure that is expected.
+    pub expect: Option<Expect>,
+}
+
+/// Settings for the tests that match.
+#[derive(Clone, Debug)]
+pub struct OverrideConfig {
+    /// The tests.
+    pub matching: Vec<Matcher>,
+    /// What is set: outer `None` leaves a value as it is.
+    pub timeout: Option<Option<Duration>>,
+    /// See [`TestSettings::grace`].
+    pub grace: Option<Duration>,
+    /// See [`TestSettings::retries`].
+    pub retries: Option<u32>,
+    /// See [`TestSettings::exclusive`].
+    pub exclusive: Option<bool>,
+    /// See [`TestSettings::locks`].
+    pub locks: Option<Vec<Lock>>,
+    /// See [`TestSettings::expect`].
+    pub expect: Option<Expect>,
+}
+
+/// What chooses tests in `serial` and `match`.
+#[derive(Clone, Debug)]
+pub enum Matcher {
+    /// A pattern over the test's file and its id.
+    Pattern(Pattern),
+    /// A tag that the runner listed for the test.
+    Tag(String),
+}
+
+/// A group's name: letters, digits, `.`, `_` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupName(String);
+
+impl GroupName {
+    /// A group's name, if `name` can be one: it is part of ids, of variables and of file names.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        (name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits))
+            .then(|| Self(name.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A resolved value and where it came from, for `orchestrate show`.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// The key.
+    pub key: String,
+    /// The value as TOML.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a value came from, the strongest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag of the command line.
+    CommandLine(&'static str),
+    /// A variable of the environment.
+    Environment(&'static str),
+    /// A line of the manifest, in a table.
+    Manifest {
+        /// The table, such as `groups.unit`.
+        table: String,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// The runner's preset.
+    Preset(String),
+    /// `orchestrate` itself.
+    BuiltIn,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine(flag) => write!(f, "command line, {flag}"),
+            Self::Environment(name) => write!(f, "environment, {name}"),
+            Self::Manifest { table, line } => write!(f, "[{table}], line {line}"),
+            Self::Preset(name) => write!(f, "runner {name}"),
+            Self::BuiltIn => f.write_str("built in"),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Detection: the manifest of a repository that has none, from the files that are there.
+
+use std::path::Path;
+
+use super::pattern::Pattern;
+use crate::runner::{discover::matching, preset};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detected {
+    /// The names of the runners.
+    pub runners: Vec<&'static str>,
+    /// The manifest's text.
+    pub text: String,
+}
+
+/// The line that editors find the schema by.
+pub const SCHEMA_LINE: &str = "#:schema ./fastest.schema.json\n";
+
+/// Looks at a root; `None` where nothing is known to run.
+#[must_use]
+pub fn detect(root: &Path) -> Option<Detected> {
+    let mut runners = Vec::new();
+    let mut text = String::from(
+        "# What `orchestrate run` runs; `orchestrate show` prints every value and where it comes from.\n",
+    );
+    for name in preset::names() {
+        let patterns = preset::find(name)
+            .and_then(|runner| runner.detect)
+            .unwrap_or_default();
+        let seen: Vec<&String> = patterns
+            .iter()
+            .filter(|pattern| {
+                Pattern::new(pattern)
+                    .is_ok_and(|pattern| !matching(root, &[pattern], &[]).is_empty())
+            })
+            .collect();
+        if seen.is_empty() {
+            continue;
+        }
+        runners.push(name);
+        text.push_str(&format!(
+            "\n[groups.{}]\nrunner = \"{name}\"\n",
+            group_name(name)
+        ));
+        if preset::find(name).is_some_and(|runner| runner.list.is_none()) {
+            let files: Vec<_> = seen.iter().map(|pattern| format!("{pattern:?}")).collect();
+            text.push_str(&format!("files = [{}]\n", files.join(", ")));
+        }
+    }
+    (!runners.is_empty()).then_some(Detected { runners, text })
+}
+
+fn group_name(runner: &str) -> &str {
+    match runner {
+        "exec" => "scripts",
+        "pytest" => "python",
+        "libtest" => "rust",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::resolve::Choices;
+    use crate::manifest::source::Source;
+
+    #[test]
+    fn what_is_detected_is_a_valid_manifest() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(detect(root.path()), None);
+        for file in ["Cargo.toml", "tests/a.sh", "tests/test_a.py"] {
+            let path = root.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let detected = detect(root.path()).unwrap();
+        assert_eq!(detected.runners, ["exec", "pytest", "libtest"]);
+        let source = Source {
+            path: "fastest.toml".into(),
+            text: detected.text,
+        };
+        let config =
+            crate::manifest::load(source, root.path().into(), &Choices::default()).unwrap();
+        assert_eq!(config.groups.len(), 3);
+    }
+}

@@ -1,0 +1,172 @@
+//! Finding, reading and checking a manifest.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::config::Config;
+use super::model::Manifest;
+use super::problem::{Place, Problem, Problems};
+use super::resolve::{Choices, Document, resolve};
+use super::source::{self, MOST_BYTES, Source, Spans};
+use super::validate::validate;
+
+/// The manifest's file name.
+pub const FILE_NAME: &str = "fastest.toml";
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("can't read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file can't be a manifest, whatever it says.
+    #[error("{path} is refused: {why}")]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why, and the remedy.
+        why: String,
+    },
+    /// The manifest has problems.
+    #[error("{0}")]
+    Problems(Problems),
+}
+
+/// The nearest manifest: in `start` or the nearest folder above it.
+#[must_use]
+pub fn find(start: &Path) -> Option<PathBuf> {
+    start
+        .ancestors()
+        .map(|folder| folder.join(FILE_NAME))
+        .find(|path| path.is_file())
+}
+
+/// Reads a manifest's text, refusing at once what can't be one.
+///
+/// # Errors
+/// A file that can't be read, is over 1 MiB, has a NUL byte or is not UTF-8.
+pub fn read(path: &Path) -> Result<Source, LoadError> {
+    let refused = |why: &str| LoadError::Refused {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        // One byte more than allowed is enough to know.
+        .and_then(|file| file.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|source| LoadError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+    if bytes.len() > MOST_BYTES {
+        return Err(refused(
+            "it is over 1 MiB; a manifest is written by hand, lists belong into a file that `items` names",
+        ));
+    }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        return Err(refused(&format!(
+            "it has a NUL byte at offset {at}, so it is not TOML; is it UTF-16? Save it as UTF-8"
+        )));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        refused(&format!("byte {at} is not UTF-8; save it as UTF-8"))
+    })?;
+    Ok(Source {
+        path: path.to_owned(),
+        text,
+    })
+}
+
+/// Parses and validates; what is left after the problems were taken out comes back too, so that the rest can be checked.
+fn parse(source: Source) -> (Document, Vec<Problem>) {
+    let (mut value, spans, mut problems) = source::parse(&source.text);
+    let mut manifest = Manifest::default();
+    if value.is_object() {
+        problems.extend(validate(&mut value));
+        match serde_json::from_value(value.clone()) {
+            Ok(read) => manifest = read,
+            // The schema accepts no more than the types do; a property test holds them together.
+            Err(error) => problems.push(Problem::new(Place::Text(0..0), error.to_string())),
+        }
+    }
+    let document = Document {
+        source,
+        spans,
+        value,
+        manifest,
+    };
+    (document, problems)
+}
+
+/// The configuration that a manifest and the choices give.
+///
+/// # Errors
+/// All that is wrong with the manifest, in the order of its text.
+pub fn load(source: Source, root: PathBuf, choices: &Choices) -> Result<Config, LoadError> {
+    let (document, mut problems) = parse(source);
+    match resolve(&document, root, choices) {
+        Ok(config) if problems.is_empty() => Ok(config),
+        Ok(_) => Err(report(document.source, &document.spans, problems)),
+        Err(more) => {
+            problems.extend(more);
+            Err(report(document.source, &document.spans, problems))
+        }
+    }
+}
+
+/// Checks a manifest with every profile that it has.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn check(source: Source, root: &Path) -> Result<Config, LoadError> {
+    let (document, mut problems) = parse(source);
+    let mut config = None;
+    let profiles = document.manifest.profiles.iter().flatten();
+    let mut choices = vec![None];
+    choices.extend(profiles.map(|(name, _)| Some(name.clone())));
+    for profile in choices {
+        let choices = Choices {
+            profile,
+            workers: None,
+        };
+        match resolve(&document, root.to_owned(), &choices) {
+            Ok(resolved) => config = config.or(Some(resolved)),
+            Err(more) => problems.extend(more),
+        }
+    }
+    // A problem outside of the profiles is found once with each of them.
+    let mut seen = Vec::new();
+    problems.retain(|problem| {
+        let key = (problem.place.clone(), problem.message.clone());
+        let is_new = !seen.contains(&key);
+        seen.push(key);
+        is_new
+    });
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(report(document.source, &document.spans, problems)),
+    }
+}
+
+/// The names of a manifest's profiles.
+#[must_use]
+pub fn profiles(source: &Source) -> Vec<String> {
+    let (value, _, _) = source::parse(&source.text);
+    let profiles = value
+        .get("profiles")
+        .and_then(|profiles| profiles.as_object());
+    profiles
+        .map(|map| map.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+fn report(source: Source, spans: &Spans, problems: Vec<Problem>) -> LoadError {
+    LoadError::Problems(Problems::new(source, spans, problems))
+}

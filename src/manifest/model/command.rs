@@ -1,0 +1,52 @@
+//! A command: an array is run as it is, a string by `sh -c`.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
+
+/// A command as a manifest writes it; its words may hold `<name>` templates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A program and its arguments; no shell is near it.
+    Words(Vec<String>),
+    /// A line for `sh -c`; `<items>` become its `"$@"`.
+    Shell(String),
+}
+
+impl<'de> Deserialize<'de> for Command {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(line) if !line.is_empty() => Ok(Self::Shell(line)),
+            Value::Array(words) if !words.is_empty() => words
+                .into_iter()
+                .map(|word| match word {
+                    Value::String(word) => Ok(word),
+                    _ => Err(D::Error::custom("each word of a command is a string")),
+                })
+                .collect::<Result<_, _>>()
+                .map(Self::Words),
+            _ => Err(D::Error::custom(
+                "a command is an array of strings, or one string for `sh -c`",
+            )),
+        }
+    }
+}
+
+impl JsonSchema for Command {
+    fn schema_name() -> Cow<'static, str> {
+        "Command".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["array", "string"],
+            "items": { "type": "string" },
+            "minItems": 1,
+            "minLength": 1,
+        })
+    }
+}

@@ -1,0 +1,28 @@
+//! The manifest as it is written: one struct a table, one file a kind of value.
+//!
+//! These types mirror `fastest.toml` and nothing more: every key is optional, nothing is resolved, no file is looked at.
+//! They are the single source of the JSON schema, so a type's `Deserialize` accepts exactly what its `JsonSchema` accepts
+//! (a property test holds the two together). Never `flatten`, never `untagged`: their errors name no key.
+
+mod command;
+mod duration;
+mod expect;
+mod items;
+mod lock;
+mod number;
+mod serial;
+mod setting;
+mod tables;
+
+pub use command::Command;
+pub use duration::{Span, parse as parse_span};
+pub use expect::Expect;
+pub use items::{Items, ItemsTable, Separator};
+pub use lock::{Lock, LockMode, LockTable};
+pub use number::{ChunkSize, Count, Workers};
+pub use serial::Serial;
+pub use setting::{Setting, Text};
+pub use tables::{
+    ChunkBy, Compat, Executor, Group, Isolation, ListFormat, Manifest, Override, Profile,
+    ResultFormat, Run, RunnerTable,
+};

@@ -1,0 +1,279 @@
+//! The tables of a manifest. Each doc comment is what an editor shows for the key and what the reference page prints.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ChunkSize, Command, Count, Expect, Items, Lock, Serial, Setting, Span, Text, Workers};
+
+/// A table of named things, in the order of the file.
+type Map<T> = IndexMap<String, T>;
+
+/// A repository's test groups: what `orchestrate run` runs, and how.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[schemars(title = "fastest.toml")]
+pub struct Manifest {
+    /// Settings of the whole run.
+    pub run: Option<Run>,
+    /// Where every group starts from: any key of a group, except those that say what its tests are.
+    pub defaults: Option<Group>,
+    /// The test groups, by name. They run side by side, as many workers at once as `run.workers` allows.
+    pub groups: Option<Map<Group>>,
+    /// Overlays of the same keys, chosen with `--profile NAME`.
+    pub profiles: Option<Map<Profile>>,
+    /// Runners of your own, in the same words as the built-in presets (see `orchestrate show --runner pytest`).
+    pub runners: Option<Map<RunnerTable>>,
+    /// Places to run workers at. Not yet supported.
+    pub executors: Option<Map<Executor>>,
+}
+
+/// Settings of the whole run.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Run {
+    /// The most jobs that run at once, all groups together. `0`, the default, is automatic: from cores and memory.
+    pub workers: Option<Workers>,
+    /// The longest the whole run may take; then the rest is cancelled. `0`, the default, is no limit.
+    pub timeout: Option<Span>,
+    /// Stop after this many failed tests; what did not run is listed as `not-run`. `0`, the default, never stops early.
+    pub max_fail: Option<Count>,
+    /// Reports to write, by format: `{ junit = "out.xml", jsonl = "events.jsonl" }`. A path is relative to the root.
+    pub reports: Option<Map<String>>,
+}
+
+/// A set of tests that share a runner and settings.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Group {
+    /// What the group is for, shown by `orchestrate show`.
+    pub description: Option<String>,
+    /// How the group's tests are listed, run and read: a preset (`exec`, `pytest`, `libtest`) or a name from `[runners]`.
+    pub runner: Option<String>,
+    /// The files that hold the tests, as patterns relative to the root: `*`, `?`, `[a-z]`, and `**` for any folders.
+    /// Hidden folders, virtual environments, `node_modules` and folders with a `CACHEDIR.TAG` are passed over.
+    pub files: Option<Vec<String>>,
+    /// Files to leave out, as patterns relative to the root.
+    pub exclude: Option<Vec<String>>,
+    /// The command of a group without a runner: an array is run as it is, a string by `sh -c`. With `items` it runs over
+    /// them in chunks; without, it runs once and the group is its one test.
+    pub command: Option<Command>,
+    /// What `command` runs over: an array, or where to read it: `{ command = ["git", "ls-files", "-z"], separator = "nul" }`
+    /// or `{ file = "list.txt" }`.
+    pub items: Option<Items>,
+    /// The most jobs of this group that run at once. `0`, the default, is automatic.
+    pub workers: Option<Workers>,
+    /// How many items a job gets: a number, or `"auto"`: single items where starting a job is cheap, few large chunks where
+    /// it is dear.
+    pub chunk_size: Option<ChunkSize>,
+    /// What a chunk may hold.
+    pub chunk_by: Option<ChunkBy>,
+    /// The longest one test may take; then its job is ended and the test is `timed-out`. `0` is no limit. Default: `"60s"`.
+    pub timeout: Option<Span>,
+    /// How long a process that was asked to end (TERM) has until it is killed (KILL). Default: `"5s"`.
+    pub grace: Option<Span>,
+    /// How often a failed test is run again. One that then passes is `flaky`, which counts as passed. Default: `0`.
+    pub retries: Option<Count>,
+    /// `true` runs the whole group one by one; an array of patterns names the tests that run alone in their group.
+    pub serial: Option<Serial>,
+    /// `true` runs each test while nothing else runs in the whole run.
+    pub exclusive: Option<bool>,
+    /// Names of locks each test holds while it runs. Locks are shared by all groups.
+    pub locks: Option<Vec<Lock>>,
+    /// The failure that is expected: `"fail"`, or `{ exit = 3 }`. Failing so is `xfailed`, passing is `xpassed`.
+    pub expect: Option<Expect>,
+    /// Groups that must have passed before this one starts.
+    pub needs: Option<Vec<String>>,
+    /// Environment variables of the group's jobs; values may hold templates such as `<pid>`.
+    pub env: Option<Map<Text>>,
+    /// Names of resources a worker has for itself, `{ database = "db_<pid>" }`: `<database>` in commands and env, and
+    /// `ORCHESTRATE_RESOURCE_DATABASE` in the job.
+    pub resources: Option<Map<String>>,
+    /// The runner's own settings, such as `{ python = ".venv/bin/python" }` for `pytest`.
+    #[serde(rename = "with")]
+    pub settings: Option<Map<Setting>>,
+    /// Variables that other tools taught people, set in addition to `ORCHESTRATE_*`.
+    pub compat: Option<Vec<Compat>>,
+    /// Settings for some of the group's tests; later ones win, key by key.
+    pub overrides: Option<Vec<Override>>,
+    /// How much tests of a session share a process. Not yet supported.
+    pub isolation: Option<Isolation>,
+    /// How many of the run's workers one job of this group takes up. Not yet supported.
+    pub slots: Option<Count>,
+    /// Commands that run once, before the group's first worker starts. Not yet supported.
+    pub before_all: Option<Vec<Command>>,
+    /// Commands that run once a worker, before its first job. Not yet supported.
+    pub before_worker: Option<Vec<Command>>,
+    /// Commands that run before each job. Not yet supported.
+    pub before_job: Option<Vec<Command>>,
+    /// Commands that run after each job. Not yet supported.
+    pub after_job: Option<Vec<Command>>,
+    /// Commands that run once a worker, after its last job. Not yet supported.
+    pub after_worker: Option<Vec<Command>>,
+    /// Commands that run once, after the group's last worker ended. Not yet supported.
+    pub after_all: Option<Vec<Command>>,
+}
+
+/// Settings for some of a group's tests.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Override {
+    /// The tests: patterns over their file or id, or `tag:NAME`.
+    #[serde(rename = "match")]
+    #[schemars(length(min = 1))]
+    pub matching: AtLeastOne,
+    /// The longest one test may take. `0` is no limit.
+    pub timeout: Option<Span>,
+    /// How long a process that was asked to end (TERM) has until it is killed (KILL).
+    pub grace: Option<Span>,
+    /// How often a failed test is run again.
+    pub retries: Option<Count>,
+    /// `true` runs the tests while nothing else runs in the whole run.
+    pub exclusive: Option<bool>,
+    /// Names of locks the tests hold while they run.
+    pub locks: Option<Vec<Lock>>,
+    /// The failure that is expected: `"fail"`, or `{ exit = 3 }`.
+    pub expect: Option<Expect>,
+}
+
+/// An overlay, chosen with `--profile NAME`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Profile {
+    /// Settings of the whole run.
+    pub run: Option<Run>,
+    /// Defaults of every group; a group's own key is stronger.
+    pub defaults: Option<Group>,
+    /// Keys of single groups; stronger than the group's own.
+    pub groups: Option<Map<Group>>,
+}
+
+/// How a kind of test is listed, run and read.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RunnerTable {
+    /// What the runner runs.
+    pub description: Option<String>,
+    /// Files at the root that tell `orchestrate init` that the runner is used here, as patterns.
+    pub detect: Option<Vec<String>>,
+    /// The files of a group that names none.
+    pub files: Option<Vec<String>>,
+    /// The command that lists the tests; `<files>` are the group's files. Without it each file is one item.
+    pub list: Option<Command>,
+    /// How the listing is written.
+    pub list_format: Option<ListFormat>,
+    /// The command that runs a chunk: `<items>` are its items, one argument each, `<report>` is where it writes its results.
+    pub run: Option<Command>,
+    /// Where results come from.
+    pub results: Option<ResultFormat>,
+    /// Exit codes that mean that the test was skipped.
+    pub skip_exit: Option<Vec<u8>>,
+    /// What starting a job costs before its first test: it decides how many items a chunk holds.
+    pub start_cost: Option<Span>,
+    /// What a chunk may hold.
+    pub chunk_by: Option<ChunkBy>,
+    /// The most items a job may get; `1` for a program that runs one.
+    pub chunk_size: Option<ChunkSize>,
+    /// The settings that a group's `with` may change, with their defaults; each is a template `<name>` in the commands.
+    pub settings: Option<Map<Setting>>,
+    /// Environment variables of the runner's commands.
+    pub env: Option<Map<Text>>,
+}
+
+/// A place to run workers at. Not yet supported.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Executor {
+    /// The command that makes room for the workers.
+    pub allocate: Option<Command>,
+    /// The command that starts one worker; frames go over its standard input and output.
+    pub launch: Option<Command>,
+    /// The command that gives the room back.
+    pub release: Option<Command>,
+}
+
+/// An array that is not empty.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(try_from = "Vec<String>")]
+#[schemars(inline, with = "Vec<String>")]
+pub struct AtLeastOne(pub Vec<String>);
+
+impl TryFrom<Vec<String>> for AtLeastOne {
+    type Error = &'static str;
+    fn try_from(list: Vec<String>) -> Result<Self, Self::Error> {
+        if list.is_empty() {
+            return Err("at least one pattern is needed");
+        }
+        Ok(Self(list))
+    }
+}
+
+/// What a chunk may hold.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ChunkBy {
+    /// Items of one module only.
+    Module,
+    /// Items of any modules; a module stays whole where it fits.
+    Any,
+}
+
+/// How much tests of a session share a process.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Isolation {
+    /// One process for a worker's life.
+    Worker,
+    /// One process a chunk.
+    Chunk,
+    /// One process a test.
+    Test,
+}
+
+/// Variables of other tools.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Compat {
+    /// `PYTEST_XDIST_WORKER` (`gw0`, …), `PYTEST_XDIST_WORKER_COUNT`, `PYTEST_XDIST_TESTRUNUID`.
+    Xdist,
+    /// `TEST_ENV_NUMBER` (empty, then `2`, `3`, …), `PARALLEL_TEST_GROUPS`.
+    ParallelTests,
+    /// `JEST_WORKER_ID` (from `1`).
+    Jest,
+    /// `TEST_TMPDIR`.
+    Bazel,
+}
+
+/// How a listing is written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ListFormat {
+    /// One id a line on standard output.
+    #[default]
+    Lines,
+    /// One JSON object a line in the file `<report>`: `{"id": …, "file": …, "line": …, "tags": […], "error": …}`; all but
+    /// `id` may be missing.
+    Jsonl,
+    /// Cargo's messages: every test executable is asked for its tests.
+    Cargo,
+}
+
+/// Where the results of a job come from; never from what a test prints.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ResultFormat {
+    /// The exit code alone: it is the result of every item in the chunk.
+    #[default]
+    Exit,
+    /// A JUnit file at `<report>`.
+    Junit,
+    /// One JSON object a line at `<report>`: `{"event":"started","id":…}`, `{"event":"finished","id":…,"outcome":…}`.
+    Events,
+    /// The log file of Rust's test harness at `<report>`.
+    Libtest,
+}

@@ -1,0 +1,433 @@
+//! One group.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Resolver;
+use super::layers::Layers;
+use super::runner::Chosen;
+use crate::manifest::config::{
+    GroupConfig, GroupName, ItemSource, Matcher, Origin, OverrideConfig, SerialTests, TestSettings,
+};
+use crate::manifest::model::{
+    ChunkBy, ChunkSize, Expect, Group, Items, Override, ResultFormat, Serial, Span,
+};
+use crate::manifest::pattern::Pattern;
+use crate::manifest::problem::Problem;
+use crate::manifest::source::join;
+use crate::manifest::template::{Context, Own, Template};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(5);
+
+fn built_in(value: &str) -> (String, Origin) {
+    (value.to_owned(), Origin::BuiltIn)
+}
+
+/// A duration of zero is no limit.
+fn limit(span: Span) -> Option<Duration> {
+    Some(span.0).filter(|span| !span.is_zero())
+}
+
+impl Resolver<'_> {
+    pub(super) fn group(&mut self, name: GroupName, mut layers: Layers<'_>) -> Option<GroupConfig> {
+        self.unsupported(&layers);
+        layers.take(
+            "description",
+            |group| group.description.as_ref(),
+            built_in("\"\""),
+        );
+        let chosen = self.choose_runner(&mut layers)?;
+        let resources = self.resources(&mut layers);
+        let names: Vec<_> = resources.iter().map(|(name, _)| name.clone()).collect();
+        let runner = self.build_runner(&chosen, &mut layers, &names);
+        let source = self.source(&chosen, &mut layers);
+        let env = self.env(&mut layers, &names);
+
+        let mut workers = layers.take("workers", |group| group.workers, built_in("0"));
+        if let Some((number, origin)) = &self.choices.workers {
+            workers = Some(crate::manifest::model::Workers(*number));
+            if let Some(shown) = layers.provenance.last_mut() {
+                shown.value = number.to_string();
+                shown.origin = origin.clone();
+            }
+        }
+        let preset = |value: Option<String>, default: &str| match value {
+            Some(value) => (value, Origin::Preset(chosen.name.clone())),
+            None => built_in(default),
+        };
+        let runner_size = chosen.table.chunk_size;
+        let shown = match runner_size {
+            Some(ChunkSize::Items(n)) => Some(n.to_string()),
+            _ => None,
+        };
+        // A command says nothing of single items in its exit code, so it gets one unless it is told otherwise.
+        let default_size = if chosen.is_command { "1" } else { "\"auto\"" };
+        let chunk_size = layers.take(
+            "chunk-size",
+            |group| group.chunk_size,
+            preset(shown, default_size),
+        );
+        if let (Some(ChunkSize::Items(asked)), Some(ChunkSize::Items(most))) =
+            (chunk_size, runner_size)
+            && asked > most
+        {
+            let pointer = layers.pointer("chunk-size", |group| group.chunk_size);
+            let message = format!(
+                "the runner `{}` takes at most {most} item a job",
+                chosen.name
+            );
+            self.problems
+                .push(Problem::value(pointer.unwrap_or_default(), message).label("too many"));
+        }
+        let chunk_size = chunk_size.or(runner_size).unwrap_or(if chosen.is_command {
+            ChunkSize::Items(1)
+        } else {
+            ChunkSize::Auto
+        });
+        let shown = chosen.table.chunk_by.map(|by| match by {
+            ChunkBy::Any => "\"any\"".to_owned(),
+            ChunkBy::Module => "\"module\"".to_owned(),
+        });
+        let chunk_by = layers
+            .take(
+                "chunk-by",
+                |group| group.chunk_by,
+                preset(shown, "\"module\""),
+            )
+            .or(chosen.table.chunk_by)
+            .unwrap_or(ChunkBy::Module);
+
+        let tests = self.tests(&mut layers, chosen.table.results.unwrap_or_default());
+        let serial = self.serial(&mut layers);
+        let overrides = self.overrides(&layers, chosen.table.results.unwrap_or_default());
+        let needs = layers
+            .take("needs", |group| group.needs.as_ref(), built_in("[]"))
+            .into_iter()
+            .flatten()
+            .filter_map(|name| GroupName::new(name))
+            .collect();
+        let compat = layers.take("compat", |group| group.compat.as_ref(), built_in("[]"));
+        Some(GroupConfig {
+            name,
+            runner: runner?,
+            source: source?,
+            workers: workers.and_then(|n| (n.0 > 0).then_some(n.0 as usize)),
+            chunk_size,
+            chunk_by,
+            serial,
+            tests,
+            overrides,
+            needs,
+            env,
+            resources,
+            compat: compat.cloned().unwrap_or_default(),
+            provenance: layers.provenance,
+        })
+    }
+
+    /// Keys whose behaviour a later version brings: never silently nothing.
+    fn unsupported(&mut self, layers: &Layers<'_>) {
+        type IsSet = fn(&Group) -> bool;
+        let keys: [(&str, IsSet); 8] = [
+            ("isolation", |group| group.isolation.is_some()),
+            ("slots", |group| group.slots.is_some()),
+            ("before-all", |group| group.before_all.is_some()),
+            ("before-worker", |group| group.before_worker.is_some()),
+            ("before-job", |group| group.before_job.is_some()),
+            ("after-job", |group| group.after_job.is_some()),
+            ("after-worker", |group| group.after_worker.is_some()),
+            ("after-all", |group| group.after_all.is_some()),
+        ];
+        for (key, is_set) in keys {
+            for layer in layers.list.iter().filter(|layer| is_set(layer.group)) {
+                let problem = Problem::key(layer.at(key), format!("`{key}` is not yet supported"))
+                    .label("not yet supported")
+                    .help("take it out: it would do nothing".to_owned());
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn source(&mut self, chosen: &Chosen, layers: &mut Layers<'_>) -> Option<ItemSource> {
+        let files_at = layers.pointer("files", |group| group.files.as_ref());
+        let items_at = layers.pointer("items", |group| group.items.as_ref());
+        if !chosen.is_command {
+            if let Some(pointer) = items_at {
+                let message = format!(
+                    "`items` goes with `command`, not with the runner `{}`",
+                    chosen.name
+                );
+                self.problems.push(
+                    Problem::key(pointer, message)
+                        .label("not used")
+                        .help("name the tests' files with `files`".to_owned()),
+                );
+            }
+            return self.files(chosen, layers);
+        }
+        if let Some(pointer) = files_at {
+            self.problems.push(
+                Problem::key(pointer, "`files` goes with `runner`, not with `command`")
+                    .label("not used")
+                    .help(
+                        "name what the command runs over with `items`, or use `runner = \"exec\"`"
+                            .to_owned(),
+                    ),
+            );
+        }
+        let items = layers.take("items", |group| group.items.as_ref(), built_in("none"));
+        let Some(items) = items else {
+            return Some(ItemSource::Once);
+        };
+        let pointer = items_at.unwrap_or_default();
+        let names_items = match &chosen.table.run {
+            Some(crate::manifest::model::Command::Words(words)) => {
+                words.iter().any(|word| word == "<items>")
+            }
+            Some(crate::manifest::model::Command::Shell(line)) => line.contains("<items>"),
+            None => true,
+        };
+        if !names_items {
+            let place = chosen.pointer.as_ref().map(|at| join(at, "command"));
+            self.problems.push(
+                Problem::value(
+                    place.unwrap_or_default(),
+                    "the command never names its items, so every job would do the same",
+                )
+                .label("has no <items>")
+                .help("add the word \"<items>\" to the command, or take `items` out".to_owned()),
+            );
+        }
+        match items {
+            Items::Listed(list) => Some(ItemSource::Listed(list.clone())),
+            Items::From(table) => {
+                let separator = table.separator.unwrap_or_default();
+                match (&table.command, &table.file) {
+                    (Some(command), None) => {
+                        let place = join(&pointer, "command");
+                        let own = Own::default();
+                        self.command(command, Context::ListCommand, &own, Some(&place))
+                            .map(|command| ItemSource::Command(command, separator))
+                    }
+                    (None, Some(file)) => Some(ItemSource::File(PathBuf::from(file), separator)),
+                    _ => {
+                        self.problems.push(
+                            Problem::value(pointer, "`items` needs either `command` or `file`")
+                                .label("exactly one of the two"),
+                        );
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn files(&mut self, chosen: &Chosen, layers: &mut Layers<'_>) -> Option<ItemSource> {
+        let preset = chosen.table.files.as_ref();
+        let fallback = match preset {
+            Some(files) => (format!("{files:?}"), Origin::Preset(chosen.name.clone())),
+            None => built_in("[]"),
+        };
+        let at = layers.pointer("files", |group| group.files.as_ref());
+        let files = layers.take("files", |group| group.files.as_ref(), fallback);
+        let files = match (files.or(preset), &chosen.table.list) {
+            (Some(files), _) => files.clone(),
+            (None, Some(_)) => Vec::new(),
+            (None, None) => {
+                let own = layers
+                    .list
+                    .iter()
+                    .find(|layer| layer.table.starts_with("groups."));
+                let message = format!(
+                    "the runner `{}` needs `files`: it can't find tests by itself",
+                    chosen.name
+                );
+                let pointer = own.map(|layer| layer.pointer.clone()).unwrap_or_default();
+                self.problems.push(
+                    Problem::key(pointer, message)
+                        .label("has no `files`")
+                        .help("add for example `files = [\"tests/*.sh\"]`".to_owned()),
+                );
+                return None;
+            }
+        };
+        let files = self.patterns(&files, at.as_deref());
+        let at = layers.pointer("exclude", |group| group.exclude.as_ref());
+        let exclude = layers.take("exclude", |group| group.exclude.as_ref(), built_in("[]"));
+        let exclude = exclude.cloned().unwrap_or_default();
+        let exclude = self.patterns(&exclude, at.as_deref());
+        Some(ItemSource::Files { files, exclude })
+    }
+
+    fn patterns(&mut self, texts: &[String], pointer: Option<&str>) -> Vec<Pattern> {
+        let mut patterns = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            patterns.extend(self.pattern(text, pointer, index));
+        }
+        patterns
+    }
+
+    fn pattern(&mut self, text: &str, pointer: Option<&str>, index: usize) -> Option<Pattern> {
+        match Pattern::new(text) {
+            Ok(pattern) => Some(pattern),
+            Err(why) => {
+                let place = join(pointer.unwrap_or_default(), &index.to_string());
+                self.problems.push(
+                    Problem::value(place, format!("{text:?} is no pattern: {why}"))
+                        .label("pattern"),
+                );
+                None
+            }
+        }
+    }
+
+    fn matchers(&mut self, texts: &[String], pointer: &str) -> Vec<Matcher> {
+        let mut matchers = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            matchers.extend(match text.strip_prefix("tag:") {
+                Some(tag) => Some(Matcher::Tag(tag.to_owned())),
+                None => self
+                    .pattern(text, Some(pointer), index)
+                    .map(Matcher::Pattern),
+            });
+        }
+        matchers
+    }
+
+    fn serial(&mut self, layers: &mut Layers<'_>) -> SerialTests {
+        let at = layers.pointer("serial", |group| group.serial.as_ref());
+        match layers.take("serial", |group| group.serial.as_ref(), built_in("false")) {
+            None => SerialTests::All(false),
+            Some(Serial::Group(all)) => SerialTests::All(*all),
+            Some(Serial::Matching(texts)) => {
+                SerialTests::Matching(self.matchers(texts, &at.unwrap_or_default()))
+            }
+        }
+    }
+
+    fn tests(&mut self, layers: &mut Layers<'_>, results: ResultFormat) -> TestSettings {
+        let timeout = layers.take("timeout", |group| group.timeout, built_in("\"60s\""));
+        let grace = layers.take("grace", |group| group.grace, built_in("\"5s\""));
+        let retries = layers.take("retries", |group| group.retries, built_in("0"));
+        let exclusive = layers.take("exclusive", |group| group.exclusive, built_in("false"));
+        let locks = layers.take("locks", |group| group.locks.as_ref(), built_in("[]"));
+        let at = layers.pointer("expect", |group| group.expect);
+        let expect = layers.take("expect", |group| group.expect, built_in("none"));
+        self.expect(expect, results, &at.unwrap_or_default());
+        TestSettings {
+            timeout: timeout.map_or(Some(TIMEOUT), limit),
+            grace: grace.map_or(GRACE, |span| span.0),
+            retries: retries.map_or(0, |n| n.0),
+            exclusive: exclusive.unwrap_or(false),
+            serial: false,
+            locks: locks.cloned().unwrap_or_default(),
+            expect,
+        }
+    }
+
+    fn expect(&mut self, expect: Option<Expect>, results: ResultFormat, pointer: &str) {
+        if matches!(expect, Some(Expect::Exit(_))) && results != ResultFormat::Exit {
+            self.problems.push(
+                Problem::value(pointer, "this runner's results are not exit codes")
+                    .label("no exit code of a test is known")
+                    .help("write `expect = \"fail\"`".to_owned()),
+            );
+        }
+    }
+
+    fn overrides(&mut self, layers: &Layers<'_>, results: ResultFormat) -> Vec<OverrideConfig> {
+        let mut list = Vec::new();
+        // The weakest table's first: later ones win.
+        for layer in layers.list.iter().rev() {
+            for (index, entry) in layer.group.overrides.iter().flatten().enumerate() {
+                let pointer = join(&layer.at("overrides"), &index.to_string());
+                self.expect(entry.expect, results, &join(&pointer, "expect"));
+                list.push(self.override_config(entry, &pointer));
+            }
+        }
+        list
+    }
+
+    fn override_config(&mut self, entry: &Override, pointer: &str) -> OverrideConfig {
+        OverrideConfig {
+            matching: self.matchers(&entry.matching.0, &join(pointer, "match")),
+            timeout: entry.timeout.map(limit),
+            grace: entry.grace.map(|span| span.0),
+            retries: entry.retries.map(|n| n.0),
+            exclusive: entry.exclusive,
+            locks: entry.locks.clone(),
+            expect: entry.expect,
+        }
+    }
+
+    fn env(&mut self, layers: &mut Layers<'_>, resources: &[String]) -> Vec<(String, Template)> {
+        let own = Own {
+            single: resources.to_vec(),
+            lists: Vec::new(),
+        };
+        self.map(
+            layers,
+            "env",
+            |group| group.env.as_ref(),
+            |text| &text.0,
+            &own,
+            |name| {
+                if name.is_empty() || name.contains(['=', '\0']) {
+                    Some("a variable's name is not empty and has no `=`")
+                } else if name.starts_with("ORCHESTRATE_") {
+                    Some("variables that begin with ORCHESTRATE_ are set by `orchestrate` itself")
+                } else {
+                    None
+                }
+            },
+        )
+    }
+
+    fn resources(&mut self, layers: &mut Layers<'_>) -> Vec<(String, Template)> {
+        self.map(layers, "resources", |group| group.resources.as_ref(), |text| text, &Own::default(), |name| {
+            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+            if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(fits) {
+                return Some("a resource's name is lower case: it becomes `<name>` and ORCHESTRATE_RESOURCE_NAME");
+            }
+            let taken = Template::parse(&format!("<{name}>"), Context::RunCommand, &Own::default());
+            taken.is_ok().then_some("the name already stands for something else in templates")
+        })
+    }
+
+    /// A map of templates, merged key by key over the layers.
+    fn map<'a, T: 'a>(
+        &mut self,
+        layers: &mut Layers<'a>,
+        key: &str,
+        get: impl Fn(&'a Group) -> Option<&'a indexmap::IndexMap<String, T>>,
+        text: impl Fn(&'a T) -> &'a String,
+        own: &Own,
+        wrong: impl Fn(&str) -> Option<&'static str>,
+    ) -> Vec<(String, Template)> {
+        let mut merged: indexmap::IndexMap<String, (usize, &'a String)> = indexmap::IndexMap::new();
+        for (index, layer) in layers.list.iter().enumerate().rev() {
+            for (name, value) in get(layer.group).into_iter().flatten() {
+                merged.insert(name.clone(), (index, text(value)));
+            }
+        }
+        let mut list = Vec::new();
+        for (name, (index, text)) in merged {
+            let pointer = join(&layers.list[index].at(key), &name);
+            layers.note_entry(index, key, &name);
+            if let Some(why) = wrong(&name) {
+                let message = format!("`{name}` can't be a name in `{key}`");
+                self.problems.push(
+                    Problem::key(pointer, message)
+                        .label("name")
+                        .help(why.to_owned()),
+                );
+                continue;
+            }
+            if let Some(template) = self.template(text, Context::Value, own, Some(&pointer)) {
+                list.push((name, template));
+            }
+        }
+        list
+    }
+}

@@ -1,0 +1,202 @@
+//! From a manifest to a configuration: layers merged, names checked, patterns and templates parsed.
+//!
+//! Precedence, strongest first: command line, environment, the profile's group, the group, the profile's defaults,
+//! `[defaults]`, the runner's preset, built in. (Overrides are kept apart: which apply is known only for a test.) Problems
+//! are collected, never returned early, so that all are told at once.
+
+mod group;
+mod layers;
+mod needs;
+mod runner;
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::config::{Config, GroupName, Origin, Provenance, RunConfig};
+use super::model::{Manifest, Run};
+use super::problem::Problem;
+use super::source::{Source, Spans, join};
+use crate::suggest::did_you_mean;
+use layers::Layers;
+
+/// What is chosen outside of the manifest.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// `--profile`.
+    pub profile: Option<String>,
+    /// `-n` or `FASTEST_WORKERS`, and which of them; 0 is automatic.
+    pub workers: Option<(u32, Origin)>,
+}
+
+/// A manifest as it was read.
+#[derive(Debug)]
+pub struct Document {
+    /// Its text.
+    pub source: Source,
+    /// Where things stand in it.
+    pub spans: Spans,
+    /// Its values.
+    pub value: Value,
+    /// Its tables.
+    pub manifest: Manifest,
+}
+
+/// The formats that reports can be asked for in.
+pub const REPORT_FORMATS: [&str; 2] = ["junit", "jsonl"];
+
+/// Resolves a manifest whose root is `root`.
+///
+/// # Errors
+/// All problems that cross keys.
+pub fn resolve(
+    document: &Document,
+    root: PathBuf,
+    choices: &Choices,
+) -> Result<Config, Vec<Problem>> {
+    let mut resolver = Resolver {
+        document,
+        choices,
+        problems: Vec::new(),
+    };
+    let config = resolver.config(root);
+    if resolver.problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(resolver.problems)
+    }
+}
+
+pub(super) struct Resolver<'a> {
+    document: &'a Document,
+    choices: &'a Choices,
+    problems: Vec<Problem>,
+}
+
+impl Resolver<'_> {
+    fn config(&mut self, root: PathBuf) -> Config {
+        let document = self.document;
+        let manifest = &document.manifest;
+        if manifest.executors.is_some() {
+            let problem = Problem::key("/executors", "`executors` is not yet supported");
+            self.problems.push(problem.label("not yet supported"));
+        }
+        let profile = self.choices.profile.as_ref();
+        let profile = profile.and_then(|name| Some((name, manifest.profiles.as_ref()?.get(name)?)));
+        let groups = manifest.groups.as_ref();
+        for (name, profile) in manifest.profiles.iter().flatten() {
+            for group in profile.groups.iter().flatten().map(|(group, _)| group) {
+                if !groups.is_some_and(|groups| groups.contains_key(group)) {
+                    let pointer = format!("{}/groups", join("/profiles", name));
+                    let known = groups.into_iter().flatten().map(|(name, _)| name.as_str());
+                    self.problems.push(
+                        Problem::key(
+                            join(&pointer, group),
+                            format!("there is no group `{group}`"),
+                        )
+                        .label("a profile overlays groups that exist")
+                        .help(did_you_mean(group, known)),
+                    );
+                }
+            }
+        }
+        let mut resolved = Vec::new();
+        for (name, group) in groups.into_iter().flatten() {
+            let pointer = join("/groups", name);
+            let Some(group_name) = GroupName::new(name) else {
+                let message = format!("`{name}` can't be a group's name");
+                self.problems.push(
+                    Problem::key(pointer, message)
+                        .label("letters, digits, `.`, `_` and `-`")
+                        .help("the name is part of test ids and file names".to_owned()),
+                );
+                continue;
+            };
+            let layers = Layers::new(document, name, group, profile);
+            resolved.extend(self.group(group_name, layers));
+        }
+        needs::check(document, &resolved, &mut self.problems);
+        Config {
+            root,
+            manifest: Some(document.source.path.clone()),
+            run: self.run(profile.map(|(name, profile)| (name.as_str(), profile.run.as_ref()))),
+            groups: resolved,
+        }
+    }
+
+    fn run(&mut self, profile: Option<(&str, Option<&Run>)>) -> RunConfig {
+        let mut tables = Vec::new();
+        if let Some((name, Some(run))) = profile {
+            tables.push((
+                format!("profiles.{name}.run"),
+                join("/profiles", name) + "/run",
+                run,
+            ));
+        }
+        if let Some(run) = &self.document.manifest.run {
+            tables.push(("run".to_owned(), "/run".to_owned(), run));
+        }
+        let mut provenance = Vec::new();
+        let document = self.document;
+        let mut origin = |key: &str, default: &str, written: &dyn Fn(&Run) -> bool| {
+            let table = tables.iter().find(|(_, _, run)| written(run));
+            let (value, origin) = match table {
+                Some((table, pointer, _)) => layers::written(document, table, pointer, key),
+                None => (default.to_owned(), Origin::BuiltIn),
+            };
+            provenance.push(Provenance {
+                key: key.to_owned(),
+                value,
+                origin,
+            });
+        };
+        origin("workers", "0", &|run| run.workers.is_some());
+        origin("timeout", "0", &|run| run.timeout.is_some());
+        origin("max-fail", "0", &|run| run.max_fail.is_some());
+        origin("reports", "{}", &|run| run.reports.is_some());
+        let mut workers = tables
+            .iter()
+            .find_map(|(_, _, run)| run.workers)
+            .map(|n| n.0);
+        if let Some((number, from)) = &self.choices.workers {
+            workers = Some(*number);
+            provenance[0].value = number.to_string();
+            provenance[0].origin = from.clone();
+        }
+        let mut reports = Vec::new();
+        if let Some((_, pointer, table)) = tables
+            .iter()
+            .find_map(|(table, pointer, run)| Some((table, pointer, run.reports.as_ref()?)))
+        {
+            for (format, path) in table {
+                let place = join(&format!("{pointer}/reports"), format);
+                if !REPORT_FORMATS.contains(&format.as_str()) {
+                    self.problems.push(
+                        Problem::key(place, format!("there is no report format `{format}`"))
+                            .label(format!("one of {}", REPORT_FORMATS.join(", ")))
+                            .help(did_you_mean(format, REPORT_FORMATS)),
+                    );
+                } else if path.is_empty() {
+                    self.problems
+                        .push(Problem::value(place, "a report needs a path").label("empty"));
+                }
+                reports.push((format.clone(), path.clone()));
+            }
+        }
+        let positive = |number: u32| (number > 0).then_some(number as usize);
+        RunConfig {
+            workers: workers.and_then(positive),
+            timeout: tables
+                .iter()
+                .find_map(|(_, _, run)| run.timeout)
+                .map(|span| span.0)
+                .filter(|span| !span.is_zero()),
+            max_fail: tables
+                .iter()
+                .find_map(|(_, _, run)| run.max_fail)
+                .and_then(|n| positive(n.0)),
+            reports,
+            provenance,
+        }
+    }
+}

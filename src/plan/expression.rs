@@ -1,0 +1,224 @@
+//! The expressions of `-k`: words over ids, joined with `and`, `or`, `not` and parentheses.
+//!
+//! The rules are pytest's (<https://docs.pytest.org/en/stable/how-to/usage.html>): a word matches where it is part of the id,
+//! upper and lower case alike; `not` binds strongest, then `and`, then `or`.
+
+/// A parsed expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expression {
+    /// Part of the id.
+    Word(String),
+    /// Not this.
+    Not(Box<Expression>),
+    /// Both.
+    And(Box<Expression>, Box<Expression>),
+    /// Either.
+    Or(Box<Expression>, Box<Expression>),
+}
+
+/// Why a text is no expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message} at character {at}")]
+pub struct ExpressionError {
+    /// What is wrong.
+    pub message: String,
+    /// Where, from 1.
+    pub at: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Open,
+    Close,
+    And,
+    Or,
+    Not,
+    Word(String),
+}
+
+/// How deep parentheses and `not`s may nest: a parser that calls itself must not be driven into the end of its stack.
+const DEEPEST: usize = 200;
+
+impl Expression {
+    /// Parses an expression.
+    ///
+    /// # Errors
+    /// Where it is malformed, and how.
+    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
+        let tokens = tokens(text);
+        let mut parser = Parser {
+            end: text.chars().count() + 1,
+            tokens,
+            next: 0,
+            depth: 0,
+        };
+        let expression = parser.or()?;
+        match parser.peek() {
+            None => Ok(expression),
+            Some(_) => Err(parser.error("expected `and`, `or` or the end")),
+        }
+    }
+
+    /// Whether it matches an id; `id` is in lower case.
+    #[must_use]
+    pub fn matches(&self, id: &str) -> bool {
+        match self {
+            Self::Word(word) => id.contains(word.as_str()),
+            Self::Not(inner) => !inner.matches(id),
+            Self::And(left, right) => left.matches(id) && right.matches(id),
+            Self::Or(left, right) => left.matches(id) || right.matches(id),
+        }
+    }
+}
+
+fn tokens(text: &str) -> Vec<(usize, Token)> {
+    let mut tokens = Vec::new();
+    let mut word = String::new();
+    let mut start = 0;
+    let finish = |word: &mut String, start: usize, tokens: &mut Vec<(usize, Token)>| {
+        if !word.is_empty() {
+            let token = match word.as_str() {
+                "and" => Token::And,
+                "or" => Token::Or,
+                "not" => Token::Not,
+                _ => Token::Word(word.to_lowercase()),
+            };
+            tokens.push((start, token));
+            word.clear();
+        }
+    };
+    for (index, character) in text.chars().enumerate() {
+        match character {
+            '(' | ')' => {
+                finish(&mut word, start, &mut tokens);
+                let token = if character == '(' {
+                    Token::Open
+                } else {
+                    Token::Close
+                };
+                tokens.push((index + 1, token));
+            }
+            _ if character.is_whitespace() => finish(&mut word, start, &mut tokens),
+            _ => {
+                if word.is_empty() {
+                    start = index + 1;
+                }
+                word.push(character);
+            }
+        }
+    }
+    finish(&mut word, start, &mut tokens);
+    tokens
+}
+
+struct Parser {
+    tokens: Vec<(usize, Token)>,
+    next: usize,
+    end: usize,
+    depth: usize,
+}
+
+impl Parser {
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.next).map(|(_, token)| token)
+    }
+
+    fn take(&mut self, token: &Token) -> bool {
+        let is_next = self.peek() == Some(token);
+        self.next += usize::from(is_next);
+        is_next
+    }
+
+    fn error(&self, message: &str) -> ExpressionError {
+        ExpressionError {
+            message: message.to_owned(),
+            at: self.tokens.get(self.next).map_or(self.end, |(at, _)| *at),
+        }
+    }
+
+    fn or(&mut self) -> Result<Expression, ExpressionError> {
+        let mut left = self.and()?;
+        while self.take(&Token::Or) {
+            left = Expression::Or(Box::new(left), Box::new(self.and()?));
+        }
+        Ok(left)
+    }
+
+    fn and(&mut self) -> Result<Expression, ExpressionError> {
+        let mut left = self.not()?;
+        while self.take(&Token::And) {
+            left = Expression::And(Box::new(left), Box::new(self.not()?));
+        }
+        Ok(left)
+    }
+
+    fn not(&mut self) -> Result<Expression, ExpressionError> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(self.error("nested too deeply"));
+        }
+        let expression = if self.take(&Token::Not) {
+            Expression::Not(Box::new(self.not()?))
+        } else if self.take(&Token::Open) {
+            let inner = self.or()?;
+            if !self.take(&Token::Close) {
+                return Err(self.error("expected `)`"));
+            }
+            inner
+        } else if let Some(Token::Word(word)) = self.peek() {
+            let word = Expression::Word(word.clone());
+            self.next += 1;
+            word
+        } else {
+            return Err(self.error("expected a word, `not` or `(`"));
+        };
+        self.depth -= 1;
+        Ok(expression)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matches(text: &str, id: &str) -> bool {
+        Expression::parse(text).unwrap().matches(&id.to_lowercase())
+    }
+
+    #[test]
+    fn words_are_parts_of_ids_in_any_case() {
+        assert!(matches("Login", "unit::tests/a.py::test_login[x]"));
+        assert!(!matches("logout", "unit::tests/a.py::test_login[x]"));
+        assert!(matches("a.py::test", "unit::tests/a.py::test_login"));
+    }
+
+    #[test]
+    fn not_binds_strongest_then_and_then_or() {
+        assert!(matches("x or y and not z", "x z"));
+        assert!(!matches("(x or y) and not z", "x z"));
+        assert!(matches("not x and y", "y"));
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        for (text, at) in [
+            ("", 1),
+            ("a and", 6),
+            ("a b", 3),
+            ("(a", 3),
+            (")", 1),
+            ("not", 4),
+        ] {
+            assert_eq!(Expression::parse(text).unwrap_err().at, at, "{text}");
+        }
+        assert!(Expression::parse(&"(".repeat(10_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(text in "[ab()andortn ]{0,60}") {
+            let _ = Expression::parse(&text);
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The plan: which tests run, in which chunks, in which order.
+//!
+//! Pure: no clock, no environment, no file system. Deterministic in the configuration, the items and the history. Chunks
+//! partition the selected items.
+
+mod chunk;
+mod expression;
+mod order;
+mod select;
+
+pub use expression::{Expression, ExpressionError};
+pub use select::{Selection, Selector};
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::manifest::config::{GroupConfig, Matcher, SerialTests, TestSettings};
+
+/// What a runner can be told to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Its id in the group: `tests/a.py::test_x[1]`.
+    pub id: String,
+    /// What the runner is told, where that is not the id: a file's name may be no text.
+    pub argument: OsString,
+    /// Its file, relative to the root.
+    pub file: Option<PathBuf>,
+    /// Its line in the file, from 1.
+    pub line: Option<u32>,
+    /// What it is grouped by: its file or executable.
+    pub module: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// How it is started, where the listing found more than the runner's command says.
+    pub launch: Option<Arc<Launch>>,
+    /// Its result, where the listing already has it.
+    pub known: Option<Known>,
+}
+
+impl Item {
+    /// An item that is its id and nothing more.
+    #[must_use]
+    pub fn plain(id: String) -> Self {
+        Self {
+            argument: OsString::from(&id),
+            module: id.clone(),
+            id,
+            file: None,
+            line: None,
+            tags: Vec::new(),
+            launch: None,
+            known: None,
+        }
+    }
+}
+
+/// How a listing says that items are started.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Launch {
+    /// The program and its first arguments: `<program>`.
+    pub program: Vec<OsString>,
+    /// The folder it runs in.
+    pub folder: PathBuf,
+    /// Variables it needs.
+    pub env: Vec<(OsString, OsString)>,
+    /// Whether it runs all items of its module at once and can't be told which.
+    pub whole: bool,
+}
+
+/// A result that needs no job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The runner says that it is skipped, and why.
+    Skipped(String),
+    /// It can't be listed, so it can't run either.
+    Broken(String),
+}
+
+/// What is known of a test from earlier runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Past {
+    /// How long it took.
+    pub duration: Duration,
+    /// Whether it failed last time.
+    pub failed: bool,
+}
+
+/// What is known of tests from earlier runs, by full id.
+pub trait Memory {
+    /// What is known of one.
+    fn recall(&self, id: &str) -> Option<Past>;
+}
+
+/// Nothing is known.
+pub struct NoMemory;
+
+impl Memory for NoMemory {
+    fn recall(&self, _: &str) -> Option<Past> {
+        None
+    }
+}
+
+/// A whole run's plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The groups that have tests.
+    pub groups: Vec<GroupPlan>,
+    /// The most jobs at once.
+    pub workers: usize,
+}
+
+/// A group's plan.
+#[derive(Clone, Debug)]
+pub struct GroupPlan {
+    /// The group.
+    pub config: Arc<GroupConfig>,
+    /// Its jobs, in the order in which they are handed out.
+    pub jobs: Vec<PlannedJob>,
+    /// Items whose result is known already.
+    pub known: Vec<Item>,
+    /// The most of its jobs at once.
+    pub workers: usize,
+}
+
+/// A job before it ran.
+#[derive(Clone, Debug)]
+pub struct PlannedJob {
+    /// Its items.
+    pub items: Vec<Item>,
+    /// The settings that they share.
+    pub settings: TestSettings,
+}
+
+/// How many workers there can be.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    /// Processors that may be used.
+    pub cores: usize,
+}
+
+impl Plan {
+    /// Plans a run over the selected items of each group.
+    #[must_use]
+    pub fn new(
+        selected: Vec<(Arc<GroupConfig>, Vec<Item>)>,
+        asked: Option<usize>,
+        machine: Machine,
+        memory: &dyn Memory,
+    ) -> Self {
+        let workers = asked.unwrap_or(machine.cores).max(1);
+        let groups = selected
+            .into_iter()
+            .filter(|(_, items)| !items.is_empty())
+            .map(|(config, items)| GroupPlan::new(config, items, workers, memory))
+            .collect();
+        Self { groups, workers }
+    }
+
+    /// How many tests it has.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        self.groups.iter().map(GroupPlan::tests).sum()
+    }
+}
+
+impl GroupPlan {
+    fn new(config: Arc<GroupConfig>, items: Vec<Item>, most: usize, memory: &dyn Memory) -> Self {
+        let (known, items): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|item| item.known.is_some());
+        let workers = config.workers.unwrap_or(most).min(most).max(1);
+        let mut jobs = chunk::chunks(&config, items, workers, memory);
+        order::sort(&mut jobs, config.name.as_str(), memory);
+        Self {
+            // More workers than jobs would be started for nothing.
+            workers: workers.min(jobs.len()).max(1),
+            jobs,
+            known,
+            config,
+        }
+    }
+
+    /// How many tests it has.
+    #[must_use]
+    pub fn tests(&self) -> usize {
+        self.known.len() + self.jobs.iter().map(|job| job.items.len()).sum::<usize>()
+    }
+}
+
+/// The full id of an item of a group.
+#[must_use]
+pub fn full_id(group: &str, item: &str) -> String {
+    if item.is_empty() {
+        group.to_owned()
+    } else {
+        format!("{group}::{item}")
+    }
+}
+
+impl GroupConfig {
+    /// The settings of one test: the group's, with every override that matches.
+    #[must_use]
+    pub fn settings_of(&self, item: &Item) -> TestSettings {
+        let mut settings = self.tests.clone();
+        settings.serial = match &self.serial {
+            SerialTests::All(all) => *all,
+            SerialTests::Matching(matchers) => matches(matchers, item),
+        };
+        for entry in self
+            .overrides
+            .iter()
+            .filter(|entry| matches(&entry.matching, item))
+        {
+            if let Some(timeout) = entry.timeout {
+                settings.timeout = timeout;
+            }
+            if let Some(grace) = entry.grace {
+                settings.grace = grace;
+            }
+            if let Some(retries) = entry.retries {
+                settings.retries = retries;
+            }
+            if let Some(exclusive) = entry.exclusive {
+                settings.exclusive = exclusive;
+            }
+            if let Some(locks) = &entry.locks {
+                settings.locks.clone_from(locks);
+            }
+            if entry.expect.is_some() {
+                settings.expect = entry.expect;
+            }
+        }
+        settings
+    }
+}
+
+fn matches(matchers: &[Matcher], item: &Item) -> bool {
+    matchers.iter().any(|matcher| match matcher {
+        Matcher::Tag(tag) => item.tags.contains(tag),
+        Matcher::Pattern(pattern) => {
+            pattern.matches(&item.id)
+                || item
+                    .file
+                    .as_ref()
+                    .is_some_and(|file| pattern.matches(&file.to_string_lossy()))
+        }
+    })
+}

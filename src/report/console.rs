@@ -1,0 +1,268 @@
+//! What a person reads.
+//!
+//! On a terminal: one line of progress (counts, running tests, time to go), redrawn in place, and above it each failure as it
+//! happens. Elsewhere: plain lines. In the end, always: the failures with their output, then the summary. Whatever can't be
+//! written to a closed terminal is dropped: no result is lost by it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::paint::{Paint, harmless};
+use super::{ReportError, Reporter};
+use crate::event::{Event, TestFinished, Totals};
+use crate::outcome::Outcome;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Failures and the summary's first line.
+    Quiet,
+    /// Failures, the summary.
+    Normal,
+    /// Every test.
+    Verbose,
+}
+
+/// How many lines of a failure's output are shown.
+const MOST_LINES: usize = 200;
+
+/// See the module.
+pub struct Console {
+    out: Box<dyn Write + Send>,
+    bar: ProgressBar,
+    paint: Paint,
+    verbosity: Verbosity,
+    totals: Totals,
+    tests: usize,
+    failures: Vec<TestFinished>,
+    slowest: Vec<(f64, String)>,
+    running: BTreeMap<usize, String>,
+}
+
+impl Console {
+    /// A console on `out`; `terminal` says whether there is one to draw progress on.
+    #[must_use]
+    pub fn new(
+        out: Box<dyn Write + Send>,
+        colour: bool,
+        terminal: bool,
+        verbosity: Verbosity,
+    ) -> Self {
+        let bar = if terminal && verbosity > Verbosity::Quiet {
+            let bar =
+                ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
+            let style =
+                ProgressStyle::with_template("{bar:24} {pos}/{len} {prefix} eta {eta}  {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Self {
+            out,
+            bar,
+            paint: Paint { on: colour },
+            verbosity,
+            totals: Totals::default(),
+            tests: 0,
+            failures: Vec::new(),
+            slowest: Vec::new(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        let out = &mut self.out;
+        self.bar.suspend(|| {
+            let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+        });
+    }
+
+    fn progress(&mut self) {
+        let failures = self.totals.failures();
+        let failed = if failures > 0 {
+            self.paint.bad(&format!("{failures} failed"))
+        } else {
+            String::new()
+        };
+        self.bar.set_position(self.totals.all() as u64);
+        self.bar.set_prefix(failed);
+        let running: Vec<_> = self.running.values().map(|name| harmless(name)).collect();
+        self.bar.set_message(running.join(", "));
+    }
+
+    fn test(&mut self, test: &TestFinished, retried: bool) {
+        let bad = !test.outcome.is_success();
+        let shown = match self.verbosity {
+            Verbosity::Quiet => false,
+            Verbosity::Normal => bad && test.outcome != Outcome::NotRun,
+            Verbosity::Verbose => true,
+        };
+        if shown {
+            let word = format!("{:>9}", test.outcome.word());
+            let word = match test.outcome {
+                Outcome::Passed => self.paint.good(&word),
+                _ if bad => self.paint.bad(&word),
+                _ => self.paint.odd(&word),
+            };
+            let again = if retried {
+                self.paint.odd(" (will be run again)")
+            } else {
+                String::new()
+            };
+            let seconds = self.paint.dim(&format!("{:8.3}s", test.seconds));
+            self.line(&format!("{word} {seconds}  {}{again}", harmless(&test.id)));
+        }
+    }
+
+    fn failure(&mut self, test: &TestFinished) {
+        let title = format!("{}: {}", test.outcome.word(), harmless(&test.id));
+        let title = self.paint.bad(&title);
+        self.line(&format!("\n{title}"));
+        if let Some(file) = &test.file {
+            let line = test.line.map(|line| format!(":{line}")).unwrap_or_default();
+            let place = format!("  at {}{line}", harmless(&file.to_string_lossy()));
+            let place = self.paint.dim(&place);
+            self.line(&place);
+        }
+        if let Some(message) = &test.message {
+            self.line(&format!("  {}", harmless(message).replace('\n', "\n  ")));
+        }
+        let Some(output) = &test.output else { return };
+        let output = harmless(output.trim_end());
+        let lines: Vec<&str> = output.lines().collect();
+        let skipped = lines.len().saturating_sub(MOST_LINES);
+        if skipped > 0 {
+            let note = format!("    [{skipped} lines before these: see a report]");
+            let note = self.paint.dim(&note);
+            self.line(&note);
+        }
+        for line in &lines[skipped..] {
+            self.line(&format!("    {line}"));
+        }
+    }
+
+    fn summary(&mut self, seconds: f64, exit: u8) {
+        let counts: Vec<String> = Outcome::ALL
+            .into_iter()
+            .filter(|outcome| self.totals.count(*outcome) > 0)
+            .map(|outcome| {
+                let text = format!("{} {}", self.totals.count(outcome), outcome.word());
+                if outcome.is_success() {
+                    text
+                } else {
+                    self.paint.bad(&text)
+                }
+            })
+            .collect();
+        let counts = if counts.is_empty() {
+            "no tests".to_owned()
+        } else {
+            counts.join(", ")
+        };
+        let took = self.totals.test_seconds;
+        let speed = if seconds > 0.0 { took / seconds } else { 0.0 };
+        let head = if exit == 0 {
+            self.paint.good("ok")
+        } else {
+            self.paint.bad("FAILED")
+        };
+        let times = format!("in {seconds:.2} s (tests {took:.2} s, {speed:.1}x)");
+        let times = self.paint.dim(&times);
+        self.line(&format!("{head}: {counts} {times}"));
+    }
+}
+
+impl Reporter for Console {
+    fn event(&mut self, _: f64, event: &Event) -> Result<(), ReportError> {
+        self.totals.add(event);
+        match event {
+            Event::RunStarted {
+                run,
+                groups,
+                tests,
+                workers,
+                ..
+            } => {
+                self.tests = *tests;
+                self.bar.set_length(*tests as u64);
+                if self.verbosity > Verbosity::Quiet {
+                    let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+                    let text = format!(
+                        "run {run}: {tests} tests, {workers} workers, groups: {}",
+                        names.join(", ")
+                    );
+                    let text = self.paint.dim(&text);
+                    self.line(&text);
+                }
+            }
+            Event::JobStarted { job, tests, .. } => {
+                let first = tests.first().cloned().unwrap_or_default();
+                let more = tests.len().saturating_sub(1);
+                let text = if more > 0 {
+                    format!("{first} (+{more})")
+                } else {
+                    first
+                };
+                self.running.insert(*job, text);
+                self.progress();
+            }
+            Event::JobFinished { job, .. } => {
+                self.running.remove(job);
+                self.progress();
+            }
+            Event::TestRetried(test) => self.test(test, true),
+            Event::TestFinished(test) => {
+                self.test(test, false);
+                if !test.outcome.is_success() && test.outcome != Outcome::NotRun {
+                    self.failures.push(test.clone());
+                }
+                self.slowest.push((test.seconds, test.id.clone()));
+                self.slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
+                self.slowest.truncate(5);
+                self.progress();
+            }
+            Event::Warning { message } => {
+                let text = format!("warning: {}", harmless(message));
+                let text = self.paint.odd(&text);
+                self.line(&text);
+            }
+            Event::RunFinished { seconds, exit, .. } => {
+                self.bar.finish_and_clear();
+                for test in std::mem::take(&mut self.failures) {
+                    self.failure(&test);
+                }
+                if self.verbosity > Verbosity::Quiet && self.totals.all() > 1 {
+                    let heading = self.paint.strong("\nslowest:");
+                    self.line(&heading);
+                    for (seconds, id) in self.slowest.clone() {
+                        self.line(&format!("{seconds:8.3}s  {}", harmless(&id)));
+                    }
+                }
+                self.line("");
+                self.summary(*seconds, *exit);
+            }
+            Event::TestStarted { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), ReportError> {
+        let _ = self.out.flush();
+        Ok(())
+    }
+}
+
+/// Standard output, or standard error where a report has taken the first.
+#[must_use]
+pub fn stream(stdout_is_taken: bool) -> Box<dyn Write + Send> {
+    if stdout_is_taken {
+        Box::new(io::stderr())
+    } else {
+        Box::new(io::stdout())
+    }
+}

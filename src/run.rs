@@ -1,0 +1,287 @@
+//! A run: a configuration and what is asked of it, from discovery to the exit code.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use crate::event::{Event, Totals};
+use crate::execute::{self, Reason, Stop};
+use crate::history::{Folder, Recorder, Store};
+use crate::manifest::Config;
+use crate::plan::{Item, Known, Machine, Plan, Selection};
+use crate::report::{self, Jsonl, Reported, Reporter};
+use crate::runner::{Discovery, discover};
+use crate::suggest::nearest;
+
+/// A run that is ready to go.
+pub struct Run {
+    config: Config,
+    discovery: Discovery,
+    folder: Folder,
+    /// What will run.
+    pub plan: Plan,
+    /// What a person should know before it does.
+    pub warnings: Vec<String>,
+}
+
+/// What can't be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A path or an id that nothing is called.
+    #[error("no test, file or folder is called {written:?}{}", hint.as_ref().map(|near| format!("; did you mean {near:?}?")).unwrap_or_default())]
+    Unknown {
+        /// As it was written.
+        written: String,
+        /// What is nearest.
+        hint: Option<String>,
+    },
+    /// There is no temporary folder.
+    #[error(transparent)]
+    Scratch(#[from] crate::worker::ScratchError),
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Finished {
+    /// What the reports say.
+    pub reported: Reported,
+    /// Why it stopped early, if it did.
+    pub stopped: Option<Reason>,
+}
+
+/// A run's id: its beginning in UTC and the process that ran it, so that ids sort by time.
+#[must_use]
+pub fn new_id() -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let (days, rest) = (now.as_secs() / 86_400, now.as_secs() % 86_400);
+    let (year, month, day) = date(days);
+    let millis = now.subsec_millis();
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!(
+        "{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}.{millis:03}-{}",
+        std::process::id()
+    )
+}
+
+/// The civil date of a day since 1970, by Howard Hinnant's `civil_from_days`
+/// (<https://howardhinnant.github.io/date_algorithms.html>).
+fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let of_era = shifted % 146_097;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+impl Run {
+    /// Lists, selects and plans. `groups` are the names that were asked for; none is all.
+    ///
+    /// # Errors
+    /// A path or an id that nothing is called, or no room for temporary files.
+    pub fn prepare(
+        config: Config,
+        groups: &[String],
+        selection: &Selection,
+        environment: HashMap<OsString, OsString>,
+    ) -> Result<Self, RunError> {
+        let mut warnings = Vec::new();
+        let folder = Folder::of(&config.root);
+        let store = Store::read(&folder.database()).unwrap_or_else(|error| {
+            warnings.push(format!(
+                "the history can't be read, so tests run in the order of their listing: {error}"
+            ));
+            Store::default()
+        });
+        let discovery = Discovery::new(&config, new_id(), environment)?;
+        let chosen: Vec<_> = config
+            .groups
+            .iter()
+            .filter(|group| {
+                groups.is_empty() || groups.iter().any(|name| name == group.name.as_str())
+            })
+            .cloned()
+            .map(Arc::new)
+            .collect();
+        let found: Vec<_> = chosen
+            .into_par_iter()
+            .map(|group| (discover(&discovery, &group), group))
+            .collect();
+        let mut all: Vec<(String, Item)> = Vec::new();
+        let mut selected = Vec::new();
+        for (found, group) in found {
+            warnings.extend(found.warnings);
+            let name = group.name.as_str();
+            let (mine, rest): (Vec<_>, Vec<_>) = found
+                .items
+                .into_iter()
+                .partition(|item| is_selected(selection, name, item));
+            all.extend(
+                mine.iter()
+                    .chain(&rest)
+                    .cloned()
+                    .map(|item| (name.to_owned(), item)),
+            );
+            selected.push((group, mine));
+        }
+        check_selectors(selection, &all)?;
+        let machine = Machine {
+            cores: thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        };
+        let plan = Plan::new(selected, config.run.workers, machine, &store);
+        Ok(Self {
+            config,
+            discovery,
+            folder,
+            plan,
+            warnings,
+        })
+    }
+
+    /// Runs the plan and feeds the reports.
+    #[must_use]
+    pub fn execute(
+        self,
+        mut reporters: Vec<Box<dyn Reporter>>,
+        capture: bool,
+        stop: &Stop,
+    ) -> Finished {
+        let begun = Instant::now();
+        let mut warnings = self.warnings;
+        match self.folder.begin(&self.discovery.run) {
+            Ok(run) => {
+                reporters.push(Box::new(Recorder::new(self.folder.database())));
+                match Jsonl::journal(&run.journal()) {
+                    Ok(journal) => reporters.push(Box::new(journal)),
+                    Err(error) => warnings.push(error.to_string()),
+                }
+            }
+            Err(error) => warnings.push(format!(
+                "nothing is kept of this run: can't write .fastest: {error}"
+            )),
+        }
+        let options = execute::Options {
+            run: self.discovery.run.clone(),
+            max_fail: self.config.run.max_fail,
+            deadline: self.config.run.timeout.map(|timeout| begun + timeout),
+            capture,
+            seed: 0,
+        };
+        let (sender, receiver) = mpsc::channel();
+        for message in warnings {
+            let _ = sender.send(Event::Warning { message });
+        }
+        let stopped = std::sync::OnceLock::new();
+        let reported = thread::scope(|scope| {
+            let why = &stopped;
+            let reports = scope.spawn(move || {
+                report::feed(&receiver, reporters, begun, |totals| {
+                    exit_code(totals, why.get().copied().flatten())
+                })
+            });
+            // The sender goes with the call, so the reports see the end when the run is over and `stopped` is set.
+            let last = sender.clone();
+            let reason = execute::execute(&self.plan, &options, &self.discovery, sender, stop);
+            let _ = stopped.set(reason);
+            drop(last);
+            reports.join()
+        });
+        let reported = reported.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Finished {
+            reported,
+            stopped: stopped.get().copied().flatten(),
+        }
+    }
+}
+
+impl Finished {
+    /// The exit code of the run.
+    #[must_use]
+    pub fn exit(&self) -> u8 {
+        let code = exit_code(&self.reported.totals, self.stopped);
+        let report_failed = self.reported.errors.iter().any(|error| !error.is_advisory);
+        if report_failed && code < 128 {
+            crate::cli::exit::INFRASTRUCTURE
+        } else {
+            code
+        }
+    }
+}
+
+/// The exit code that the outcomes give.
+fn exit_code(totals: &Totals, stopped: Option<Reason>) -> u8 {
+    use crate::cli::exit;
+    match stopped {
+        Some(Reason::Signal(signal)) => exit::of_signal(signal),
+        _ if totals.all() == 0 => exit::NOTHING_MATCHED,
+        _ if totals.is_success() => exit::SUCCESS,
+        _ => exit::TESTS_FAILED,
+    }
+}
+
+/// What can't be listed is not passed over because its tests' names are not known.
+fn is_selected(selection: &Selection, group: &str, item: &Item) -> bool {
+    match &item.known {
+        Some(Known::Broken(_)) if item.id.is_empty() => true,
+        Some(Known::Broken(_)) => {
+            selection.selectors.is_empty()
+                || selection
+                    .selectors
+                    .iter()
+                    .any(|selector| selector.selects(group, item))
+        }
+        _ => selection.selects(group, item),
+    }
+}
+
+/// Every selector that is no path must name something.
+fn check_selectors(selection: &Selection, items: &[(String, Item)]) -> Result<(), RunError> {
+    let unknown = selection.selectors.iter().find(|selector| {
+        selector.path.is_none()
+            && !items
+                .iter()
+                .any(|(group, item)| selector.selects(group, item))
+    });
+    let Some(selector) = unknown else {
+        return Ok(());
+    };
+    let written = selector.written.clone();
+    let ids = items
+        .iter()
+        .map(|(group, item)| crate::plan::full_id(group, &item.id));
+    let files = items
+        .iter()
+        .filter_map(|(_, item)| Some(item.file.as_ref()?.to_string_lossy().into_owned()));
+    let known: Vec<String> = ids
+        .chain(items.iter().map(|(_, item)| item.id.clone()))
+        .chain(files)
+        .collect();
+    let hint = nearest(&written, known.iter().map(String::as_str)).map(str::to_owned);
+    Err(RunError::Unknown { written, hint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn days_are_dates() {
+        assert_eq!(date(0), (1970, 1, 1));
+        assert_eq!(date(19_782), (2024, 2, 29));
+        assert_eq!(date(20_781), (2026, 11, 24));
+    }
+}

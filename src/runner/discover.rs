@@ -1,0 +1,341 @@
+//! Discovery: a group's files and items, before anything is selected.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use walkdir::{DirEntry, WalkDir};
+
+use super::{list, support};
+use crate::manifest::config::{Config, GroupConfig, ItemSource, SettingValue};
+use crate::manifest::model::Separator;
+use crate::manifest::pattern::Pattern;
+use crate::manifest::template::{Lookup, Name};
+use crate::plan::{Item, Known};
+use crate::worker::Scratch;
+
+/// What discovery needs to know of the world.
+pub struct Discovery {
+    /// The root.
+    pub root: PathBuf,
+    /// The run's id, for `<run>`.
+    pub run: String,
+    /// The environment of `orchestrate`.
+    pub environment: HashMap<OsString, OsString>,
+    scratch: Scratch,
+    support: OnceLock<PathBuf>,
+}
+
+/// A group's items.
+pub struct Found {
+    /// The items, in the order of the listing.
+    pub items: Vec<Item>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+impl Discovery {
+    /// Discovery in a configuration's root.
+    ///
+    /// # Errors
+    /// There is no room for temporary files.
+    pub fn new(
+        config: &Config,
+        run: String,
+        environment: HashMap<OsString, OsString>,
+    ) -> Result<Self, crate::worker::ScratchError> {
+        Ok(Self {
+            root: config.root.clone(),
+            run,
+            environment,
+            scratch: Scratch::new("run")?,
+            support: OnceLock::new(),
+        })
+    }
+
+    /// A folder for temporary files of the whole run.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// The folder of the runners' own files; they are written when somebody asks for the first time.
+    #[must_use]
+    pub fn support(&self) -> PathBuf {
+        self.support
+            .get_or_init(|| {
+                let folder = self.scratch.path().join("support");
+                // What can't be written is missed by the command that needs it, which says so.
+                let _ = fs::create_dir(&folder).and_then(|()| support::write(&folder));
+                folder
+            })
+            .clone()
+    }
+
+    /// The value of a name that is the same for the whole group.
+    #[must_use]
+    pub fn group_value(&self, group: &GroupConfig, name: &Name) -> Option<Vec<OsString>> {
+        let one = |value: OsString| Some(vec![value]);
+        match name {
+            Name::Root => one(self.root.clone().into()),
+            Name::Support => one(self.support().into()),
+            Name::Group => one(group.name.as_str().into()),
+            Name::Run => one(self.run.clone().into()),
+            Name::Env { name, default } => match self.environment.get(&OsString::from(name)) {
+                Some(value) => one(value.clone()),
+                None => default.as_ref().map(|value| vec![value.into()]),
+            },
+            Name::Own(name) => self.setting(group, name),
+            _ => None,
+        }
+    }
+
+    fn setting(&self, group: &GroupConfig, name: &str) -> Option<Vec<OsString>> {
+        let (_, value) = group
+            .runner
+            .settings
+            .iter()
+            .find(|(known, _)| known == name)?;
+        let lookup = GroupLookup {
+            discovery: self,
+            group,
+        };
+        match value {
+            SettingValue::One(template) => Some(vec![template.expand(&lookup).ok()?]),
+            SettingValue::Many(templates) => templates
+                .iter()
+                .map(|template| template.expand(&lookup).ok())
+                .collect(),
+            SettingValue::FirstOf(templates) => {
+                let mut candidates: Vec<OsString> = templates
+                    .iter()
+                    .filter_map(|template| template.expand(&lookup).ok())
+                    .collect();
+                let found = candidates
+                    .iter()
+                    .position(|candidate| self.exists(candidate));
+                // If there is none, the last is tried, and its error names what is missing.
+                let index = found.unwrap_or(candidates.len().checked_sub(1)?);
+                let chosen = candidates.swap_remove(index);
+                // A path is taken from the root, wherever the command runs.
+                let is_path = chosen.as_bytes().contains(&b'/');
+                Some(vec![if is_path {
+                    self.root.join(chosen).into()
+                } else {
+                    chosen
+                }])
+            }
+        }
+    }
+
+    fn exists(&self, program: &OsString) -> bool {
+        if program.as_bytes().contains(&b'/') {
+            return self.root.join(program).exists();
+        }
+        let path = self.environment.get(&OsString::from("PATH"));
+        path.is_some_and(|path| {
+            std::env::split_paths(path).any(|folder| folder.join(program).is_file())
+        })
+    }
+}
+
+/// Values that are known before there are workers.
+pub struct GroupLookup<'a> {
+    /// Where they come from.
+    pub discovery: &'a Discovery,
+    /// The group.
+    pub group: &'a GroupConfig,
+}
+
+impl Lookup for GroupLookup<'_> {
+    fn values(&self, name: &Name) -> Option<Vec<OsString>> {
+        self.discovery.group_value(self.group, name)
+    }
+}
+
+/// Finds a group's items. What can't be listed is an item that is broken: it must be seen, not passed over.
+#[must_use]
+pub fn discover(discovery: &Discovery, group: &GroupConfig) -> Found {
+    let mut found = Found {
+        items: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let items = match &group.source {
+        ItemSource::Once => Ok(vec![Item::plain(String::new())]),
+        ItemSource::Listed(texts) => Ok(texts.iter().cloned().map(Item::plain).collect()),
+        ItemSource::File(path, separator) => fs::read(discovery.root.join(path))
+            .map(|bytes| split(&bytes, *separator))
+            .map_err(|error| format!("can't read the items of {}: {error}", path.display())),
+        ItemSource::Command(command, separator) => {
+            list::output_of(discovery, group, command, &[]).map(|bytes| split(&bytes, *separator))
+        }
+        ItemSource::Files { files, exclude } => {
+            in_files(discovery, group, files, exclude, &mut found.warnings)
+        }
+    };
+    found.items = items.unwrap_or_else(|why| {
+        let broken = Some(Known::Broken(why));
+        vec![Item {
+            known: broken,
+            ..Item::plain(String::new())
+        }]
+    });
+    tell_apart(&mut found.items);
+    found
+}
+
+fn in_files(
+    discovery: &Discovery,
+    group: &GroupConfig,
+    files: &[Pattern],
+    exclude: &[Pattern],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Item>, String> {
+    let paths = matching(&discovery.root, files, exclude);
+    if paths.is_empty() && !files.is_empty() {
+        let patterns: Vec<_> = files.iter().map(ToString::to_string).collect();
+        warnings.push(format!(
+            "group {}: no file matches {}",
+            group.name,
+            patterns.join(", ")
+        ));
+        return Ok(Vec::new());
+    }
+    match &group.runner.list {
+        Some(command) => list::tests(discovery, group, command, &paths),
+        None => Ok(paths.into_iter().map(file_item).collect()),
+    }
+}
+
+/// The item of a file that is one test.
+fn file_item(path: PathBuf) -> Item {
+    let id = path.to_string_lossy().into_owned();
+    Item {
+        // A name without a folder would be looked for on PATH, one that begins with a dash be taken for an option.
+        argument: Path::new(".").join(&path).into(),
+        file: Some(path),
+        ..Item::plain(id)
+    }
+}
+
+/// Two items of the same id could not be told apart in the results.
+fn tell_apart(items: &mut [Item]) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for item in items {
+        let count = seen.entry(item.id.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            item.id = format!("{}#{count}", item.id);
+        }
+    }
+}
+
+fn split(bytes: &[u8], separator: Separator) -> Vec<Item> {
+    let byte = match separator {
+        Separator::Newline => b'\n',
+        Separator::Nul => 0,
+    };
+    bytes
+        .split(|b| *b == byte)
+        .map(|item| match separator {
+            Separator::Newline => item.strip_suffix(b"\r").unwrap_or(item),
+            Separator::Nul => item,
+        })
+        .filter(|item| !item.is_empty())
+        .map(|item| Item {
+            argument: std::ffi::OsStr::from_bytes(item).to_owned(),
+            ..Item::plain(String::from_utf8_lossy(item).into_owned())
+        })
+        .collect()
+}
+
+/// The files below the root that match, sorted by name.
+#[must_use]
+pub fn matching(root: &Path, files: &[Pattern], exclude: &[Pattern]) -> Vec<PathBuf> {
+    let mut folders: Vec<&str> = files.iter().map(Pattern::folder).collect();
+    folders.sort_unstable();
+    // A folder within another is walked with it.
+    folders.dedup_by(|inner, outer| Path::new(inner).starts_with(&**outer));
+    let mut paths: Vec<PathBuf> = folders
+        .into_iter()
+        .flat_map(|folder| {
+            WalkDir::new(root.join(folder))
+                .into_iter()
+                .filter_entry(move |entry| entry.depth() == 0 || !is_passed_over(entry))
+        })
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file() || entry.path_is_symlink())
+        .filter_map(|entry| {
+            let path = entry.path().strip_prefix(root).ok()?.to_owned();
+            let text = path.to_string_lossy();
+            let wanted = files.iter().any(|pattern| pattern.matches(&text))
+                && !exclude.iter().any(|pattern| pattern.matches(&text));
+            // A link may name a folder, or nothing.
+            (wanted && entry.path().is_file()).then(|| path.clone())
+        })
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Folders that hold no tests of the repository: hidden ones, virtual environments, caches (<https://bford.info/cachedir/>).
+fn is_passed_over(entry: &DirEntry) -> bool {
+    if !entry.file_type().is_dir() {
+        return false;
+    }
+    let name = entry.file_name().to_string_lossy();
+    name.starts_with('.')
+        || name == "node_modules"
+        || name == "__pycache__"
+        || entry.path().join("pyvenv.cfg").exists()
+        || entry.path().join("CACHEDIR.TAG").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_and_hidden_folders_are_passed_over_unless_they_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        for file in [
+            "a/t.sh",
+            "a/b/t.sh",
+            ".hid/t.sh",
+            "node_modules/t.sh",
+            "target/t.sh",
+            "target/CACHEDIR.TAG",
+            "v/t.sh",
+            "v/pyvenv.cfg",
+        ] {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let find = |pattern: &str| {
+            let found = matching(root.path(), &[Pattern::new(pattern).unwrap()], &[]);
+            found
+                .into_iter()
+                .map(|path| path.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(find("**/t.sh"), ["a/b/t.sh", "a/t.sh"]);
+        assert_eq!(find(".hid/*.sh"), [".hid/t.sh"]);
+    }
+
+    #[test]
+    fn equal_ids_are_told_apart() {
+        let mut items = vec![
+            Item::plain("a".into()),
+            Item::plain("a".into()),
+            Item::plain("b".into()),
+        ];
+        tell_apart(&mut items);
+        let ids: Vec<_> = items.iter().map(|item| item.id.as_str()).collect();
+        assert_eq!(ids, ["a", "a#2", "b"]);
+    }
+}

@@ -1,0 +1,12 @@
+//! Runners: how a kind of test is listed, run and read.
+//!
+//! A preset is TOML data in `presets/`, in the words of `[runners.NAME]`. Adding a runner adds a preset, and code only where
+//! a listing or a result has a form that is new.
+
+pub mod discover;
+pub mod list;
+pub mod preset;
+pub mod read;
+mod support;
+
+pub use discover::{Discovery, Found, discover};

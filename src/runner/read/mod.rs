@@ -1,0 +1,222 @@
+//! Results: from what a job left to one verdict an item.
+//!
+//! A verdict comes from the wait status and the result channel, never from what a test printed. What the channel does not
+//! tell is never a pass, and an exit code that no verdict explains spoils one.
+
+mod events;
+mod junit;
+mod libtest;
+
+pub use events::last_start;
+
+use std::path::Path;
+
+use crate::manifest::config::Runner;
+use crate::manifest::model::ResultFormat;
+use crate::outcome::Outcome;
+use crate::plan::Item;
+use crate::worker::frame::{Ended, Status};
+
+/// How an item ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// How.
+    pub outcome: Outcome,
+    /// Its duration, where the channel tells it.
+    pub seconds: Option<f64>,
+    /// Why, in a line.
+    pub message: Option<String>,
+    /// What it printed; `None` where that is the output of the whole job.
+    pub output: Option<String>,
+}
+
+impl Verdict {
+    /// A verdict with its reason.
+    #[must_use]
+    pub fn new(outcome: Outcome, message: impl Into<Option<String>>) -> Self {
+        Self {
+            outcome,
+            seconds: None,
+            message: message.into(),
+            output: None,
+        }
+    }
+}
+
+/// What a result channel tells.
+#[derive(Debug, Default)]
+struct Told {
+    /// By item.
+    verdicts: Vec<Option<Verdict>>,
+    /// The items that were seen to begin, in order; `None` where the channel does not tell.
+    started: Option<Vec<usize>>,
+    /// What a person should know.
+    warnings: Vec<String>,
+}
+
+/// The results of a job.
+#[derive(Debug)]
+pub struct Results {
+    /// By item; `None` where the item goes to another job.
+    pub verdicts: Vec<Option<Verdict>>,
+    /// Items that never began because another one ended the process: they go to new jobs, each list to one.
+    pub again: Vec<Vec<usize>>,
+    /// The items that were seen to begin.
+    pub started: Vec<usize>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Judges the items of a job that has ended.
+#[must_use]
+pub fn judge(runner: &Runner, root: &Path, items: &[Item], ended: &Ended) -> Results {
+    let report = ended.report.as_deref().unwrap_or_default();
+    let mut told = match runner.results {
+        ResultFormat::Exit => exit(runner, items.len(), &ended.status),
+        ResultFormat::Events => events::read(report, items),
+        ResultFormat::Junit => junit::read(report, root, items),
+        ResultFormat::Libtest => libtest::read(report, items),
+    };
+    if ended.timed_out || ended.stopped {
+        // A process that was ended says nothing by its exit code.
+        if runner.results == ResultFormat::Exit {
+            told.verdicts.fill(None);
+        }
+    } else if runner.results != ResultFormat::Exit {
+        spoil(&mut told, &ended.status);
+    }
+    let missing: Vec<usize> = (0..items.len())
+        .filter(|index| told.verdicts[*index].is_none())
+        .collect();
+    let begun: Option<usize> = told.started.as_ref().and_then(|started| {
+        started
+            .iter()
+            .rev()
+            .find(|index| missing.contains(index))
+            .copied()
+    });
+    let reason = ending(ended);
+    let mut again = Vec::new();
+    // Something ended the process while a test ran, so the ones behind it have done nothing wrong.
+    let broke_off = !ended.stopped && !matches!(ended.status, Status::NotStarted(_));
+    match begun {
+        Some(begun) if broke_off => {
+            told.verdicts[begun] = Some(reason);
+            let rest: Vec<_> = missing
+                .into_iter()
+                .filter(|index| *index != begun)
+                .collect();
+            if !rest.is_empty() {
+                again.push(rest);
+            }
+        }
+        // Nobody knows which of them it was: each gets a job of its own, which will tell.
+        None if broke_off
+            && runner.results == ResultFormat::Libtest
+            && missing.len() > 1
+            && matches!(reason.outcome, Outcome::Crashed | Outcome::TimedOut)
+            && !items[missing[0]]
+                .launch
+                .as_ref()
+                .is_some_and(|launch| launch.whole) =>
+        {
+            again = missing.into_iter().map(|index| vec![index]).collect();
+        }
+        _ => {
+            for index in missing {
+                told.verdicts[index] = Some(reason.clone());
+            }
+        }
+    }
+    Results {
+        verdicts: told.verdicts,
+        again,
+        started: told.started.unwrap_or_default(),
+        warnings: told.warnings,
+    }
+}
+
+/// The exit code is the verdict of every item of the chunk.
+fn exit(runner: &Runner, items: usize, status: &Status) -> Told {
+    let verdict = match status {
+        Status::Exit(0) => Some(Verdict::new(Outcome::Passed, None)),
+        Status::Exit(code) => {
+            let skipped = u8::try_from(*code).is_ok_and(|code| runner.skip_exit.contains(&code));
+            let outcome = if skipped {
+                Outcome::Skipped
+            } else {
+                Outcome::Failed
+            };
+            Some(Verdict::new(outcome, format!("exited with code {code}")))
+        }
+        _ => None,
+    };
+    Told {
+        verdicts: vec![verdict; items],
+        ..Told::default()
+    }
+}
+
+/// A process that says "something is wrong" while all its tests say "passed" is not believed: its last test is errored.
+fn spoil(told: &mut Told, status: &Status) {
+    let is_explained = |verdict: &Option<Verdict>| {
+        verdict
+            .as_ref()
+            .is_none_or(|verdict| !verdict.outcome.is_success())
+    };
+    if *status == Status::Exit(0) || told.verdicts.iter().any(is_explained) {
+        return;
+    }
+    let last = told
+        .started
+        .as_ref()
+        .and_then(|started| started.last().copied());
+    let last = last.unwrap_or(told.verdicts.len().saturating_sub(1));
+    let (outcome, how) = match status {
+        Status::Signal(signal) => (
+            Outcome::Crashed,
+            format!("was killed by {}", signal_name(*signal)),
+        ),
+        Status::Exit(code) => (Outcome::Errored, format!("exited with code {code}")),
+        Status::NotStarted(why) => (Outcome::Errored, why.clone()),
+    };
+    if let Some(verdict) = told.verdicts.get_mut(last) {
+        let mut spoiled = Verdict::new(outcome, format!("passed, but then its process {how}"));
+        spoiled.seconds = verdict.as_ref().and_then(|verdict| verdict.seconds);
+        *verdict = Some(spoiled);
+    }
+}
+
+/// What became of a test that has no result.
+fn ending(ended: &Ended) -> Verdict {
+    if ended.stopped {
+        return Verdict::new(Outcome::Cancelled, "the run was stopped".to_owned());
+    }
+    if ended.timed_out {
+        let seconds = ended.duration.as_secs_f64();
+        return Verdict::new(
+            Outcome::TimedOut,
+            format!("took longer than its timeout (ended after {seconds:.1} s)"),
+        );
+    }
+    match &ended.status {
+        Status::NotStarted(why) => Verdict::new(Outcome::Errored, why.clone()),
+        Status::Signal(signal) => Verdict::new(
+            Outcome::Crashed,
+            format!("its process was killed by {}", signal_name(*signal)),
+        ),
+        Status::Exit(code) => Verdict::new(
+            Outcome::Errored,
+            format!("its process exited with code {code} before it had a result"),
+        ),
+    }
+}
+
+/// `SIGSEGV`, or the number.
+fn signal_name(signal: i32) -> String {
+    signal_hook::low_level::signal_name(signal)
+        .map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

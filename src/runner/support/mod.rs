@@ -1,0 +1,21 @@
+//! Files that runners bring along: embedded in the binary, written out when a runner's command names `<support>`.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+const FILES: [(&str, &str); 1] = [(
+    "orchestrate_pytest.py",
+    include_str!("orchestrate_pytest.py"),
+)];
+
+/// Writes them all into a folder.
+///
+/// # Errors
+/// The folder can't be written.
+pub fn write(folder: &Path) -> io::Result<()> {
+    for (name, text) in FILES {
+        fs::write(folder.join(name), text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! "Did you mean …": the known name that is nearest to one that is not known.
+
+/// The candidate most like `word`, if one is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| {
+            let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+            (distance, candidate)
+        })
+        // A third of the letters may differ: `tmeout` is `timeout`, `foo` is not `for`-anything.
+        .filter(|(distance, candidate)| {
+            *distance <= (candidate.chars().count().max(word.chars().count()) / 3).max(1)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `: did you mean "x"?`, or nothing.
+pub fn did_you_mean<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    nearest(word, candidates).map(|name| format!("did you mean `{name}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_recognised_and_a_stranger_is_not() {
+        let known = ["timeout", "workers", "chunk-size"];
+        assert_eq!(nearest("tiemout", known), Some("timeout"));
+        assert_eq!(nearest("chunk_size", known), Some("chunk-size"));
+        assert_eq!(nearest("Workers", known), Some("workers"));
+        assert_eq!(nearest("colour", known), None);
+    }
+}

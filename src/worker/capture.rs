@@ -1,0 +1,60 @@
+//! Captured output: a file without a name, never a pipe, so that nothing a job leaves behind can hold it open against us and
+//! no amount of output fills our memory.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::frame::Output;
+
+/// Opens a file for a job's output in `folder`; it has no name by the time the job runs.
+pub fn open(folder: &Path) -> io::Result<File> {
+    let path = folder.join("output");
+    let file = OpenOptions::new()
+        .read(true)
+        // Standard output and error share the file: each write goes to its end.
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+/// What was written, cut in its middle if it is longer than `limit`.
+pub fn read(mut file: File, limit: u64) -> io::Result<Output> {
+    let total = file.metadata()?.len();
+    let mut output = Output {
+        total,
+        ..Output::default()
+    };
+    file.seek(SeekFrom::Start(0))?;
+    if total <= limit {
+        file.take(limit).read_to_end(&mut output.head)?;
+        return Ok(output);
+    }
+    let half = limit / 2;
+    (&mut file).take(half).read_to_end(&mut output.head)?;
+    file.seek(SeekFrom::Start(total - half))?;
+    file.take(half).read_to_end(&mut output.tail)?;
+    Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn long_output_keeps_its_head_and_tail() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = open(folder.path()).unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let output = read(file, 4).unwrap();
+        assert_eq!(
+            (output.head.as_slice(), output.tail.as_slice(), output.total),
+            (&b"01"[..], &b"89"[..], 10)
+        );
+    }
+}

@@ -1,0 +1,204 @@
+//! The frames between `orchestrate` and its workers: a length of four bytes, little-endian, then the message as postcard.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The longest frame that is read: reports and outputs have limits of their own that are far below.
+const MOST_BYTES: u32 = 256 << 20;
+
+/// What a worker is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Run a job.
+    Run(Box<JobRequest>),
+    /// End the job that runs, with grace.
+    Stop,
+}
+
+/// A job, with nothing left to resolve.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobRequest {
+    /// The program and its arguments.
+    pub words: Vec<OsString>,
+    /// The folder it runs in.
+    pub folder: OsString,
+    /// Variables in addition to the worker's own.
+    pub env: Vec<(OsString, OsString)>,
+    /// Its private temporary folder, made before and removed after it.
+    pub tmp: OsString,
+    /// The file that results are written to, if the runner writes one.
+    pub report: Option<OsString>,
+    /// The longest it may take.
+    pub timeout: Option<Duration>,
+    /// Whether the timeout is each test's: then the report, a stream of events, says when the last one began.
+    pub timeout_each: bool,
+    /// From TERM to KILL.
+    pub grace: Duration,
+    /// Whether output is captured; otherwise it goes where the worker's goes.
+    pub capture: bool,
+    /// The most bytes of output that are kept, half from its head and half from its tail.
+    pub output_limit: u64,
+}
+
+/// What a worker tells.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// It is there.
+    Ready {
+        /// Its process id.
+        pid: u32,
+        /// The folder that its jobs' temporary folders are made in.
+        tmp: OsString,
+    },
+    /// It could not begin at all.
+    Failed(String),
+    /// A job is over, and nothing of it is left.
+    Ended(Box<Ended>),
+}
+
+/// How a job ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// How its process ended.
+    pub status: Status,
+    /// Whether it was ended because it took too long.
+    pub timed_out: bool,
+    /// Whether it was ended because the run was stopped.
+    pub stopped: bool,
+    /// Its duration.
+    pub duration: Duration,
+    /// What it wrote.
+    pub output: Output,
+    /// What it left at [`JobRequest::report`].
+    pub report: Option<Vec<u8>>,
+    /// How many processes it left behind.
+    pub leaked: u32,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// It exited with this code.
+    Exit(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// It never began, and why.
+    NotStarted(String),
+}
+
+/// Captured output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Its beginning.
+    pub head: Vec<u8>,
+    /// Its end, where it is longer than what is kept.
+    pub tail: Vec<u8>,
+    /// All bytes that were written.
+    pub total: u64,
+}
+
+impl Output {
+    /// As text, with a line that says what was left out.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.head).into_owned();
+        let kept = (self.head.len() + self.tail.len()) as u64;
+        if self.total > kept {
+            let left_out = self.total - kept;
+            text.push_str(&format!(
+                "\n[{left_out} of {} bytes left out]\n",
+                self.total
+            ));
+        }
+        text.push_str(&String::from_utf8_lossy(&self.tail));
+        text
+    }
+}
+
+/// Writes a frame and flushes it.
+///
+/// # Errors
+/// The other side is gone.
+pub fn write<T: Serialize>(writer: &mut impl Write, message: &T) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    let length = u32::try_from(bytes.len())
+        .ok()
+        .filter(|length| *length <= MOST_BYTES);
+    let length = length.ok_or_else(|| io::Error::other("a frame is too long"))?;
+    // One write, so that a frame is never half there when its writer dies between two.
+    let mut frame = Vec::with_capacity(bytes.len() + 4);
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(&bytes);
+    writer.write_all(&frame)?;
+    writer.flush()
+}
+
+/// Reads a frame; `None` at the end of the stream.
+///
+/// # Errors
+/// A broken stream: it ends within a frame, or what is in it is none.
+pub fn read<T: DeserializeOwned>(reader: &mut impl Read) -> io::Result<Option<T>> {
+    let mut length = [0; 4];
+    if reader.read(&mut length[..1])? == 0 {
+        return Ok(None);
+    }
+    reader.read_exact(&mut length[1..])?;
+    let length = u32::from_le_bytes(length);
+    if length > MOST_BYTES {
+        return Err(io::Error::other("a frame is too long"));
+    }
+    let mut bytes = Vec::new();
+    // `take` and not a buffer of that size: a broken length must not cost 256 MiB.
+    reader.take(u64::from(length)).read_to_end(&mut bytes)?;
+    if bytes.len() < length as usize {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    postcard::from_bytes(&bytes)
+        .map(Some)
+        .map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn frames_come_back_as_they_went() {
+        let request = Request::Run(Box::new(JobRequest {
+            words: vec!["./a b".into(), "\u{e9}".into()],
+            timeout: Some(Duration::from_millis(1500)),
+            ..JobRequest::default()
+        }));
+        let mut bytes = Vec::new();
+        write(&mut bytes, &request).unwrap();
+        write(&mut bytes, &Request::Stop).unwrap();
+        let mut reader = bytes.as_slice();
+        assert_eq!(read(&mut reader).unwrap(), Some(request));
+        assert_eq!(read(&mut reader).unwrap(), Some(Request::Stop));
+        assert_eq!(read::<Request>(&mut reader).unwrap(), None);
+    }
+
+    #[test]
+    fn output_says_what_was_left_out() {
+        let output = Output {
+            head: b"begin".to_vec(),
+            tail: b"end".to_vec(),
+            total: 1000,
+        };
+        assert_eq!(output.text(), "begin\n[992 of 1000 bytes left out]\nend");
+    }
+
+    proptest! {
+        #[test]
+        fn broken_frames_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut reader = bytes.as_slice();
+            while let Ok(Some(_)) = read::<Request>(&mut reader) {}
+            let mut reader = bytes.as_slice();
+            while let Ok(Some(_)) = read::<Reply>(&mut reader) {}
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The worker: a supervisor process that runs one job after the other and ends everything that each left behind.
+//!
+//! `orchestrate worker` is started by re-executing the current binary. It reads [`frame::Request`]s on its standard input and
+//! writes [`frame::Reply`]s on its standard output; how it is launched is the only difference between this machine and
+//! another. Its standard input is its lifeline: when that closes, for whatever reason, it kills everything below it and goes.
+//! It is single-threaded, and it never judges: it reports how a process ended, what it wrote and what it left behind.
+
+mod capture;
+pub mod frame;
+mod job;
+mod process;
+mod scratch;
+mod supervisor;
+mod tree;
+
+pub use scratch::{Scratch, ScratchError};
+pub use supervisor::supervise;
