@@ -19,7 +19,8 @@ pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
                 hint,
             )
         })?;
-        manifests.push(found);
+        // Named as a person would, from where he stands.
+        manifests.push(open::relative(&open::here()?, &found));
     }
     let mut code = exit::SUCCESS;
     for path in &manifests {

@@ -19,7 +19,10 @@ pub fn workers() -> Result<Option<u32>, CliError> {
     };
     let number = text.to_str().and_then(|text| text.trim().parse().ok());
     number.map(Some).ok_or_else(|| CliError::Usage {
-        message: format!("{WORKERS} is {text:?}, which is no number of workers"),
+        message: format!(
+            "{WORKERS} is {}, which is no number of workers",
+            text.display()
+        ),
         hint: Some("set it to a whole number, 0 for automatic, or unset it".into()),
     })
 }

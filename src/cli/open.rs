@@ -45,9 +45,7 @@ pub fn config(select: &SelectArguments, workers: Option<u32>) -> Result<Config, 
             let mut source = load::read(&path)?;
             known_profile(select, &load::profiles(&source))?;
             // Messages name it as a person would, from where he stands.
-            source.path = path
-                .strip_prefix(&here)
-                .map_or_else(|_| relative(&here, &path), Path::to_owned);
+            source.path = relative(&here, &path);
             load::load(source, root, &choices)?
         }
         None => detected(&here, &choices, select)?,
@@ -188,7 +186,7 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 /// `../../fastest.toml`, for a manifest in a folder above.
-fn relative(here: &Path, path: &Path) -> PathBuf {
+pub fn relative(here: &Path, path: &Path) -> PathBuf {
     let root = path.parent().unwrap_or(path);
     let depth = here
         .strip_prefix(root)

@@ -79,23 +79,13 @@ pub fn request(
         tmp: values.tmp.clone().into(),
         report: (group.runner.results != ResultFormat::Exit).then(|| values.report.clone().into()),
         // The timeout is one test's. Where nobody tells when a test begins, the job has as much time as all of its tests.
-        timeout: job
-            .settings
-            .timeout
-            .map(|timeout| {
-                if each {
-                    timeout
-                } else {
-                    timeout.saturating_mul(tests)
-                }
-            })
-            .map(|timeout| {
-                if each {
-                    timeout + group.runner.start_cost * 10
-                } else {
-                    timeout
-                }
-            }),
+        timeout: job.settings.timeout.map(|timeout| {
+            if each {
+                timeout
+            } else {
+                timeout.saturating_mul(tests)
+            }
+        }),
         timeout_each: each,
         grace: job.settings.grace,
         capture: place.capture,

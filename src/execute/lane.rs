@@ -116,7 +116,13 @@ impl Lane<'_> {
             not_started(format!("its worker ended: {error}"))
         });
         let group = &shared.plan.groups[self.group].config;
-        let results = read::judge(&group.runner, &shared.discovery.root, &job.items, &ended);
+        let results = read::judge(
+            &group.runner,
+            &shared.discovery.root,
+            &job.items,
+            job.settings.timeout,
+            &ended,
+        );
         let outcomes = self.report(job, &ended, results);
         shared.send(Event::JobFinished {
             job: number,
@@ -146,7 +152,9 @@ impl Lane<'_> {
             .chain(&group.resources)
             .map(|(_, template)| template);
         if self.port.is_none()
-            && (env.flat_map(|template| template.names()).any(names_port)
+            && (env
+                .flat_map(super::super::manifest::template::Template::names)
+                .any(names_port)
                 || group.runner.run.names().any(names_port))
         {
             self.port = Some(Port::lease()?);

@@ -56,7 +56,6 @@ impl Default for Stop {
 
 impl Stop {
     /// What a signal handler's thread calls.
-    #[must_use]
     pub fn handle(&self) -> impl Fn(Reason) + Send + 'static {
         let sender = self.sender.clone();
         move |reason| {

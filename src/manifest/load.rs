@@ -1,5 +1,6 @@
 //! Finding, reading and checking a manifest.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -142,13 +143,8 @@ pub fn check(source: Source, root: &Path) -> Result<Config, LoadError> {
         }
     }
     // A problem outside of the profiles is found once with each of them.
-    let mut seen = Vec::new();
-    problems.retain(|problem| {
-        let key = (problem.place.clone(), problem.message.clone());
-        let is_new = !seen.contains(&key);
-        seen.push(key);
-        is_new
-    });
+    let mut seen = HashSet::new();
+    problems.retain(|problem| seen.insert((problem.place.clone(), problem.message.clone())));
     match config {
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(report(document.source, &document.spans, problems)),

@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use super::source::{Source, Spans};
 
 /// Where a problem is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// A key, by JSON pointer.
     Key(String),
@@ -70,6 +70,9 @@ impl Problem {
     }
 }
 
+/// How many are shown: nobody reads more, and a hostile file has a million.
+const MOST_SHOWN: usize = 100;
+
 /// Everything that is wrong with one manifest, in the order of its text.
 #[derive(Debug)]
 pub struct Problems {
@@ -111,14 +114,22 @@ impl Problems {
         };
         let path = self.source.path.to_string_lossy();
         let mut text = String::new();
-        for (range, problem) in &self.list {
-            let annotation = AnnotationKind::Primary.span(range.clone());
+        for (range, problem) in self.list.iter().take(MOST_SHOWN) {
+            // Only the lines themselves: the renderer reads all that it is given, for each problem anew.
+            let whole = &self.source.text;
+            let from = whole[..range.start].rfind('\n').map_or(0, |at| at + 1);
+            let to = whole[range.end..]
+                .find('\n')
+                .map_or(whole.len(), |at| range.end + at);
+            let line = whole[..from].matches('\n').count() + 1;
+            let annotation = AnnotationKind::Primary.span(range.start - from..range.end - from);
             let annotation = if problem.label.is_empty() {
                 annotation
             } else {
                 annotation.label(problem.label.as_str())
             };
-            let snippet = Snippet::source(self.source.text.as_str())
+            let snippet = Snippet::source(&whole[from..to])
+                .line_start(line)
                 .path(path.as_ref())
                 .annotation(annotation);
             let mut group = Group::with_title(Level::ERROR.primary_title(problem.message.as_str()))
@@ -133,7 +144,12 @@ impl Problems {
             1 => ("one".to_owned(), "problem"),
             n => (n.to_string(), "problems"),
         };
-        text + &format!("{count} {noun} in {path}")
+        let more = if self.list.len() > MOST_SHOWN {
+            format!(", the first {MOST_SHOWN} are shown")
+        } else {
+            String::new()
+        };
+        text + &format!("{count} {noun} in {path}{more}")
     }
 }
 

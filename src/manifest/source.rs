@@ -16,6 +16,9 @@ use super::problem::{Place, Problem};
 /// The largest manifest that is read.
 pub const MOST_BYTES: usize = 1 << 20;
 
+/// The most syntax errors that are told at once.
+const MOST_SYNTAX: usize = 5;
+
 /// A manifest's text and name.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -64,13 +67,19 @@ pub fn join(pointer: &str, key: &str) -> String {
 pub fn parse(text: &str) -> (Value, Spans, Vec<Problem>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        let problems = errors
-            .iter()
-            .map(|error| {
-                let range = error.span().unwrap_or(0..0);
-                Problem::new(Place::Text(range), error.message().to_owned()).label("not valid TOML")
-            })
-            .collect();
+        let mut problems: Vec<(usize, Problem)> = Vec::new();
+        for error in &errors {
+            let range = error.span().unwrap_or(0..0);
+            // The parser goes on after an error as well as it can: what it says later of the same line, or after a few
+            // errors, mostly follows from the first.
+            let line = text[..range.start.min(text.len())].matches('\n').count();
+            let is_told = problems.iter().any(|(told, _)| *told == line);
+            if !is_told && problems.len() < MOST_SYNTAX {
+                let problem = Problem::new(Place::Text(range), error.message().to_owned());
+                problems.push((line, problem.label("not valid TOML")));
+            }
+        }
+        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
         return (Value::Null, Spans::default(), problems);
     }
     let mut reader = Reader {

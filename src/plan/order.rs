@@ -31,9 +31,11 @@ mod tests {
     use crate::manifest::config::TestSettings;
     use crate::plan::{Item, Past};
 
-    impl Memory for HashMap<&str, Past> {
+    struct Known(HashMap<&'static str, Past>);
+
+    impl Memory for Known {
         fn recall(&self, id: &str) -> Option<Past> {
-            self.get(id).copied()
+            self.0.get(id).copied()
         }
     }
 
@@ -55,12 +57,12 @@ mod tests {
             duration: Duration::from_millis(millis),
             failed,
         };
-        let memory = HashMap::from([
+        let memory = Known(HashMap::from([
             ("g::short", past(1, false)),
             ("g::long", past(100, false)),
             ("g::bad", past(5, true)),
             ("g::alone", past(900, true)),
-        ]);
+        ]));
         let mut jobs =
             ["alone", "short", "new", "long", "bad", "new2"].map(|id| job(id, id == "alone"));
         sort(&mut jobs, "g", &memory);

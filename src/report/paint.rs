@@ -50,7 +50,7 @@ pub fn harmless(text: &str) -> String {
             '\n' | '\t' => safe.push(character),
             // Directional overrides can make a line read as another.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                safe.extend(character.escape_unicode())
+                safe.extend(character.escape_unicode());
             }
             _ if character.is_control() => safe.extend(character.escape_default()),
             _ => safe.push(character),

@@ -170,15 +170,12 @@ impl Scheduler {
         self.locks.take(&job.locks);
         let id = job.id;
         let running = Some(Running { group, job });
-        let slot = match self.running.iter().position(Option::is_none) {
-            Some(slot) => {
-                self.running[slot] = running;
-                slot
-            }
-            None => {
-                self.running.push(running);
-                self.running.len() - 1
-            }
+        let slot = if let Some(slot) = self.running.iter().position(Option::is_none) {
+            self.running[slot] = running;
+            slot
+        } else {
+            self.running.push(running);
+            self.running.len() - 1
         };
         Next::Run(id, slot)
     }

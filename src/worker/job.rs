@@ -16,6 +16,9 @@ use super::{capture, scratch, tree};
 /// The most bytes of a report that are read.
 const MOST_REPORT: u64 = 128 << 20;
 
+/// What a runner that tells when each test begins may take, beyond a test's timeout, until the first one does.
+const START_UP: Duration = Duration::from_secs(60);
+
 /// How a job came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
@@ -120,7 +123,7 @@ impl Running {
                 .map_err(|_| Abandoned)?
             {
                 Woken::Ended => return Ok(Cause::Itself),
-                Woken::Deadline => match self.later(job, deadline) {
+                Woken::Deadline => match Self::later(job, begun, deadline) {
                     Some(later) => deadline = Some(later),
                     None => return Ok(Cause::Timeout),
                 },
@@ -134,13 +137,18 @@ impl Running {
     }
 
     /// Where the timeout is each test's: when the test that runs now will have taken too long, if that is still to come.
-    fn later(&self, job: &JobRequest, passed: Option<Instant>) -> Option<Instant> {
+    fn later(job: &JobRequest, begun: Instant, passed: Option<Instant>) -> Option<Instant> {
         let timeout = job.timeout.filter(|_| job.timeout_each)?;
-        let text = fs::read(job.report.as_ref()?).ok()?;
-        let started = crate::runner::read::last_start(&text)?;
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let now = Duration::try_from(now).ok()?;
-        let later = Instant::now() + (started + timeout).checked_sub(now)?;
+        let text = job.report.as_ref().and_then(|path| fs::read(path).ok());
+        let started = text.and_then(|text| crate::runner::read::last_start(&text));
+        let later = match started {
+            Some(started) => {
+                let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+                let ran = Duration::try_from(now).ok()?.checked_sub(started)?;
+                Instant::now() + timeout.checked_sub(ran)?
+            }
+            None => begun + timeout + START_UP,
+        };
         Some(later).filter(|later| passed.is_none_or(|passed| *later > passed))
     }
 

@@ -13,6 +13,7 @@ use super::{Scratch, process, tree};
 /// Nobody reads the replies.
 pub fn supervise(through: Option<i32>) -> io::Result<()> {
     tree::adopt_orphans();
+    process::keep_descriptors_from_jobs();
     let through: Option<OwnedFd> = through.map(process::inherited);
     let mut replies = io::stdout();
     let scratch = match Scratch::new("worker") {

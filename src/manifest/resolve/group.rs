@@ -85,18 +85,21 @@ impl Resolver<'_> {
         } else {
             ChunkSize::Auto
         });
-        let shown = chosen.table.chunk_by.map(|by| match by {
+        let written = |by: ChunkBy| match by {
             ChunkBy::Any => "\"any\"".to_owned(),
             ChunkBy::Module => "\"module\"".to_owned(),
-        });
+        };
+        // Where items are not listed from files, each is a module of its own.
+        let default_by = if chosen.table.list.is_none() {
+            ChunkBy::Any
+        } else {
+            ChunkBy::Module
+        };
+        let shown = preset(chosen.table.chunk_by.map(written), &written(default_by));
         let chunk_by = layers
-            .take(
-                "chunk-by",
-                |group| group.chunk_by,
-                preset(shown, "\"module\""),
-            )
+            .take("chunk-by", |group| group.chunk_by, shown)
             .or(chosen.table.chunk_by)
-            .unwrap_or(ChunkBy::Module);
+            .unwrap_or(default_by);
 
         let tests = self.tests(&mut layers, chosen.table.results.unwrap_or_default());
         let serial = self.serial(&mut layers);

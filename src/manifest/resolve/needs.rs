@@ -11,28 +11,31 @@ pub fn check(document: &Document, groups: &[GroupConfig], problems: &mut Vec<Pro
     let Some(written) = &document.manifest.groups else {
         return;
     };
+    let names = || written.keys().map(String::as_str);
     for group in groups {
         let pointer = join("/groups", group.name.as_str()) + "/needs";
         for (index, needed) in group.needs.iter().enumerate() {
-            let place = join(&pointer, &index.to_string());
             if !written.contains_key(needed.as_str()) {
+                let place = join(&pointer, &index.to_string());
                 problems.push(
                     Problem::value(place, format!("there is no group `{needed}` to need"))
                         .label("unknown group")
-                        .help(did_you_mean(
-                            needed.as_str(),
-                            written.keys().map(String::as_str),
-                        )),
+                        .help(did_you_mean(needed.as_str(), names())),
                 );
-            } else if let Some(circle) = circle(groups, group) {
-                problems.push(
-                    Problem::value(pointer.clone(), format!("groups need each other: {circle}"))
-                        .label("none of them could ever start")
-                        .help("take one `needs` out".to_owned()),
-                );
-                return;
             }
         }
+    }
+    // One circle is enough to mend: its members would all tell the same.
+    let circle = groups
+        .iter()
+        .find_map(|group| Some((group, circle(groups, group)?)));
+    if let Some((group, circle)) = circle {
+        let pointer = join("/groups", group.name.as_str()) + "/needs";
+        problems.push(
+            Problem::value(pointer, format!("groups need each other: {circle}"))
+                .label("none of them could ever start")
+                .help("take one `needs` out".to_owned()),
+        );
     }
 }
 

@@ -89,6 +89,9 @@ impl Lookup for ListLookup<'_> {
     }
 }
 
+/// A command's words, and the variables that its shell line needs.
+pub type Expanded = (Vec<OsString>, Vec<(String, OsString)>);
+
 /// A command's words and the variables that a shell line needs, with every template expanded.
 ///
 /// # Errors
@@ -97,7 +100,7 @@ pub fn words(
     command: &CommandTemplate,
     lookup: &dyn Lookup,
     list: &[OsString],
-) -> Result<(Vec<OsString>, Vec<(String, OsString)>), Unset> {
+) -> Result<Expanded, Unset> {
     match command {
         CommandTemplate::Words(templates) => {
             let words: Result<Vec<_>, _> = templates
@@ -190,12 +193,11 @@ pub fn start(
         if let Some(group) = group {
             let _ = kill_process_group(group, Signal::KILL);
         }
-        match status {
-            Some(status) => Ok((status, stdout, stderr)),
-            None => {
-                child.wait()?;
-                Err(io::Error::other("it took longer than 30 minutes"))
-            }
+        if let Some(status) = status {
+            Ok((status, stdout, stderr))
+        } else {
+            child.wait()?;
+            Err(io::Error::other("it took longer than 30 minutes"))
         }
     };
     let (status, stdout, stderr) = run().map_err(|error| {

@@ -35,17 +35,16 @@ pub fn read(report: &[u8], root: &Path, items: &[Item]) -> Told {
             [_] => Some(0),
             _ => items.iter().position(|item| spells(&case, item, root)),
         };
-        match index {
-            Some(index) => merge(&mut told.verdicts[index], case),
-            None => {
-                let name = if case.class.is_empty() {
-                    case.name
-                } else {
-                    format!("{}.{}", case.class, case.name)
-                };
-                told.warnings
-                    .push(format!("{name} was reported, but never listed"));
-            }
+        if let Some(index) = index {
+            merge(&mut told.verdicts[index], case)
+        } else {
+            let name = if case.class.is_empty() {
+                case.name
+            } else {
+                format!("{}.{}", case.class, case.name)
+            };
+            told.warnings
+                .push(format!("{name} was reported, but never listed"));
         }
     }
     told
@@ -185,7 +184,7 @@ fn detail(case: &mut Case, element: &BytesStart<'_>) -> bool {
         "system-out" | "system-err" => return true,
         _ => return false,
     };
-    if case.outcome.is_none_or(|known| known.is_success()) {
+    if case.outcome.is_none_or(crate::outcome::Outcome::is_success) {
         case.outcome = Some(outcome);
         case.message = attribute(element, "message");
     }

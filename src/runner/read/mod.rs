@@ -10,6 +10,7 @@ mod libtest;
 pub use events::last_start;
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::manifest::config::Runner;
 use crate::manifest::model::ResultFormat;
@@ -69,7 +70,13 @@ pub struct Results {
 
 /// Judges the items of a job that has ended.
 #[must_use]
-pub fn judge(runner: &Runner, root: &Path, items: &[Item], ended: &Ended) -> Results {
+pub fn judge(
+    runner: &Runner,
+    root: &Path,
+    items: &[Item],
+    timeout: Option<Duration>,
+    ended: &Ended,
+) -> Results {
     let report = ended.report.as_deref().unwrap_or_default();
     let mut told = match runner.results {
         ResultFormat::Exit => exit(runner, items.len(), &ended.status),
@@ -77,13 +84,13 @@ pub fn judge(runner: &Runner, root: &Path, items: &[Item], ended: &Ended) -> Res
         ResultFormat::Junit => junit::read(report, root, items),
         ResultFormat::Libtest => libtest::read(report, items),
     };
-    if ended.timed_out || ended.stopped {
-        // A process that was ended says nothing by its exit code.
-        if runner.results == ResultFormat::Exit {
+    if runner.results == ResultFormat::Exit {
+        if ended.timed_out || ended.stopped {
+            // A process that was ended says nothing by its exit code.
             told.verdicts.fill(None);
         }
-    } else if runner.results != ResultFormat::Exit {
-        spoil(&mut told, &ended.status);
+    } else if !ended.stopped {
+        spoil(&mut told, ended);
     }
     let missing: Vec<usize> = (0..items.len())
         .filter(|index| told.verdicts[*index].is_none())
@@ -95,7 +102,7 @@ pub fn judge(runner: &Runner, root: &Path, items: &[Item], ended: &Ended) -> Res
             .find(|index| missing.contains(index))
             .copied()
     });
-    let reason = ending(ended);
+    let reason = ending(ended, timeout);
     let mut again = Vec::new();
     // Something ended the process while a test ran, so the ones behind it have done nothing wrong.
     let broke_off = !ended.stopped && !matches!(ended.status, Status::NotStarted(_));
@@ -124,7 +131,15 @@ pub fn judge(runner: &Runner, root: &Path, items: &[Item], ended: &Ended) -> Res
         }
         _ => {
             for index in missing {
-                told.verdicts[index] = Some(reason.clone());
+                let has_begun = told
+                    .started
+                    .as_ref()
+                    .is_none_or(|started| started.contains(&index));
+                let mut verdict = reason.clone();
+                if ended.stopped && !has_begun {
+                    verdict.outcome = Outcome::NotRun;
+                }
+                told.verdicts[index] = Some(verdict);
             }
         }
     }
@@ -158,13 +173,14 @@ fn exit(runner: &Runner, items: usize, status: &Status) -> Told {
 }
 
 /// A process that says "something is wrong" while all its tests say "passed" is not believed: its last test is errored.
-fn spoil(told: &mut Told, status: &Status) {
+fn spoil(told: &mut Told, ended: &Ended) {
     let is_explained = |verdict: &Option<Verdict>| {
         verdict
             .as_ref()
             .is_none_or(|verdict| !verdict.outcome.is_success())
     };
-    if *status == Status::Exit(0) || told.verdicts.iter().any(is_explained) {
+    let ended_well = ended.status == Status::Exit(0) && !ended.timed_out;
+    if ended_well || told.verdicts.iter().any(is_explained) {
         return;
     }
     let last = told
@@ -172,7 +188,8 @@ fn spoil(told: &mut Told, status: &Status) {
         .as_ref()
         .and_then(|started| started.last().copied());
     let last = last.unwrap_or(told.verdicts.len().saturating_sub(1));
-    let (outcome, how) = match status {
+    let (outcome, how) = match &ended.status {
+        _ if ended.timed_out => (Outcome::TimedOut, "did not end".to_owned()),
         Status::Signal(signal) => (
             Outcome::Crashed,
             format!("was killed by {}", signal_name(*signal)),
@@ -188,16 +205,17 @@ fn spoil(told: &mut Told, status: &Status) {
 }
 
 /// What became of a test that has no result.
-fn ending(ended: &Ended) -> Verdict {
+fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
     if ended.stopped {
         return Verdict::new(Outcome::Cancelled, "the run was stopped".to_owned());
     }
     if ended.timed_out {
-        let seconds = ended.duration.as_secs_f64();
-        return Verdict::new(
-            Outcome::TimedOut,
-            format!("took longer than its timeout (ended after {seconds:.1} s)"),
-        );
+        let limit = timeout.unwrap_or(ended.duration);
+        let message = format!("took longer than its timeout of {limit:?}");
+        return Verdict {
+            seconds: Some(limit.as_secs_f64()),
+            ..Verdict::new(Outcome::TimedOut, message)
+        };
     }
     match &ended.status {
         Status::NotStarted(why) => Verdict::new(Outcome::Errored, why.clone()),

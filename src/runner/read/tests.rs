@@ -44,7 +44,13 @@ fn outcomes(
     ids: &[&str],
     ended: &Ended,
 ) -> (Vec<Option<Outcome>>, Vec<Vec<usize>>) {
-    let judged = judge(&runner(results), Path::new("/root"), &items(ids), ended);
+    let judged = judge(
+        &runner(results),
+        Path::new("/root"),
+        &items(ids),
+        None,
+        ended,
+    );
     let outcomes = judged
         .verdicts
         .into_iter()
@@ -174,6 +180,7 @@ fn junit_by_id_by_pytests_names_and_by_file() {
         &runner(ResultFormat::Junit),
         Path::new("/root"),
         &items(&ids[..2]),
+        None,
         &ended(Status::Exit(1), xml),
     );
     assert_eq!(
@@ -201,7 +208,7 @@ proptest! {
         code in 0_i32..3,
     ) {
         for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest] {
-            let judged = judge(&runner(format), Path::new("/root"), &items(&["a", "b"]), &ended(Status::Exit(code), &report));
+            let judged = judge(&runner(format), Path::new("/root"),  &items(&["a", "b"]), None, &ended(Status::Exit(code), &report));
             for (index, verdict) in judged.verdicts.iter().enumerate() {
                 prop_assert!(verdict.is_some() != judged.again.iter().flatten().any(|again| *again == index));
             }

@@ -1,0 +1,119 @@
+//! The commands beside `run`.
+
+use crate::support::Project;
+
+#[test]
+fn list_prints_ids_or_json() {
+    let project = Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*.sh\"]\n[groups.lint]\ncommand = [\"true\"]\n")
+        .script("t/b.sh", "")
+        .script("t/a.sh", "");
+    let ran = project.orchestrate(&["list"]).exits(0);
+    assert_eq!(ran.stdout, "g::t/a.sh\ng::t/b.sh\nlint\n");
+    let ran = project
+        .orchestrate(&["list", "--format", "json", "-k", "b.sh"])
+        .exits(0);
+    let list: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        list,
+        serde_json::json!([{ "id": "g::t/b.sh", "group": "g", "runner": "exec", "file": "t/b.sh", "tags": [] }])
+    );
+    project.orchestrate(&["list", "-k", "nothing"]).exits(4);
+}
+
+#[test]
+fn init_writes_what_run_would_detect() {
+    let project = Project::new().script("tests/a.sh", "exit 0");
+    project
+        .run(&[])
+        .exits(0)
+        .says("no fastest.toml: running what `orchestrate init` would write (runners: exec)");
+    let printed = project.orchestrate(&["init", "--print"]).exits(0).stdout;
+    project.orchestrate(&["init"]).exits(0);
+    assert_eq!(project.read("fastest.toml"), printed);
+    assert_eq!(
+        project.read("fastest.schema.json"),
+        orchestrate::manifest::schema::COMMITTED
+    );
+    project.orchestrate(&["check"]).exits(0);
+    let ran = project.run(&[]).exits(0);
+    assert!(!ran.stderr.contains("no fastest.toml"));
+    project
+        .orchestrate(&["init"])
+        .exits(2)
+        .says("there is a fastest.toml already");
+    Project::new().run(&[]).exits(2).says("nothing was found");
+    let empty = Project::new();
+    empty.orchestrate(&["init"]).exits(0);
+    empty.orchestrate(&["check"]).exits(0);
+}
+
+#[test]
+fn show_prints_values_and_where_they_come_from() {
+    let project = Project::with(
+        "[defaults]\ntimeout = \"10s\"\n\n[groups.g]\ncommand = [\"true\"]\nretries = 1\n",
+    );
+    let ran = project.orchestrate(&["show", "g"]).exits(0);
+    let line = |key: &str| {
+        let line = ran
+            .stdout
+            .lines()
+            .find(|line| line.starts_with(key))
+            .unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("timeout"), "timeout = \"10s\" # [defaults], line 2");
+    assert_eq!(line("retries"), "retries = 1 # [groups.g], line 6");
+    assert_eq!(line("grace"), "grace = \"5s\" # built in");
+    let project = project.env("FASTEST_WORKERS", "3");
+    project
+        .orchestrate(&["show", "g"])
+        .exits(0)
+        .says("# environment, FASTEST_WORKERS");
+    project
+        .orchestrate(&["show", "h"])
+        .exits(2)
+        .says("there is no group `h`");
+    project
+        .orchestrate(&["show", "--runner", "pytest"])
+        .exits(0)
+        .says("[runners.pytest]");
+}
+
+#[test]
+fn a_runner_that_show_prints_is_one_that_a_manifest_can_use() {
+    for name in ["exec", "pytest", "libtest"] {
+        let shown = Project::new()
+            .orchestrate(&["show", "--runner", name])
+            .exits(0)
+            .stdout;
+        let manifest = shown.replace(&format!("runners.{name}"), "runners.mine")
+            + "\n[groups.g]\nrunner = \"mine\"\nfiles = [\"a\"]\n";
+        Project::with(&manifest).orchestrate(&["check"]).exits(0);
+    }
+}
+
+#[test]
+fn schema_prints_the_committed_ones() {
+    let project = Project::new();
+    assert_eq!(
+        project.orchestrate(&["schema"]).exits(0).stdout,
+        orchestrate::manifest::schema::COMMITTED
+    );
+    assert_eq!(
+        project.orchestrate(&["schema", "--events"]).exits(0).stdout,
+        orchestrate::event::SCHEMA
+    );
+}
+
+#[test]
+fn help_names_every_exit_code() {
+    Project::new()
+        .orchestrate(&["--help"])
+        .exits(0)
+        .says("3 infrastructure");
+    Project::new()
+        .orchestrate(&["--version"])
+        .exits(0)
+        .says(env!("CARGO_PKG_VERSION"));
+    Project::new().orchestrate(&[]).exits(2);
+}

@@ -1,0 +1,11 @@
+//! `orchestrate` as a user runs it: the real binary in a folder of its own.
+
+mod commands;
+mod manifests;
+mod outcomes;
+mod overlap;
+mod reports;
+mod selection;
+mod signals;
+mod support;
+mod templates;

@@ -1,0 +1,197 @@
+//! Reports: what is written, and what happens where it can't be.
+
+use crate::support::Project;
+
+fn project() -> Project {
+    Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nretries = 1\n")
+        .script("t/pass", "exit 0")
+        .script("t/fail", "printf 'red \\033[31m <&> \\001'; exit 1")
+        .script("t/flaky", "[ $ORCHESTRATE_ATTEMPT = 2 ]")
+        .script("t/skip", "exit 77")
+}
+
+#[test]
+fn events_follow_their_schema_and_account_for_every_test() {
+    let ran = project().run(&[]).exits(1);
+    let schema = serde_json::from_str(include_str!("../../schema/events.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let events = ran.events();
+    for event in &events {
+        let errors: Vec<_> = validator
+            .iter_errors(event)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{event}: {errors:?}");
+        assert_eq!(event["v"], 1);
+    }
+    assert_eq!(events[0]["event"], "run-started");
+    let last = events.last().unwrap();
+    assert_eq!(last["event"], "run-finished");
+    assert_eq!(last["exit"], 1);
+    assert_eq!(
+        last["counts"],
+        serde_json::json!({ "passed": 1, "failed": 1, "flaky": 1, "skipped": 1 })
+    );
+    assert_eq!(ran.events_of("test-finished").len(), 4);
+    assert_eq!(
+        ran.events_of("job-started").len(),
+        ran.events_of("job-finished").len()
+    );
+}
+
+#[test]
+fn junit_has_a_test_case_for_every_test() {
+    let project = project();
+    project
+        .run(&["--report", "junit=out/../junit.xml"])
+        .exits(3)
+        .says("can't write the junit report");
+    project.run(&["--report", "junit=junit.xml"]).exits(1);
+    let xml = project.read("junit.xml");
+    assert!(xml.contains("tests=\"4\""), "{xml}");
+    for case in ["t/pass", "t/fail", "t/flaky", "t/skip"] {
+        assert!(
+            xml.contains(&format!("name=\"{case}\" classname=\"g\"")),
+            "{xml}"
+        );
+        assert!(xml.contains(&format!("file=\"{case}\"")), "{xml}");
+    }
+    assert!(
+        xml.contains("<failure message=\"exited with code 1\" type=\"failed\"/>"),
+        "{xml}"
+    );
+    assert!(
+        xml.contains("&lt;&amp;&gt;") && !xml.contains('\u{1}') && !xml.contains('\u{1b}'),
+        "{xml}"
+    );
+    let left: Vec<_> = std::fs::read_dir(project.path())
+        .unwrap()
+        .flatten()
+        .collect();
+    assert!(
+        left.iter()
+            .all(|entry| !entry.file_name().to_string_lossy().ends_with(".tmp"))
+    );
+}
+
+#[test]
+fn a_report_that_can_not_be_written_is_said_before_anything_runs() {
+    let project = Project::with("[groups.g]\ncommand = [\"touch\", \"ran\"]\n");
+    for target in [
+        "junit=/nowhere/out.xml",
+        "junit=.",
+        "jsonl=/nowhere/out.jsonl",
+    ] {
+        project
+            .orchestrate(&["run", "--report", target])
+            .exits(3)
+            .says("can't write")
+            .says("nothing ran");
+        assert!(!project.path().join("ran").exists());
+    }
+}
+
+#[test]
+fn a_report_on_standard_output_has_it_for_itself() {
+    let ran = project()
+        .orchestrate(&["run", "--report", "jsonl=-"])
+        .exits(1);
+    for line in ran.stdout.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+    assert!(ran.stderr.contains("1 failed"));
+    project()
+        .orchestrate(&["run", "--report", "jsonl", "--report", "junit"])
+        .exits(2)
+        .says("can't share standard output");
+}
+
+#[test]
+fn the_manifest_can_ask_for_reports() {
+    let project = Project::with("[run]\nreports = { junit = \"a.xml\", jsonl = \"b.jsonl\" }\n[groups.g]\ncommand = [\"true\"]\n").at("below");
+    project.orchestrate(&["run"]).exits(0);
+    assert!(project.read("a.xml").contains("tests=\"1\""));
+    assert!(project.read("b.jsonl").contains("run-finished"));
+}
+
+#[test]
+fn the_terminal_shows_no_control_characters_of_a_test() {
+    let ran = project()
+        .run(&[])
+        .exits(1)
+        .says("red \\u{1b}[31m <&> \\u{1}");
+    assert!(!ran.stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn verbose_quiet_and_the_summary() {
+    let project = project();
+    let ran = project.run(&["-v"]).exits(1);
+    assert_eq!(
+        ran.stdout.matches("  g::t/").count(),
+        6 + 4,
+        "six tries, and the four slowest:\n{}",
+        ran.stdout
+    );
+    let ran = project.run(&["-q"]).exits(1);
+    assert!(!ran.stdout.contains("slowest"));
+    ran.says("FAILED: 1 passed, 1 flaky, 1 failed, 1 skipped in ");
+    project.run(&["-q", "-v"]).exits(2);
+    project.run(&["t/pass"]).exits(0).says("ok: 1 passed in ");
+}
+
+#[test]
+fn colours_are_asked_for_by_the_environment() {
+    let is_coloured = |project: Project| project.run(&[]).stdout.contains("\u{1b}[1;31m");
+    assert!(!is_coloured(project()));
+    assert!(is_coloured(project().env("FORCE_COLOR", "1")));
+    assert!(!is_coloured(
+        project().env("FORCE_COLOR", "1").env("NO_COLOR", "1")
+    ));
+}
+
+#[test]
+fn a_reader_that_goes_away_changes_nothing() {
+    let project = project();
+    let mut child = project
+        .command(&["run", "-v"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn without_capture_tests_write_to_the_terminal_themselves() {
+    let project = Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n")
+        .script("t/a", "echo from-a; echo err-a >&2")
+        .script("t/b", "echo from-b");
+    let ran = project.orchestrate(&["run", "--no-capture"]).exits(0);
+    assert!(
+        ran.stdout.contains("from-a\n") && ran.stdout.contains("from-b\n"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stderr.contains("err-a"), "{}", ran.stderr);
+}
+
+#[test]
+fn long_output_is_cut_and_says_so() {
+    let ran = Project::with("[groups.g]\ncommand = \"head -c 3000000 /dev/zero | tr '\\\\0' x; echo; echo the-end; exit 1\"\n").run(&[]).exits(1);
+    let output = ran.events_of("test-finished")[0]["output"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(output.len() < 1_100_000);
+    assert!(output.contains("of 3000009 bytes left out]") && output.ends_with("the-end\n"));
+}
+
+#[test]
+fn the_journal_is_kept_and_last_names_it() {
+    let project = Project::with("[groups.g]\ncommand = [\"true\"]\n");
+    project.run(&[]).exits(0);
+    let journal = project.read(".fastest/last/journal.jsonl");
+    assert!(journal.lines().last().unwrap().contains("run-finished"));
+    assert_eq!(project.read(".fastest/.gitignore"), "*\n");
+}

@@ -1,0 +1,114 @@
+//! Templates and the environment of a job.
+
+use crate::support::Project;
+
+#[test]
+fn a_worker_has_a_process_id_a_slot_and_resources_of_its_own() {
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 2\n\
+        resources = { database = \"db_<pid>\", bucket-name = \"b-<slot>\" }\n\
+        env = { URL = \"postgres://localhost/<database>\", N = 3, HOME_OR = \"<env:NOT_SET_AT_ALL|none>\" }\n";
+    let check = "set -e\n\
+        [ \"$URL\" = \"postgres://localhost/db_$ORCHESTRATE_PID\" ]\n\
+        [ \"$ORCHESTRATE_RESOURCE_DATABASE\" = \"db_$PPID\" ]\n\
+        [ \"$ORCHESTRATE_RESOURCE_BUCKET_NAME\" = \"b-$ORCHESTRATE_SLOT\" ]\n\
+        [ \"$N\" = 3 ] && [ \"$HOME_OR\" = none ]\n\
+        [ -d \"$TMPDIR\" ] && [ \"$TMPDIR\" = \"$ORCHESTRATE_TMP\" ] && [ -z \"$(ls -A \"$TMPDIR\")\" ]\n\
+        touch \"$TMPDIR/mine\"; echo \"$TMPDIR\" >> folders; echo \"$ORCHESTRATE_RESOURCE_DATABASE\" >> databases";
+    let project = Project::with(manifest)
+        .script("t/a", check)
+        .script("t/b", check)
+        .script("t/c", check);
+    project.run(&["-n", "2"]).exits(0);
+    let folders = project.read("folders");
+    assert_eq!(folders.lines().count(), 3);
+    for folder in folders.lines() {
+        assert!(
+            !std::path::Path::new(folder).exists(),
+            "{folder} was not removed"
+        );
+    }
+}
+
+#[test]
+fn a_job_starts_clean() {
+    let check = "[ \"$(readlink /proc/self/fd/0)\" = /dev/null ] || exit 1\n\
+        [ \"$(ps -o sid= -p $$ | tr -d ' ')\" = $$ ] || exit 2\n\
+        [ \"$(ls /proc/$$/fd | wc -l)\" -le 5 ] || { ls -l /proc/$$/fd; exit 3; }";
+    Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n")
+        .script("t/a", check)
+        .run(&[])
+        .exits(0);
+}
+
+#[test]
+fn a_name_can_never_be_code() {
+    let manifest = "[groups.g]\ncommand = \"cat <items> > /dev/null && echo <items> >> names\"\nitems = { command = [\"ls\", \"-1\"] }\n\
+        workers = 1\n";
+    let project = Project::with(manifest)
+        .file("a b", "")
+        .file("$(touch hacked)", "")
+        .file("`touch hacked`", "")
+        .file("-n", "")
+        .file("<pid>", "");
+    project.run(&[]).exits(0);
+    assert!(!project.path().join("hacked").exists());
+    assert!(
+        project.read("names").contains("<pid>"),
+        "a value is never expanded again"
+    );
+}
+
+#[test]
+fn values_in_a_shell_line_are_not_code_either() {
+    let project =
+        Project::with("[groups.g]\ncommand = \"[ \\\"<env:EVIL>\\\" = '$(touch hacked)' ]\"\n")
+            .env("EVIL", "$(touch hacked)");
+    project.run(&[]).exits(0);
+    assert!(!project.path().join("hacked").exists());
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_named() {
+    Project::with("[groups.g]\ncommand = [\"true\", \"<env:NOT_SET_AT_ALL>\"]\n")
+        .run(&[])
+        .exits(1)
+        .says("<env:NOT_SET_AT_ALL> has no value: set the variable, or give it a default");
+}
+
+#[test]
+fn a_port_is_free_and_the_workers_own() {
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 3\nenv = { PORT = \"<port>\" }\n";
+    let script = "echo $PORT >> ports; while [ $(wc -l < ports) -lt 3 ]; do sleep 0.02; done";
+    let project = Project::with(manifest)
+        .script("t/a", script)
+        .script("t/b", script)
+        .script("t/c", script);
+    project.run(&["-n", "3"]).exits(0);
+    let mut ports: Vec<u16> = project
+        .read("ports")
+        .lines()
+        .map(|port| port.parse().unwrap())
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 3);
+}
+
+#[test]
+fn variables_of_other_tools() {
+    let manifest = "[groups.g]\ncommand = \"[ $PYTEST_XDIST_WORKER = gw0 ] && [ -z $TEST_ENV_NUMBER ] && [ $JEST_WORKER_ID = 1 ] && [ -d $TEST_TMPDIR ]\"\n\
+        compat = [\"xdist\", \"parallel-tests\", \"jest\", \"bazel\"]\n";
+    Project::with(manifest).run(&[]).exits(0);
+}
+
+#[test]
+fn items_run_in_chunks() {
+    let manifest = "[groups.g]\ncommand = [\"./count\", \"<items>\"]\nitems = [\"a\", \"b\", \"c\", \"d\", \"e\"]\nchunk-size = 2\nchunk-by = \"any\"\n";
+    let project = Project::with(manifest).script("count", "echo $# >> counts");
+    let ran = project.run(&[]).exits(0);
+    let counts = project.read("counts");
+    let mut counts: Vec<_> = counts.lines().collect();
+    counts.sort_unstable();
+    assert_eq!(counts, ["1", "2", "2"]);
+    assert_eq!(ran.outcomes().len(), 5);
+}
