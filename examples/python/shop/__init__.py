@@ -1,0 +1,1 @@
+"""A shop's basket, and the store that keeps it."""

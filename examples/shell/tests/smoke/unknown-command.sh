@@ -1,0 +1,3 @@
+#!/bin/sh
+ledger frobnicate none
+[ $? -eq 2 ]

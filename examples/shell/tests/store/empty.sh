@@ -1,0 +1,3 @@
+#!/bin/sh
+. tests/database.sh
+[ "$(ledger balance "$database" nobody)" = 0 ]
