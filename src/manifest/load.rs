@@ -9,11 +9,15 @@ use super::config::Config;
 use super::model::Manifest;
 use super::problem::{Place, Problem, Problems};
 use super::resolve::{Choices, Document, resolve};
-use super::source::{self, MOST_BYTES, Source, Spans};
+use super::source::{self, MOST_BYTES, Source};
 use super::validate::validate;
 
 /// The manifest's file name.
 pub const FILE_NAME: &str = "fastest.toml";
+
+/// The most bytes that begin or part a line, a key or a value. A hundred bytes of memory are spent on each, so this bounds what a
+/// hostile manifest can cost; it is counted without regard to strings, where nobody writes as many.
+const MOST_MARKS: usize = 50_000;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +79,12 @@ pub fn read(path: &Path) -> Result<Source, LoadError> {
             "it has a NUL byte at offset {at}, so it is not TOML; is it UTF-16? Save it as UTF-8"
         )));
     }
+    let marks = bytes.iter().filter(|byte| b"[{,.=\n".contains(byte));
+    if marks.count() > MOST_MARKS {
+        return Err(refused(
+            "it has over 50,000 lines, keys and values; a manifest is written by hand, lists belong into a file that `items` names",
+        ));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         refused(&format!("byte {at} is not UTF-8; save it as UTF-8"))
@@ -86,7 +96,7 @@ pub fn read(path: &Path) -> Result<Source, LoadError> {
 }
 
 /// Parses and validates; what is left after the problems were taken out comes back too, so that the rest can be checked.
-fn parse(source: Source) -> (Document, Vec<Problem>) {
+fn parse(source: &Source) -> (Document<'_>, Vec<Problem>) {
     let (mut value, spans, mut problems) = source::parse(&source.text);
     let mut manifest = Manifest::default();
     if value.is_object() {
@@ -111,13 +121,13 @@ fn parse(source: Source) -> (Document, Vec<Problem>) {
 /// # Errors
 /// All that is wrong with the manifest, in the order of its text.
 pub fn load(source: Source, root: PathBuf, choices: &Choices) -> Result<Config, LoadError> {
-    let (document, mut problems) = parse(source);
+    let (document, mut problems) = parse(&source);
     match resolve(&document, root, choices) {
         Ok(config) if problems.is_empty() => Ok(config),
-        Ok(_) => Err(report(document.source, &document.spans, problems)),
+        Ok(_) => Err(report(&document, problems)),
         Err(more) => {
             problems.extend(more);
-            Err(report(document.source, &document.spans, problems))
+            Err(report(&document, problems))
         }
     }
 }
@@ -127,7 +137,7 @@ pub fn load(source: Source, root: PathBuf, choices: &Choices) -> Result<Config, 
 /// # Errors
 /// All that is wrong with it.
 pub fn check(source: Source, root: &Path) -> Result<Config, LoadError> {
-    let (document, mut problems) = parse(source);
+    let (document, mut problems) = parse(&source);
     let mut config = None;
     let profiles = document.manifest.profiles.iter().flatten();
     let mut choices = vec![None];
@@ -147,7 +157,7 @@ pub fn check(source: Source, root: &Path) -> Result<Config, LoadError> {
     problems.retain(|problem| seen.insert((problem.place.clone(), problem.message.clone())));
     match config {
         Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(report(document.source, &document.spans, problems)),
+        _ => Err(report(&document, problems)),
     }
 }
 
@@ -163,6 +173,6 @@ pub fn profiles(source: &Source) -> Vec<String> {
         .unwrap_or_default()
 }
 
-fn report(source: Source, spans: &Spans, problems: Vec<Problem>) -> LoadError {
-    LoadError::Problems(Problems::new(source, spans, problems))
+fn report(document: &Document<'_>, problems: Vec<Problem>) -> LoadError {
+    LoadError::Problems(Problems::new(document.source, &document.spans, problems))
 }

@@ -3,6 +3,8 @@
 //! Data goes one way: text, [`source`], [`validate`], [`model`], [`resolve`], [`config`]. Everything after this folder is
 //! given a [`Config`] that is valid by type.
 
+#[cfg(test)]
+mod agreement;
 pub mod config;
 pub mod detect;
 pub mod load;

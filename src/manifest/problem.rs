@@ -71,7 +71,7 @@ impl Problem {
 }
 
 /// How many are shown: nobody reads more, and a hostile file has a million.
-const MOST_SHOWN: usize = 100;
+pub const MOST_SHOWN: usize = 100;
 
 /// Everything that is wrong with one manifest, in the order of its text.
 #[derive(Debug)]
@@ -83,13 +83,16 @@ pub struct Problems {
 impl Problems {
     /// Finds where each problem stands and sorts them.
     #[must_use]
-    pub fn new(source: Source, spans: &Spans, problems: Vec<Problem>) -> Self {
+    pub fn new(source: &Source, spans: &Spans<'_>, problems: Vec<Problem>) -> Self {
         let mut list: Vec<_> = problems
             .into_iter()
             .map(|problem| (within(&source.text, spans.range(&problem.place)), problem))
             .collect();
         list.sort_by_key(|(range, _)| range.start);
-        Self { source, list }
+        Self {
+            source: source.clone(),
+            list,
+        }
     }
 
     /// How many there are.
@@ -140,16 +143,13 @@ impl Problems {
             text.push_str(&renderer.render(&[group]));
             text.push_str("\n\n");
         }
-        let (count, noun) = match self.list.len() {
-            1 => ("one".to_owned(), "problem"),
-            n => (n.to_string(), "problems"),
-        };
-        let more = if self.list.len() > MOST_SHOWN {
-            format!(", the first {MOST_SHOWN} are shown")
-        } else {
-            String::new()
-        };
-        text + &format!("{count} {noun} in {path}{more}")
+        text + &match self.list.len() {
+            1 => format!("one problem in {path}"),
+            n if n <= MOST_SHOWN => format!("{n} problems in {path}"),
+            _ => format!(
+                "more than {MOST_SHOWN} problems in {path}, the first {MOST_SHOWN} are shown"
+            ),
+        }
     }
 }
 

@@ -3,13 +3,12 @@
 //! Everything after this file speaks of places by JSON pointer (`/groups/unit/timeout`); only here are they turned into
 //! ranges of the text. Nothing here knows what a key means.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
 use serde_json::{Map, Number, Value};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::{Place, Problem};
 
@@ -18,6 +17,9 @@ pub const MOST_BYTES: usize = 1 << 20;
 
 /// The most syntax errors that are told at once.
 const MOST_SYNTAX: usize = 5;
+
+/// How many lines after the first syntax error are searched for more.
+const MOST_LINES: usize = 200;
 
 /// A manifest's text and name.
 #[derive(Clone, Debug)]
@@ -28,33 +30,54 @@ pub struct Source {
     pub text: String,
 }
 
-/// Where the keys and values of a document stand in its text.
+/// Where the keys and values of a document stand in its text. Looked up where a message needs it: a table of all places
+/// would cost more than everything else about a manifest.
+///
+/// What is no TOML has no places but ranges of its text.
 #[derive(Debug, Default)]
-pub struct Spans {
-    keys: HashMap<String, Range<usize>>,
-    values: HashMap<String, Range<usize>>,
-}
+pub struct Spans<'t>(Option<Spanned<DeTable<'t>>>);
 
-impl Spans {
+impl Spans<'_> {
     /// The text of a place. A key or value that was not written is looked for in the table that should hold it.
     #[must_use]
     pub fn range(&self, place: &Place) -> Range<usize> {
-        let (first, second, pointer) = match place {
-            Place::Key(pointer) => (&self.keys, &self.values, pointer.as_str()),
-            Place::Value(pointer) => (&self.values, &self.keys, pointer.as_str()),
-            Place::Text(range) => return range.clone(),
-        };
-        let mut pointer = pointer;
-        loop {
-            if let Some(range) = first.get(pointer).or_else(|| second.get(pointer)) {
-                return range.clone();
-            }
-            match pointer.rfind('/') {
-                Some(end) => pointer = &pointer[..end],
-                None => return 0..0,
-            }
+        match place {
+            Place::Key(pointer) => self.find(pointer).0,
+            Place::Value(pointer) => self.find(pointer).1,
+            Place::Text(range) => range.clone(),
         }
     }
+
+    /// The ranges of the key and the value at a pointer, or of the nearest table that was written.
+    fn find(&self, pointer: &str) -> (Range<usize>, Range<usize>) {
+        let mut found = (0..0, 0..0);
+        let mut table = self.0.as_ref().map(Spanned::get_ref);
+        let mut array = None::<&DeArray<'_>>;
+        for token in tokens(pointer) {
+            let entry = match (table, array) {
+                (Some(table), _) => table
+                    .get_key_value(token.as_str())
+                    .map(|(key, value)| (key.span(), value)),
+                (None, Some(array)) => token
+                    .parse()
+                    .ok()
+                    .and_then(|index: usize| array.get(index))
+                    .map(|value| (value.span(), value)),
+                (None, None) => None,
+            };
+            let Some((key, value)) = entry else { break };
+            found = (key, value.span());
+            table = value.get_ref().as_table();
+            array = value.get_ref().as_array();
+        }
+        found
+    }
+}
+
+/// The words of a pointer, as RFC 6901 reads them.
+pub fn tokens(pointer: &str) -> impl Iterator<Item = String> {
+    let words = pointer.split('/').skip(1);
+    words.map(|word| word.replace("~1", "/").replace("~0", "~"))
 }
 
 /// Joins a key to a pointer, escaped as RFC 6901 asks.
@@ -63,35 +86,72 @@ pub fn join(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
-/// Parses a document. Values that JSON has no word for (dates, infinities, huge integers) are problems, since no key takes them.
-pub fn parse(text: &str) -> (Value, Spans, Vec<Problem>) {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let mut problems: Vec<(usize, Problem)> = Vec::new();
-        for error in &errors {
-            let range = error.span().unwrap_or(0..0);
-            // The parser goes on after an error as well as it can: what it says later of the same line, or after a few
-            // errors, mostly follows from the first.
-            let line = text[..range.start.min(text.len())].matches('\n').count();
-            let is_told = problems.iter().any(|(told, _)| *told == line);
-            if !is_told && problems.len() < MOST_SYNTAX {
-                let problem = Problem::new(Place::Text(range), error.message().to_owned());
-                problems.push((line, problem.label("not valid TOML")));
-            }
+/// Parses a document. Values that JSON has no word for (dates, infinities, huge integers) are problems, since no key takes
+/// them.
+pub fn parse(text: &str) -> (Value, Spans<'_>, Vec<Problem>) {
+    let table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(error) => {
+            let first = error.span().unwrap_or(0..0).start;
+            return (Value::Null, Spans::default(), syntax_errors(text, first));
         }
-        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
-        return (Value::Null, Spans::default(), problems);
-    }
+    };
     let mut reader = Reader {
-        spans: Spans::default(),
         problems: Vec::new(),
     };
     let value = reader.table("", table.get_ref());
-    (value, reader.spans, reader.problems)
+    (value, Spans(Some(table)), reader.problems)
+}
+
+/// The first few syntax errors of a text whose first is at a byte.
+///
+/// The parser goes on after an error as well as it can: what it says later of the same line, or after a few errors, mostly
+/// follows from the first. So only a part of the text is parsed again.
+fn syntax_errors(text: &str, first: usize) -> Vec<Problem> {
+    let mut end = first;
+    for _ in 0..MOST_LINES {
+        end = line_around(text, end).end.min(text.len());
+    }
+    let (_, errors) = DeTable::parse_recoverable(&text[..end]);
+    let mut problems = Vec::new();
+    let mut told: Vec<Range<usize>> = Vec::new();
+    for error in &errors {
+        let range = error.span().unwrap_or(0..0);
+        // What is said of the end is said of the cut.
+        let is_cut = range.start >= end && end < text.len() && !problems.is_empty();
+        if is_cut || told.iter().any(|line| line.contains(&range.start)) {
+            continue;
+        }
+        told.push(line_around(text, range.start));
+        let problem = Problem::new(Place::Text(range), error.message().to_owned());
+        problems.push(problem.label("not valid TOML"));
+        if problems.len() == MOST_SYNTAX {
+            break;
+        }
+    }
+    problems
+}
+
+/// The range of the line that a byte is on, its end of line included.
+fn line_around(text: &str, at: usize) -> Range<usize> {
+    let bytes = text.as_bytes();
+    let at = at.min(bytes.len());
+    let is_end = |byte: &u8| *byte == b'\n';
+    let start = bytes[..at]
+        .iter()
+        .rposition(is_end)
+        .map_or(0, |end| end + 1);
+    let rest = bytes[at..].iter().position(is_end);
+    start..rest.map_or(bytes.len(), |end| at + end) + 1
+}
+
+/// A float as the schema takes it, to which `2.0` is the whole number 2 (draft-07, 6.1.1); nothing if it is not finite.
+pub fn float(number: f64) -> Option<Number> {
+    let whole = number.to_string().parse::<i64>().ok();
+    whole.map_or_else(|| Number::from_f64(number), |whole| Some(whole.into()))
 }
 
 struct Reader {
-    spans: Spans,
     problems: Vec<Problem>,
 }
 
@@ -100,7 +160,6 @@ impl Reader {
         let mut map = Map::new();
         for (key, value) in table {
             let pointer = join(pointer, key.get_ref());
-            self.spans.keys.insert(pointer.clone(), key.span());
             if let Some(value) = self.value(&pointer, value) {
                 map.insert(key.get_ref().to_string(), value);
             }
@@ -109,7 +168,6 @@ impl Reader {
     }
 
     fn value(&mut self, pointer: &str, value: &Spanned<DeValue<'_>>) -> Option<Value> {
-        self.spans.values.insert(pointer.to_owned(), value.span());
         let number = match value.get_ref() {
             DeValue::String(text) => return Some(Value::String(text.to_string())),
             DeValue::Boolean(flag) => return Some(Value::Bool(*flag)),
@@ -129,7 +187,7 @@ impl Reader {
                 .as_str()
                 .parse()
                 .ok()
-                .and_then(Number::from_f64)
+                .and_then(float)
                 .ok_or("this is not a finite number"),
             DeValue::Datetime(_) => Err("a date and time is not known to any key: write a string"),
         };

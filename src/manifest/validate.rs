@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::problem::{Place, Problem};
+use super::problem::{MOST_SHOWN, Place, Problem};
 use super::schema;
 use super::source::join;
 use crate::suggest::did_you_mean;
@@ -18,44 +18,39 @@ pub fn accepts(document: &Value) -> bool {
 }
 
 /// All that the schema has against a document. What is wrong is taken out of `document`, so that what is left can be read
-/// and checked further: one slip must not hide the next.
+/// and checked further: one slip must not hide the next. Of a document with more problems than are shown nothing is left.
 pub fn validate(document: &mut Value) -> Vec<Problem> {
-    if accepts(document) {
-        return Vec::new();
-    }
     let mut problems = Vec::new();
-    prune(document, |error, pointer, wrong| {
-        explain(error, pointer, &mut problems, wrong);
-    });
-    // What was taken out may be missed by the table around it; that is no mistake of the writer's.
-    for _ in 0..MOST_ROUNDS {
+    for round in 0..MOST_ROUNDS {
         if accepts(document) {
-            break;
+            return problems;
         }
-        prune(document, |error, pointer, wrong| {
-            explain(error, pointer, &mut Vec::new(), wrong);
-        });
+        let mut found = Vec::new();
+        let mut wrong = Vec::new();
+        for error in Schema::iter_errors(document) {
+            let pointer = error.instance_path().to_string();
+            explain(&error, &pointer, &mut found, &mut wrong);
+            if found.len() > MOST_SHOWN {
+                break;
+            }
+        }
+        if found.len() > MOST_SHOWN {
+            *document = Value::Object(serde_json::Map::new());
+            return found;
+        }
+        for pointer in &wrong {
+            remove(document, pointer);
+        }
+        // What was taken out may be missed by the table around it; that is no mistake of the writer's.
+        if round == 0 {
+            problems = found;
+        }
     }
     problems
 }
 
 /// How often what is left is looked through again: no table nests as deep.
 const MOST_ROUNDS: usize = 8;
-
-/// Takes out what is wrong.
-fn prune(
-    document: &mut Value,
-    mut each: impl FnMut(&jsonschema::ValidationError<'_>, &str, &mut Vec<String>),
-) {
-    let mut wrong = Vec::new();
-    for error in Schema::iter_errors(document) {
-        let pointer = error.instance_path().to_string();
-        each(&error, &pointer, &mut wrong);
-    }
-    for pointer in &wrong {
-        remove(document, pointer);
-    }
-}
 
 fn explain(
     error: &jsonschema::ValidationError<'_>,
@@ -67,7 +62,7 @@ fn explain(
     let instance = error.instance();
     match error.kind() {
         Kind::AdditionalProperties { unexpected } => {
-            for key in unexpected {
+            for key in unexpected.iter().take(MOST_SHOWN + 1) {
                 let place = join(pointer, key);
                 problems.push(unknown_key(pointer, key, &place));
                 wrong.push(place);

@@ -28,7 +28,7 @@ impl Layer<'_> {
 
 /// A group's tables, and what was taken from which.
 pub struct Layers<'a> {
-    document: &'a Document,
+    document: &'a Document<'a>,
     /// The tables.
     pub list: Vec<Layer<'a>>,
     /// What was taken.
@@ -38,7 +38,7 @@ pub struct Layers<'a> {
 impl<'a> Layers<'a> {
     /// The tables of the group `name`.
     pub fn new(
-        document: &'a Document,
+        document: &'a Document<'a>,
         name: &str,
         group: &'a Group,
         profile: Option<(&'a String, &'a Profile)>,
@@ -126,7 +126,7 @@ impl<'a> Layers<'a> {
 }
 
 /// A key's value as TOML, and its line.
-pub fn written(document: &Document, table: &str, pointer: &str, key: &str) -> (String, Origin) {
+pub fn written(document: &Document<'_>, table: &str, pointer: &str, key: &str) -> (String, Origin) {
     let pointer = join(pointer, key);
     let value = document.value.pointer(&pointer).unwrap_or(&Value::Null);
     let range = document.spans.range(&Place::Key(pointer));

@@ -31,11 +31,11 @@ pub struct Choices {
 
 /// A manifest as it was read.
 #[derive(Debug)]
-pub struct Document {
+pub struct Document<'t> {
     /// Its text.
-    pub source: Source,
+    pub source: &'t Source,
     /// Where things stand in it.
-    pub spans: Spans,
+    pub spans: Spans<'t>,
     /// Its values.
     pub value: Value,
     /// Its tables.
@@ -50,7 +50,7 @@ pub const REPORT_FORMATS: [&str; 2] = ["junit", "jsonl"];
 /// # Errors
 /// All problems that cross keys.
 pub fn resolve(
-    document: &Document,
+    document: &Document<'_>,
     root: PathBuf,
     choices: &Choices,
 ) -> Result<Config, Vec<Problem>> {
@@ -68,7 +68,7 @@ pub fn resolve(
 }
 
 pub(super) struct Resolver<'a> {
-    document: &'a Document,
+    document: &'a Document<'a>,
     choices: &'a Choices,
     problems: Vec<Problem>,
 }

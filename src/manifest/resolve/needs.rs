@@ -7,7 +7,7 @@ use crate::manifest::source::join;
 use crate::suggest::did_you_mean;
 
 /// Checks the `needs` of all groups.
-pub fn check(document: &Document, groups: &[GroupConfig], problems: &mut Vec<Problem>) {
+pub fn check(document: &Document<'_>, groups: &[GroupConfig], problems: &mut Vec<Problem>) {
     let Some(written) = &document.manifest.groups else {
         return;
     };
