@@ -134,8 +134,8 @@ fn finds_what_is_wrong(linter: &[&OsStr]) {
         let said = rejects(&path);
         assert!(said.contains(&format!(".toml:{place}:")), "{said}");
 
-        let (line, rest) = text.split_once('\n').unwrap();
-        assert!(line.starts_with("#:schema "), "{line:?}");
+        let (first, rest) = text.split_once('\n').unwrap();
+        assert!(first.starts_with("#:schema "), "{first:?}");
         let copy = folder.path().join("fastest.toml");
         write(&copy, rest);
         accepts(&copy);
