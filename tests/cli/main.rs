@@ -1,6 +1,7 @@
 //! `orchestrate` as a user runs it: the real binary in a folder of its own.
 
 mod commands;
+mod docs;
 mod manifests;
 mod outcomes;
 mod overlap;

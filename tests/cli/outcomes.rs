@@ -3,7 +3,7 @@
 use crate::support::{Project, python};
 
 #[test]
-fn programs() {
+fn every_way_in_which_a_program_can_end() {
     let ran = Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\ntimeout = \"300ms\"\ngrace = \"100ms\"\n")
         .script("t/pass", "exit 0")
         .script("t/fail", "echo why; exit 3")

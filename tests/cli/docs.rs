@@ -1,0 +1,184 @@
+//! What the pages show is run, and what they name exists.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::support::Project;
+
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The fenced blocks of a language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(name) = line.strip_prefix("```") else {
+            continue;
+        };
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        if name == language {
+            blocks.push(block.join("\n") + "\n");
+        }
+    }
+    blocks
+}
+
+/// Every command that a page shows, without its comment.
+fn commands(page: &str) -> Vec<String> {
+    let blocks = blocks(page, "sh").concat();
+    let lines = blocks
+        .lines()
+        .map(|line| line.split("  #").next().unwrap_or_default().trim());
+    lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Runs the page's own commands in a project, through a shell, with `orchestrate` on the path. Returns what they were.
+fn run_all(project: &Project, page: &str) -> Vec<String> {
+    let ours: Vec<String> = commands(page)
+        .into_iter()
+        .filter(|line| line.starts_with("orchestrate "))
+        .collect();
+    let bin = Path::new(env!("CARGO_BIN_EXE_orchestrate"))
+        .parent()
+        .unwrap();
+    for line in &ours {
+        let path = format!(
+            "{}:{}",
+            bin.display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        let output = project
+            .command(&[])
+            .get_envs()
+            .fold(
+                std::process::Command::new("sh"),
+                |mut shell, (name, value)| {
+                    match value {
+                        Some(value) => shell.env(name, value),
+                        None => shell.env_remove(name),
+                    };
+                    shell
+                },
+            )
+            .args(["-c", line])
+            .env("PATH", path)
+            .current_dir(project.path())
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{line}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    ours
+}
+
+#[test]
+fn the_readme_is_true() {
+    let readme = page("README.md");
+    let manifest = blocks(&readme, "toml").concat();
+    let project = Project::with(&manifest)
+        .script("format", "[ \"$1\" = --check ]")
+        .script("tests/unit/one.sh", "exit 0")
+        .script(
+            "tests/db/migrate.sh",
+            "case $DATABASE_URL in */db_$ORCHESTRATE_PID) ;; *) exit 1 ;; esac",
+        )
+        .script(
+            "tests/db/write.sh",
+            "[ \"$ORCHESTRATE_RESOURCE_DATABASE\" = db_$ORCHESTRATE_PID ]",
+        );
+    assert_eq!(run_all(&project, &readme).len(), 8);
+    assert!(project.read("junit.xml").contains("migrate.sh"));
+    assert!(project.read("events.jsonl").contains("run-finished"));
+}
+
+#[test]
+fn the_commands_that_build_and_test_are_those_of_ci() {
+    let ci = page(".ci/run");
+    let readme = commands(&page("README.md"));
+    for (shown, run) in [
+        (
+            "cargo run --release -- run",
+            "cargo run --locked --release -- run",
+        ),
+        ("tests/run", "tests/run --locked"),
+    ] {
+        assert!(
+            readme.iter().any(|line| line == shown),
+            "the README does not show {shown}"
+        );
+        assert!(
+            ci.lines().any(|line| line == run),
+            ".ci/run does not run {run}"
+        );
+    }
+}
+
+#[test]
+fn getting_started_is_true() {
+    let project = Project::new()
+        .script("tests/a.sh", "exit 0")
+        .script("tests/slow.sh", "exit 0");
+    let page = page("docs/getting-started.md");
+    assert_eq!(run_all(&project, &page).len(), 9);
+    assert!(project.path().join("fastest.schema.json").exists());
+}
+
+#[test]
+fn the_runners_page_shows_manifests_that_are_right() {
+    let manifest = blocks(&page("docs/runners.md"), "toml").concat();
+    Project::with(&manifest).orchestrate(&["check"]).exits(0);
+}
+
+#[test]
+fn every_guarantee_names_tests_that_exist() {
+    let mut code = String::new();
+    for folder in ["tests", "tests/cli"] {
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap()
+        {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                code += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let page = page("docs/guarantees.md");
+    let held = page.split("## Not held").next().unwrap();
+    let named: Vec<&str> = held
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|word| word.matches('_').count() > 2)
+        .collect();
+    assert!(named.len() > 10, "{named:?}");
+    for name in named {
+        assert!(
+            code.contains(&format!("fn {name}(")),
+            "there is no test {name}"
+        );
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let manifest: toml::Table = page("Cargo.toml").parse().unwrap();
+    let used: BTreeSet<String> = ["dependencies", "dev-dependencies"]
+        .iter()
+        .flat_map(|table| manifest[*table].as_table().unwrap().keys().cloned())
+        .collect();
+    let told: BTreeSet<String> = page("docs/dependencies.md")
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned()))
+        .collect();
+    assert_eq!(used, told);
+}
