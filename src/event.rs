@@ -31,6 +31,9 @@ pub enum Event {
         workers: usize,
         /// The seed of whatever is random in the run.
         seed: u64,
+        /// Seconds that listing the tests, and building them, took before.
+        #[serde(default)]
+        prepared: f64,
     },
     /// A job was handed to a worker.
     JobStarted {

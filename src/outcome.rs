@@ -27,6 +27,8 @@ pub enum Outcome {
     Xpassed,
     /// It failed, was run again, and passed.
     Flaky,
+    /// It passed, but left processes behind, which were ended.
+    Leaked,
     /// The run was stopped while it ran.
     Cancelled,
     /// The run was stopped before it began, or what it needs failed.
@@ -35,9 +37,10 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order in which summaries count them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Passed,
         Self::Flaky,
+        Self::Leaked,
         Self::Failed,
         Self::Errored,
         Self::TimedOut,
@@ -50,12 +53,17 @@ impl Outcome {
     ];
 
     /// Whether a run whose tests all end so is a success. An unexpected pass is one, as in pytest: a strict one is
-    /// reported as a failure by the runner itself.
+    /// reported as a failure by the runner itself. A leak is one, as in cargo-nextest: what was left behind is gone.
     #[must_use]
     pub fn is_success(self) -> bool {
         matches!(
             self,
-            Self::Passed | Self::Skipped | Self::Xfailed | Self::Xpassed | Self::Flaky
+            Self::Passed
+                | Self::Skipped
+                | Self::Xfailed
+                | Self::Xpassed
+                | Self::Flaky
+                | Self::Leaked
         )
     }
 
@@ -81,6 +89,7 @@ impl Outcome {
             Self::Xfailed => "xfailed",
             Self::Xpassed => "xpassed",
             Self::Flaky => "flaky",
+            Self::Leaked => "leaked",
             Self::Cancelled => "cancelled",
             Self::NotRun => "not-run",
         }

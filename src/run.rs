@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -27,6 +27,9 @@ pub struct Run {
     pub plan: Plan,
     /// What a person should know before it does.
     pub warnings: Vec<String>,
+    /// Groups that have no test at all, with why.
+    pub empty: Vec<String>,
+    prepared: Duration,
 }
 
 /// What can't be run.
@@ -99,7 +102,9 @@ impl Run {
         selection: &Selection,
         environment: HashMap<OsString, OsString>,
     ) -> Result<Self, RunError> {
+        let begun = Instant::now();
         let mut warnings = Vec::new();
+        let mut empty = Vec::new();
         let folder = Folder::of(&config.root);
         let store = Store::read(&folder.database()).unwrap_or_else(|error| {
             warnings.push(format!(
@@ -124,7 +129,7 @@ impl Run {
         let mut all: Vec<(String, Item)> = Vec::new();
         let mut selected = Vec::new();
         for (found, group) in found {
-            warnings.extend(found.warnings);
+            empty.extend(found.empty);
             let name = group.name.as_str();
             let (mine, rest): (Vec<_>, Vec<_>) = found
                 .items
@@ -149,6 +154,8 @@ impl Run {
             folder,
             plan,
             warnings,
+            empty,
+            prepared: begun.elapsed(),
         })
     }
 
@@ -180,6 +187,7 @@ impl Run {
             deadline: self.config.run.timeout.map(|timeout| begun + timeout),
             capture,
             seed: 0,
+            prepared: self.prepared,
         };
         let (sender, receiver) = mpsc::channel();
         for message in warnings {

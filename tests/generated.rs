@@ -83,8 +83,10 @@ fn kind(node: &Value) -> String {
         Value::String(one) => vec![one.as_str()],
         _ => vec!["table"],
     };
+    let is_number = types.contains(&"number");
     let words: Vec<_> = types
         .into_iter()
+        .filter(|kind| !(is_number && *kind == "integer"))
         .map(|kind| match kind {
             "object" => "table",
             other => other,

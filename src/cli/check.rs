@@ -25,11 +25,14 @@ pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
     let mut code = exit::SUCCESS;
     for path in &manifests {
         let root = path.parent().unwrap_or(Path::new("."));
-        match load::read(path).and_then(|source| load::check(source, root)) {
+        match load::read(path).and_then(|source| load::check(&source, root)) {
             Ok(config) => print(&format!(
-                "{}: {} groups, no problems\n",
+                "{}: {}, no problems\n",
                 path.display(),
-                config.groups.len()
+                match config.groups.len() {
+                    1 => "1 group".to_owned(),
+                    many => format!("{many} groups"),
+                }
             )),
             Err(error) => {
                 let text = CliError::from(error).render(environment::colour(&io::stderr()));

@@ -35,7 +35,7 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
         &selection,
         execute::environment(),
     )?;
-    for warning in &run.warnings {
+    for warning in run.warnings.iter().chain(&run.empty) {
         eprintln!("warning: {warning}");
     }
     let mut listed = Vec::new();

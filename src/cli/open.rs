@@ -46,7 +46,7 @@ pub fn config(select: &SelectArguments, workers: Option<u32>) -> Result<Config, 
             known_profile(select, &load::profiles(&source))?;
             // Messages name it as a person would, from where he stands.
             source.path = relative(&here, &path);
-            load::load(source, root, &choices)?
+            load::load(&source, root, &choices)?
         }
         None => detected(&here, &choices, select)?,
     };
@@ -75,7 +75,7 @@ fn detected(here: &Path, choices: &Choices, select: &SelectArguments) -> Result<
     };
     Ok(Config {
         manifest: None,
-        ..load::load(source, here.to_owned(), choices)?
+        ..load::load(&source, here.to_owned(), choices)?
     })
 }
 

@@ -25,12 +25,22 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     let config = open::config(&arguments.select, workers)?;
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;
-    let run = Run::prepare(
+    let mut run = Run::prepare(
         config,
         &arguments.select.groups,
         &selection,
         execute::environment(),
     )?;
+    if selection.is_all() && !run.empty.is_empty() {
+        for why in &run.empty {
+            eprintln!("error: {why}; nothing ran");
+        }
+        eprintln!(
+            "  hint: a group without tests reads as success for ever: mend it, or take it out"
+        );
+        return Ok(exit::NOTHING_MATCHED);
+    }
+    run.warnings.append(&mut run.empty);
     if arguments.dry_run {
         return Ok(dry_run(&run));
     }

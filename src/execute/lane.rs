@@ -204,23 +204,33 @@ impl Lane<'_> {
                 attempt: job.attempt,
             });
         }
-        if ended.leaked > 0 {
+        let leaks = (ended.leaked > 0).then(|| {
+            let noun = if ended.leaked == 1 {
+                "process"
+            } else {
+                "processes"
+            };
+            format!("left {} {noun} running, ended now", ended.leaked)
+        });
+        if let (Some(leaks), true) = (&leaks, job.items.len() > 1) {
             let ids = job.ids(shared.plan).join(", ");
-            let message = format!(
-                "{} process(es) were left running by {ids}; they were ended",
-                ended.leaked
-            );
+            let message = format!("one of these {leaks}: {ids}");
             shared.send(Event::Warning { message });
         }
         let count = results.verdicts.iter().flatten().count().max(1);
         #[expect(clippy::cast_precision_loss, reason = "a chunk has few items")]
         let share = ended.duration.as_secs_f64() / count as f64;
-        let output = ended.output.text();
+        let runner = &shared.plan.groups[self.group].config.runner;
+        let output = read::printed(runner, &ended.output.text());
         let mut failed = 0;
         let mut retry = Vec::new();
         for (item, verdict) in job.items.iter().zip(results.verdicts) {
             let Some(verdict) = verdict else { continue };
-            let verdict = expected(job, &ended.status, verdict);
+            let mut verdict = expected(job, &ended.status, verdict);
+            if let (Some(leaks), Outcome::Passed, 1) = (&leaks, verdict.outcome, job.items.len()) {
+                verdict.outcome = Outcome::Leaked;
+                verdict.message = Some(leaks.clone());
+            }
             let again = verdict.outcome.is_failure() && job.attempt <= job.settings.retries;
             let outcome = if verdict.outcome == Outcome::Passed && job.attempt > 1 {
                 Outcome::Flaky

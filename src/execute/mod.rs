@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::ThreadPoolBuilder;
 
@@ -44,6 +44,8 @@ pub struct Options {
     pub capture: bool,
     /// The seed of whatever is random.
     pub seed: u64,
+    /// How long listing and planning took.
+    pub prepared: Duration,
 }
 
 /// What all lanes share.
@@ -241,6 +243,7 @@ fn started(plan: &Plan, options: &Options) -> Event {
         tests: plan.tests(),
         workers: plan.workers,
         seed: options.seed,
+        prepared: options.prepared.as_secs_f64(),
     }
 }
 
@@ -248,8 +251,9 @@ fn started(plan: &Plan, options: &Options) -> Event {
 fn known(group: &str, item: &Item) -> Event {
     let (outcome, message, output) = match &item.known {
         Some(Known::Broken(why)) => {
-            let first = why.lines().next().unwrap_or_default().to_owned();
-            (Outcome::Errored, first, Some(why.clone()))
+            let (first, rest) = why.split_once('\n').unwrap_or((why, ""));
+            let rest = (!rest.is_empty()).then(|| rest.to_owned());
+            (Outcome::Errored, first.to_owned(), rest)
         }
         Some(Known::Skipped(why)) => (Outcome::Skipped, why.clone(), None),
         None => (Outcome::NotRun, String::new(), None),

@@ -82,7 +82,7 @@ mod tests {
             text: detected.text,
         };
         let config =
-            crate::manifest::load(source, root.path().into(), &Choices::default()).unwrap();
+            crate::manifest::load(&source, root.path().into(), &Choices::default()).unwrap();
         assert_eq!(config.groups.len(), 3);
     }
 }

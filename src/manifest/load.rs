@@ -120,8 +120,8 @@ fn parse(source: &Source) -> (Document<'_>, Vec<Problem>) {
 ///
 /// # Errors
 /// All that is wrong with the manifest, in the order of its text.
-pub fn load(source: Source, root: PathBuf, choices: &Choices) -> Result<Config, LoadError> {
-    let (document, mut problems) = parse(&source);
+pub fn load(source: &Source, root: PathBuf, choices: &Choices) -> Result<Config, LoadError> {
+    let (document, mut problems) = parse(source);
     match resolve(&document, root, choices) {
         Ok(config) if problems.is_empty() => Ok(config),
         Ok(_) => Err(report(&document, problems)),
@@ -136,8 +136,8 @@ pub fn load(source: Source, root: PathBuf, choices: &Choices) -> Result<Config, 
 ///
 /// # Errors
 /// All that is wrong with it.
-pub fn check(source: Source, root: &Path) -> Result<Config, LoadError> {
-    let (document, mut problems) = parse(&source);
+pub fn check(source: &Source, root: &Path) -> Result<Config, LoadError> {
+    let (document, mut problems) = parse(source);
     let mut config = None;
     let profiles = document.manifest.profiles.iter().flatten();
     let mut choices = vec![None];

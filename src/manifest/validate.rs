@@ -158,7 +158,12 @@ fn expected_types(pointer: &str) -> String {
         Some(Value::String(one)) => vec![one.as_str()],
         _ => Vec::new(),
     };
-    let words: Vec<_> = types.iter().map(|kind| noun(kind)).collect();
+    let is_number = types.contains(&"number");
+    let words: Vec<_> = types
+        .iter()
+        .filter(|kind| !(is_number && **kind == "integer"))
+        .map(|kind| noun(kind))
+        .collect();
     words.join(" or ")
 }
 

@@ -11,6 +11,14 @@ pub struct Selection {
     pub expression: Option<Expression>,
 }
 
+impl Selection {
+    /// Whether it selects everything.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.selectors.is_empty() && self.expression.is_none()
+    }
+}
+
 /// A path or an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {

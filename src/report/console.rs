@@ -38,6 +38,11 @@ pub struct Console {
     totals: Totals,
     tests: usize,
     failures: Vec<TestFinished>,
+    /// Successes that somebody should look at.
+    odd: Vec<TestFinished>,
+    /// What did not run, by why.
+    not_run: BTreeMap<String, Vec<String>>,
+    prepared: f64,
     slowest: Vec<(f64, String)>,
     running: BTreeMap<usize, String>,
 }
@@ -70,6 +75,9 @@ impl Console {
             totals: Totals::default(),
             tests: 0,
             failures: Vec::new(),
+            odd: Vec::new(),
+            not_run: BTreeMap::new(),
+            prepared: 0.0,
             slowest: Vec::new(),
             running: BTreeMap::new(),
         }
@@ -114,8 +122,19 @@ impl Console {
             } else {
                 String::new()
             };
+            // A failure tells more in the end.
+            let why = match &test.message {
+                Some(message) if !bad && !message.is_empty() => {
+                    let first = message.lines().next().unwrap_or_default();
+                    self.paint.dim(&format!(" ({})", harmless(first)))
+                }
+                _ => String::new(),
+            };
             let seconds = self.paint.dim(&format!("{:8.3}s", test.seconds));
-            self.line(&format!("{word} {seconds}  {}{again}", harmless(&test.id)));
+            self.line(&format!(
+                "{word} {seconds}  {}{why}{again}",
+                harmless(&test.id)
+            ));
         }
     }
 
@@ -146,6 +165,30 @@ impl Console {
         }
     }
 
+    /// What a person would otherwise have to count out.
+    fn oddities(&mut self) {
+        for test in std::mem::take(&mut self.odd) {
+            let why = match (test.outcome, &test.message) {
+                (Outcome::Flaky, _) => format!("passed at try {}", test.attempt),
+                (Outcome::Xpassed, None) => "passed, though it was expected to fail".to_owned(),
+                (_, message) => message.clone().unwrap_or_default(),
+            };
+            let text = format!(
+                "\n{}: {}: {}",
+                test.outcome,
+                harmless(&test.id),
+                harmless(&why)
+            );
+            let text = self.paint.odd(&text);
+            self.line(&text);
+        }
+        for (why, ids) in std::mem::take(&mut self.not_run) {
+            let text = format!("\nnot run, as {}: {}", harmless(&why), some_of(&ids));
+            let text = self.paint.bad(&text);
+            self.line(&text);
+        }
+    }
+
     fn summary(&mut self, seconds: f64, exit: u8) {
         let counts: Vec<String> = Outcome::ALL
             .into_iter()
@@ -171,7 +214,12 @@ impl Console {
         } else {
             self.paint.bad("FAILED")
         };
-        let times = format!("in {seconds:.2} s (tests {took:.2} s, {speed:.1}x)");
+        let listing = if self.prepared < 0.1 {
+            String::new()
+        } else {
+            format!(" after {:.2} s of listing", self.prepared)
+        };
+        let times = format!("in {seconds:.2} s{listing} (tests {took:.2} s, {speed:.1}x)");
         let times = self.paint.dim(&times);
         self.line(&format!("{head}: {counts} {times}"));
     }
@@ -186,14 +234,19 @@ impl Reporter for Console {
                 groups,
                 tests,
                 workers,
+                prepared,
                 ..
             } => {
                 self.tests = *tests;
+                self.prepared = *prepared;
                 self.bar.set_length(*tests as u64);
                 if self.verbosity > Verbosity::Quiet {
                     let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
                     let text = format!(
-                        "run {run}: {tests} tests, {workers} workers, groups: {}",
+                        "run {run}: {}, {}, {} {}",
+                        count(*tests, "test"),
+                        count(*workers, "worker"),
+                        if names.len() == 1 { "group" } else { "groups" },
                         names.join(", ")
                     );
                     let text = self.paint.dim(&text);
@@ -221,7 +274,19 @@ impl Reporter for Console {
                 if !test.outcome.is_success() && test.outcome != Outcome::NotRun {
                     self.failures.push(test.clone());
                 }
-                self.slowest.push((test.seconds, test.id.clone()));
+                match test.outcome {
+                    Outcome::Xpassed | Outcome::Flaky | Outcome::Leaked => {
+                        self.odd.push(test.clone());
+                    }
+                    Outcome::NotRun => {
+                        let why = test.message.clone().unwrap_or_default();
+                        self.not_run.entry(why).or_default().push(test.id.clone());
+                    }
+                    _ => {}
+                }
+                if test.worker.is_some() {
+                    self.slowest.push((test.seconds, test.id.clone()));
+                }
                 self.slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
                 self.slowest.truncate(5);
                 self.progress();
@@ -236,14 +301,17 @@ impl Reporter for Console {
                 for test in std::mem::take(&mut self.failures) {
                     self.failure(&test);
                 }
-                if self.verbosity > Verbosity::Quiet && self.totals.all() > 1 {
+                self.oddities();
+                if self.verbosity > Verbosity::Quiet && self.slowest.len() > 1 {
                     let heading = self.paint.strong("\nslowest:");
                     self.line(&heading);
                     for (seconds, id) in self.slowest.clone() {
                         self.line(&format!("{seconds:8.3}s  {}", harmless(&id)));
                     }
                 }
-                self.line("");
+                if self.verbosity > Verbosity::Quiet || self.totals.failures() > 0 {
+                    self.line("");
+                }
                 self.summary(*seconds, *exit);
             }
             Event::TestStarted { .. } => {}
@@ -255,6 +323,27 @@ impl Reporter for Console {
         let _ = self.out.flush();
         Ok(())
     }
+}
+
+/// `1 test`, `2 tests`.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// How many ids of tests that did not run are named.
+const MOST_NAMED: usize = 5;
+
+/// The first few of a list, and how many more there are.
+fn some_of(ids: &[String]) -> String {
+    let named: Vec<_> = ids.iter().take(MOST_NAMED).map(|id| harmless(id)).collect();
+    let rest = ids.len() - named.len();
+    let more = if rest > 0 {
+        format!(" and {rest} more")
+    } else {
+        String::new()
+    };
+    format!("{}{more}", named.join(", "))
 }
 
 /// Standard output, or standard error where a report has taken the first.

@@ -33,8 +33,8 @@ pub struct Discovery {
 pub struct Found {
     /// The items, in the order of the listing.
     pub items: Vec<Item>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
+    /// Why there are none, where there should be some.
+    pub empty: Option<String>,
 }
 
 impl Discovery {
@@ -161,7 +161,7 @@ impl Lookup for GroupLookup<'_> {
 pub fn discover(discovery: &Discovery, group: &GroupConfig) -> Found {
     let mut found = Found {
         items: Vec::new(),
-        warnings: Vec::new(),
+        empty: None,
     };
     let items = match &group.source {
         ItemSource::Once => Ok(vec![Item::plain(String::new())]),
@@ -173,7 +173,7 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig) -> Found {
             list::output_of(discovery, group, command, &[]).map(|bytes| split(&bytes, *separator))
         }
         ItemSource::Files { files, exclude } => {
-            in_files(discovery, group, files, exclude, &mut found.warnings)
+            in_files(discovery, group, files, exclude, &mut found.empty)
         }
     };
     found.items = items.unwrap_or_else(|why| {
@@ -192,12 +192,12 @@ fn in_files(
     group: &GroupConfig,
     files: &[Pattern],
     exclude: &[Pattern],
-    warnings: &mut Vec<String>,
+    empty: &mut Option<String>,
 ) -> Result<Vec<Item>, String> {
     let paths = matching(&discovery.root, files, exclude);
     if paths.is_empty() && !files.is_empty() {
         let patterns: Vec<_> = files.iter().map(ToString::to_string).collect();
-        warnings.push(format!(
+        *empty = Some(format!(
             "group {}: no file matches {}",
             group.name,
             patterns.join(", ")
@@ -205,7 +205,13 @@ fn in_files(
         return Ok(Vec::new());
     }
     match &group.runner.list {
-        Some(command) => list::tests(discovery, group, command, &paths),
+        Some(command) => {
+            let items = list::tests(discovery, group, command, &paths)?;
+            if items.is_empty() {
+                *empty = Some(format!("group {}: its runner lists no test", group.name));
+            }
+            Ok(items)
+        }
         None => Ok(paths.into_iter().map(file_item).collect()),
     }
 }

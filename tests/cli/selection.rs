@@ -93,6 +93,21 @@ fn nothing_matched_is_an_exit_code_of_its_own() {
 }
 
 #[test]
+fn a_group_without_tests_is_no_success() {
+    let manifest = "[groups.a]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n\
+        [groups.moved]\nrunner = \"exec\"\nfiles = [\"old/*\"]\n";
+    let project = Project::with(manifest).script("t/a", "exit 0");
+    let ran = project
+        .run(&[])
+        .exits(4)
+        .says("group moved: no file matches old/*");
+    assert_eq!(ran.outcomes(), Vec::<String>::new());
+    // Whoever names what is to run has said that it is not all.
+    let ran = project.run(&["t/a"]).exits(0).says("warning: group moved");
+    assert_eq!(ran.outcomes(), ["a::t/a passed"]);
+}
+
+#[test]
 fn a_dry_run_runs_nothing() {
     let project = Project::with("[groups.g]\ncommand = [\"touch\", \"ran\"]\n");
     project

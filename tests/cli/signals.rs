@@ -102,6 +102,6 @@ fn what_a_passed_job_leaves_behind_is_ended_and_told() {
     project
         .run(&[])
         .exits(0)
-        .says("1 process(es) were left running by a");
+        .says("leaked: a: left 1 process running, ended now");
     assert!(!is_running(&mark));
 }

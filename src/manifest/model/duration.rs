@@ -41,7 +41,8 @@ impl JsonSchema for Span {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "type": ["string", "number"],
+            // `integer` is within `number`, but tombi takes that for floats alone and would then show nothing for `30`.
+            "type": ["string", "integer", "number"],
             "pattern": "^[0-9]{1,9}(\\.[0-9]{1,9})?(ms|s|m|h|d)( ?[0-9]{1,9}(\\.[0-9]{1,9})?(ms|s|m|h|d))*$",
             "minimum": 0,
             "maximum": 1_000_000_000,

@@ -86,6 +86,6 @@ impl JsonSchema for Text {
         true
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "number", "boolean"] })
+        json_schema!({ "type": ["string", "integer", "number", "boolean"] })
     }
 }

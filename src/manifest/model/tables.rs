@@ -16,7 +16,7 @@ type Map<T> = IndexMap<String, T>;
 pub struct Manifest {
     /// Settings of the whole run.
     pub run: Option<Run>,
-    /// Where every group starts from: any key of a group, except those that say what its tests are.
+    /// Where every group starts from: any key of a group.
     pub defaults: Option<Group>,
     /// The test groups, by name. They run side by side, as many workers at once as `run.workers` allows.
     pub groups: Option<Map<Group>>,

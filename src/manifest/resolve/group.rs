@@ -199,7 +199,13 @@ impl Resolver<'_> {
                     "the command never names its items, so every job would do the same",
                 )
                 .label("has no <items>")
-                .help("add the word \"<items>\" to the command, or take `items` out".to_owned()),
+                .help(match &chosen.table.run {
+                    Some(crate::manifest::model::Command::Shell(_)) => {
+                        "name them, as in `for item in <items>; do …; done`, or take `items` out"
+                            .to_owned()
+                    }
+                    _ => "add the word \"<items>\" to the command, or take `items` out".to_owned(),
+                }),
             );
         }
         match items {

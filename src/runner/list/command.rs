@@ -57,10 +57,10 @@ impl Captured {
             text = tail(&mut self.stdout);
         }
         Err(format!(
-            "`{}` failed ({}):\n{}",
-            self.shown,
+            "the listing failed ({})\n{}\nthe command was: {}",
             self.status,
-            text.trim_end()
+            text.trim_end(),
+            self.shown
         ))
     }
 }

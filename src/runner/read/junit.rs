@@ -36,7 +36,7 @@ pub fn read(report: &[u8], root: &Path, items: &[Item]) -> Told {
             _ => items.iter().position(|item| spells(&case, item, root)),
         };
         if let Some(index) = index {
-            merge(&mut told.verdicts[index], case)
+            merge(&mut told.verdicts[index], case);
         } else {
             let name = if case.class.is_empty() {
                 case.name

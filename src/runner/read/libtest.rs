@@ -6,6 +6,14 @@ use super::{Told, Verdict};
 use crate::outcome::Outcome;
 use crate::plan::Item;
 
+/// What our own `--logfile` makes the harness say before anything else: no word of the tests'.
+const NOISE: &str = "warning: `--logfile` is deprecated\n";
+
+/// The output of a job without what only our way of asking brought about.
+pub fn without_noise(output: &str) -> &str {
+    output.strip_prefix(NOISE).unwrap_or(output)
+}
+
 pub fn read(report: &[u8], items: &[Item]) -> Told {
     let text = String::from_utf8_lossy(report);
     let names: Vec<String> = items

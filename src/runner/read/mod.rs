@@ -68,6 +68,15 @@ pub struct Results {
     pub warnings: Vec<String>,
 }
 
+/// What a job printed, without what only our way of running it brought about.
+#[must_use]
+pub fn printed(runner: &Runner, output: &str) -> String {
+    match runner.results {
+        ResultFormat::Libtest => libtest::without_noise(output).to_owned(),
+        _ => output.to_owned(),
+    }
+}
+
 /// Judges the items of a job that has ended.
 #[must_use]
 pub fn judge(
@@ -162,7 +171,14 @@ fn exit(runner: &Runner, items: usize, status: &Status) -> Told {
             } else {
                 Outcome::Failed
             };
-            Some(Verdict::new(outcome, format!("exited with code {code}")))
+            let shared = match items {
+                1 => String::new(),
+                _ => format!("; it ran {items} items and gave one result for them all"),
+            };
+            Some(Verdict::new(
+                outcome,
+                format!("exited with code {code}{shared}"),
+            ))
         }
         _ => None,
     };
