@@ -105,6 +105,8 @@ pub struct GroupStarted {
     pub tests: usize,
     /// The most of its jobs at once.
     pub workers: usize,
+    /// The ids of the selected tests: a stream that was cut off still tells who has no result.
+    pub ids: Vec<String>,
 }
 
 /// The result of a test, or of a try.
@@ -149,6 +151,30 @@ pub struct Line {
     /// The event.
     #[serde(flatten)]
     pub event: Event,
+}
+
+/// What [`Line`] is when it is written: an event may be large, and each report writes it.
+#[derive(Serialize)]
+struct Written<'a> {
+    v: u8,
+    at: f64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Line {
+    /// An event in the JSON form, with the end of the line.
+    ///
+    /// # Errors
+    /// A path in it is no text.
+    pub fn write(at: f64, event: &Event) -> serde_json::Result<String> {
+        let line = Written {
+            v: VERSION,
+            at,
+            event,
+        };
+        serde_json::to_string(&line).map(|text| text + "\n")
+    }
 }
 
 /// The totals of a run: a fold of its `test-finished` events.

@@ -19,6 +19,8 @@ pub enum Outcome {
     TimedOut,
     /// A signal ended its process.
     Crashed,
+    /// It took more memory than it may.
+    Oom,
     /// It was skipped, by its own word.
     Skipped,
     /// It failed as it was expected to.
@@ -37,7 +39,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order in which summaries count them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Passed,
         Self::Flaky,
         Self::Leaked,
@@ -45,6 +47,7 @@ impl Outcome {
         Self::Errored,
         Self::TimedOut,
         Self::Crashed,
+        Self::Oom,
         Self::Xpassed,
         Self::Xfailed,
         Self::Skipped,
@@ -72,7 +75,7 @@ impl Outcome {
     pub fn is_failure(self) -> bool {
         matches!(
             self,
-            Self::Failed | Self::Errored | Self::TimedOut | Self::Crashed
+            Self::Failed | Self::Errored | Self::TimedOut | Self::Crashed | Self::Oom
         )
     }
 
@@ -85,6 +88,7 @@ impl Outcome {
             Self::Errored => "errored",
             Self::TimedOut => "timed-out",
             Self::Crashed => "crashed",
+            Self::Oom => "oom",
             Self::Skipped => "skipped",
             Self::Xfailed => "xfailed",
             Self::Xpassed => "xpassed",

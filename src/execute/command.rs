@@ -23,9 +23,6 @@ pub struct Place {
     pub capture: bool,
 }
 
-/// The most bytes of a job's output that are kept.
-const OUTPUT_LIMIT: u64 = 1 << 20;
-
 /// Builds the request.
 ///
 /// # Errors
@@ -76,7 +73,13 @@ pub fn request(
         words: absolute_program(words, values),
         folder: folder.into(),
         env,
+        env_only: group
+            .bounds
+            .env_only
+            .as_ref()
+            .map(|names| names.iter().map(Into::into).collect()),
         tmp: values.tmp.clone().into(),
+        keep_tmp: group.bounds.keep_tmp,
         report: (group.runner.results != ResultFormat::Exit).then(|| values.report.clone().into()),
         // The timeout is one test's. Where nobody tells when a test begins, the job has as much time as all of its tests.
         timeout: job.settings.timeout.map(|timeout| {
@@ -89,7 +92,9 @@ pub fn request(
         timeout_each: each,
         grace: job.settings.grace,
         capture: place.capture,
-        output_limit: OUTPUT_LIMIT,
+        output_limit: group.bounds.output_limit,
+        output_max: group.bounds.output_max,
+        limits: group.bounds.limits.clone(),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::outcome::Outcome;
 use crate::plan::full_id;
 use crate::runner::read::{self, Results, Verdict};
 use crate::schedule::Next;
-use crate::worker::frame::{Ended, Output, Status};
+use crate::worker::frame::{Cause, Ended, Status};
 
 /// Runs jobs until there are no more for the group.
 pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
@@ -113,7 +113,7 @@ impl Lane<'_> {
         let ended = self.run(job, global_slot).unwrap_or_else(|error| {
             // The worker is gone, and everything below it; the next job gets a new one.
             self.client = None;
-            not_started(format!("its worker ended: {error}"))
+            Ended::not_started(format!("its worker ended: {error}"))
         });
         let group = &shared.plan.groups[self.group].config;
         let results = read::judge(
@@ -182,7 +182,7 @@ impl Lane<'_> {
         };
         match request(group, job, &values, &place) {
             Ok(request) => client.run(request),
-            Err(unset) => Ok(not_started(format!(
+            Err(unset) => Ok(Ended::not_started(format!(
                 "{unset}: set the variable, or give it a default with <env:NAME|default>"
             ))),
         }
@@ -311,23 +311,12 @@ fn expected(job: &Job, status: &Status, mut verdict: Verdict) -> Verdict {
 
 fn job_outcome(ended: &Ended) -> Outcome {
     match &ended.status {
-        _ if ended.stopped => Outcome::Cancelled,
-        _ if ended.timed_out => Outcome::TimedOut,
+        _ if ended.cause == Cause::Stop => Outcome::Cancelled,
+        _ if ended.cause == Cause::Timeout => Outcome::TimedOut,
+        _ if ended.cause == Cause::Memory => Outcome::Oom,
         Status::Exit(0) => Outcome::Passed,
         Status::Exit(_) => Outcome::Failed,
         Status::Signal(_) => Outcome::Crashed,
         Status::NotStarted(_) => Outcome::Errored,
-    }
-}
-
-fn not_started(why: String) -> Ended {
-    Ended {
-        status: Status::NotStarted(why),
-        timed_out: false,
-        stopped: false,
-        duration: std::time::Duration::ZERO,
-        output: Output::default(),
-        report: None,
-        leaked: 0,
     }
 }

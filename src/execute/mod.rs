@@ -236,6 +236,7 @@ fn started(plan: &Plan, options: &Options) -> Event {
         name: group.config.name.to_string(),
         tests: group.tests(),
         workers: group.workers,
+        ids: group.ids(),
     });
     Event::RunStarted {
         run: options.run.clone(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::model::{ChunkBy, ChunkSize, Compat, Expect, ListFormat, Lock, ResultFormat, Separator};
 use super::pattern::Pattern;
 use super::template::{Name, Template};
+use crate::worker::frame::{KeepTmp, Limits};
 
 /// A whole run's configuration.
 #[derive(Clone, Debug)]
@@ -68,8 +69,25 @@ pub struct GroupConfig {
     pub resources: Vec<(String, Template)>,
     /// Variables of other tools.
     pub compat: Vec<Compat>,
+    /// What its jobs may use and keep.
+    pub bounds: Bounds,
     /// Each value with where it came from.
     pub provenance: Vec<Provenance>,
+}
+
+/// What a job may use, and what is kept of it.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// The most bytes of output that are kept.
+    pub output_limit: u64,
+    /// The most bytes of output that it may write.
+    pub output_max: u64,
+    /// What its processes may use.
+    pub limits: Limits,
+    /// Of the caller's variables only these; `None` is all.
+    pub env_only: Option<Vec<String>>,
+    /// When its temporary folder is kept.
+    pub keep_tmp: KeepTmp,
 }
 
 /// How a kind of test is listed, run and read, with a group's settings filled in.

@@ -186,6 +186,15 @@ impl GroupPlan {
     pub fn tests(&self) -> usize {
         self.known.len() + self.jobs.iter().map(|job| job.items.len()).sum::<usize>()
     }
+
+    /// The full ids of its tests, in the order in which they are handed out.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        let jobs = self.jobs.iter().flat_map(|job| &job.items);
+        let name = self.config.name.as_str();
+        let items = self.known.iter().chain(jobs);
+        items.map(|item| full_id(name, &item.id)).collect()
+    }
 }
 
 /// The full id of an item of a group.

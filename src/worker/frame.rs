@@ -16,6 +16,10 @@ pub enum Request {
     Run(Box<JobRequest>),
     /// End the job that runs, with grace.
     Stop,
+    /// Stop the job's processes and its clock, until `Resume`.
+    Pause,
+    /// Let them go on.
+    Resume,
 }
 
 /// A job, with nothing left to resolve.
@@ -27,8 +31,12 @@ pub struct JobRequest {
     pub folder: OsString,
     /// Variables in addition to the worker's own.
     pub env: Vec<(OsString, OsString)>,
+    /// Of the worker's own variables only these; `None` is all.
+    pub env_only: Option<Vec<OsString>>,
     /// Its private temporary folder, made before and removed after it.
     pub tmp: OsString,
+    /// When that is kept.
+    pub keep_tmp: KeepTmp,
     /// The file that results are written to, if the runner writes one.
     pub report: Option<OsString>,
     /// The longest it may take.
@@ -41,6 +49,35 @@ pub struct JobRequest {
     pub capture: bool,
     /// The most bytes of output that are kept, half from its head and half from its tail.
     pub output_limit: u64,
+    /// The most bytes of output it may write; then it is ended.
+    pub output_max: u64,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// What a job may use; `None` is no limit of ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory of all its processes together, in bytes.
+    pub memory: Option<u64>,
+    /// Processor time of each process.
+    pub cpu_seconds: Option<u64>,
+    /// Open files of each process.
+    pub open_files: Option<u64>,
+    /// The longest file that it may write, in bytes.
+    pub file_size: Option<u64>,
+}
+
+/// When a job's temporary folder outlives it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeepTmp {
+    /// Never.
+    #[default]
+    Never,
+    /// When its process did not end with exit code 0.
+    Failed,
+    /// Always.
+    Always,
 }
 
 /// What a worker tells.
@@ -64,18 +101,60 @@ pub enum Reply {
 pub struct Ended {
     /// How its process ended.
     pub status: Status,
-    /// Whether it was ended because it took too long.
-    pub timed_out: bool,
-    /// Whether it was ended because the run was stopped.
-    pub stopped: bool,
-    /// Its duration.
+    /// What ended it.
+    pub cause: Cause,
+    /// Its duration, without what it was paused.
     pub duration: Duration,
+    /// Processor time of its process and of those that it waited for.
+    pub cpu: Duration,
+    /// The peak memory of the largest of them, or of all together where that is limited; in bytes.
+    pub memory: u64,
     /// What it wrote.
     pub output: Output,
     /// What it left at [`JobRequest::report`].
     pub report: Option<Vec<u8>>,
     /// How many processes it left behind.
     pub leaked: u32,
+    /// Where its temporary folder is, if it was kept.
+    pub kept: Option<OsString>,
+    /// What could not be cleaned up, and why.
+    pub trouble: Option<String>,
+}
+
+impl Ended {
+    /// A job that never began.
+    #[must_use]
+    pub fn not_started(why: String) -> Self {
+        Self {
+            status: Status::NotStarted(why),
+            cause: Cause::Itself,
+            duration: Duration::ZERO,
+            cpu: Duration::ZERO,
+            memory: 0,
+            output: Output::default(),
+            report: None,
+            leaked: 0,
+            kept: None,
+            trouble: None,
+        }
+    }
+}
+
+/// What ended a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// It ended by itself.
+    Itself,
+    /// It took too long.
+    Timeout,
+    /// The run was stopped.
+    Stop,
+    /// It wrote more than it may.
+    Output,
+    /// It took more memory than it may.
+    Memory,
+    /// There were no processes, descriptors or memory to start it with: it may be tried again.
+    Shortage,
 }
 
 /// How a process ended.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::frame::{self, Ended, JobRequest, Output, Request, Status};
-use super::process::{Process, Sink, Woken};
+use super::frame::{self, Cause, Ended, JobRequest, KeepTmp, Request, Status};
+use super::process::{Process, Sink, Spawner, Woken};
 use super::{capture, scratch, tree};
 
 /// The most bytes of a report that are read.
@@ -19,151 +19,257 @@ const MOST_REPORT: u64 = 128 << 20;
 /// What a runner that tells when each test begins may take, beyond a test's timeout, until the first one does.
 const START_UP: Duration = Duration::from_secs(60);
 
-/// How a job came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    Itself,
-    Timeout,
-    Stop,
-}
+/// How often a job's output and memory are looked at: most jobs are over before the first time.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LATER_LOOKS: Duration = Duration::from_millis(200);
 
 /// The lifeline is closed: there is nobody left to tell.
 #[derive(Debug)]
 pub struct Abandoned;
 
+/// What all jobs of a worker share.
+pub struct Place<'a> {
+    /// Starts processes.
+    pub spawner: &'a Spawner,
+    /// The worker's own folder.
+    pub folder: &'a Path,
+    /// Where output goes that is not captured.
+    pub through: Option<&'a OwnedFd>,
+}
+
 /// Runs a job to its end.
 ///
 /// # Errors
 /// The lifeline closed meanwhile; everything is killed by then.
-pub fn run(job: &JobRequest, folder: &Path, through: Option<&OwnedFd>) -> Result<Ended, Abandoned> {
-    let begun = Instant::now();
-    let result = Running::start(job, folder, through);
-    let mut running = match result {
+pub fn run(job: &JobRequest, place: &Place<'_>) -> Result<Ended, Abandoned> {
+    let mut running = match Running::start(job, place) {
         Ok(running) => running,
-        Err(error) => {
-            remove(job);
-            return Ok(Ended {
-                status: Status::NotStarted(error),
-                timed_out: false,
-                stopped: false,
-                duration: begun.elapsed(),
-                output: Output::default(),
-                report: None,
-                leaked: 0,
-            });
+        Err(ended) => {
+            let _ = remove(job);
+            return Ok(*ended);
         }
     };
-    let cause = running.wait(job, begun);
+    let lifeline = io::stdin();
+    let result = running.watch(job, lifeline.as_fd());
     let group = running.process.group();
-    let Ok(cause) = cause else {
+    let Ok((cause, term_at)) = result else {
         tree::kill_all(group);
-        remove(job);
+        let _ = remove(job);
         return Err(Abandoned);
     };
-    let status = running.end(job, cause);
-    let duration = begun.elapsed();
-    // A job that was ended had its grace already.
-    let grace = if cause == Cause::Itself {
-        job.grace
-    } else {
-        Duration::ZERO
-    };
-    let leaked = tree::clear(group, grace);
-    let output = running
-        .output
-        .map(|file| capture::read(file, job.output_limit));
+    let exit = running.process.exit();
+    let duration = running.begun.elapsed().saturating_sub(running.paused);
+    // A job that was asked to end before has used up part of its grace.
+    let until = term_at.unwrap_or_else(Instant::now) + job.grace;
+    let leaked = tree::clear(group, until, lifeline.as_fd());
     let report = job
         .report
         .as_ref()
         .and_then(|path| read_report(Path::new(path)).ok());
-    remove(job);
-    Ok(Ended {
-        status: status.unwrap_or_else(|error| Status::NotStarted(error.to_string())),
-        timed_out: cause == Cause::Timeout,
-        stopped: cause == Cause::Stop,
+    let mut ended = Ended {
+        cause,
         duration,
-        output: output.and_then(Result::ok).unwrap_or_default(),
         report,
         // What was killed together with its job was not left behind by it.
         leaked: if cause == Cause::Itself { leaked } else { 0 },
-    })
+        ..Ended::not_started(String::new())
+    };
+    match exit {
+        Ok(exit) => {
+            ended.status = exit.status;
+            ended.cpu = exit.cpu;
+            ended.memory = exit.memory.max(running.peak);
+        }
+        Err(error) => ended.status = Status::NotStarted(format!("its end was lost: {error}")),
+    }
+    let output = running
+        .output
+        .map(|file| capture::read(file, job.output_limit));
+    ended.output = output.and_then(Result::ok).unwrap_or_default();
+    clean_up(job, &mut ended);
+    Ok(ended)
 }
 
 struct Running {
     process: Process,
     output: Option<File>,
+    begun: Instant,
+    /// How long it was paused, all in all.
+    paused: Duration,
+    /// The pauses' beginnings and lengths, on the clock that runners report test starts by.
+    pauses: Vec<(Duration, Duration)>,
+    /// The most memory that was seen, where it is watched.
+    peak: u64,
 }
 
 impl Running {
-    fn start(job: &JobRequest, folder: &Path, through: Option<&OwnedFd>) -> Result<Self, String> {
-        let cant = |what: &str, error: io::Error| format!("can't {what}: {error}");
-        scratch::make(Path::new(&job.tmp))
-            .map_err(|error| cant("make the job's temporary folder", error))?;
-        let output = match through {
-            Some(_) if !job.capture => None,
-            _ => Some(capture::open(folder).map_err(|error| cant("capture output", error))?),
+    fn start(job: &JobRequest, place: &Place<'_>) -> Result<Self, Box<Ended>> {
+        let cant = |what: &str, error: &io::Error| {
+            let mut ended = Ended::not_started(format!("can't {what}: {error}"));
+            if is_shortage(error) {
+                ended.cause = Cause::Shortage;
+            }
+            Box::new(ended)
         };
-        let sink = match (&output, through) {
+        scratch::make(Path::new(&job.tmp))
+            .map_err(|error| cant("make the job's temporary folder", &error))?;
+        let output = match place.through {
+            Some(_) if !job.capture => None,
+            _ => Some(capture::open(place.folder).map_err(|error| cant("capture output", &error))?),
+        };
+        let sink = match (&output, place.through) {
             (Some(file), _) => Sink::File(file),
             (None, Some(fd)) => Sink::Through(fd.as_fd()),
-            (None, None) => return Err("output has nowhere to go".into()),
+            (None, None) => {
+                let why = io::Error::other("there is nothing to write to");
+                return Err(cant("pass output on", &why));
+            }
         };
-        let process = Process::start(job, &sink).map_err(|error| explain(job, &error))?;
-        Ok(Self { process, output })
+        let begun = Instant::now();
+        let process = place.spawner.start(job, &sink).map_err(|error| {
+            if is_shortage(&error) {
+                cant("start a process", &error)
+            } else {
+                Box::new(Ended::not_started(explain(job, &error)))
+            }
+        })?;
+        Ok(Self {
+            process,
+            output,
+            begun,
+            paused: Duration::ZERO,
+            pauses: Vec::new(),
+            peak: 0,
+        })
     }
 
-    /// Waits for the end, the timeout or an order to stop.
-    fn wait(&mut self, job: &JobRequest, begun: Instant) -> Result<Cause, Abandoned> {
-        let lifeline = io::stdin();
-        let mut deadline = job.timeout.map(|timeout| begun + timeout);
+    /// Waits until its process has ended, and makes it where it must. Returns why, and when it was asked to.
+    fn watch(
+        &mut self,
+        job: &JobRequest,
+        lifeline: BorrowedFd<'_>,
+    ) -> Result<(Cause, Option<Instant>), Abandoned> {
+        let cause = self.wait(job, lifeline)?;
+        if cause == Cause::Itself {
+            return Ok((cause, None));
+        }
+        self.process.signal(Signal::TERM);
+        // A stopped process sees TERM only when it goes on.
+        self.process.signal(Signal::CONT);
+        let term_at = Instant::now();
         loop {
+            match self.process.wait(lifeline, Some(term_at + job.grace)) {
+                Ok(Woken::Ended) => break,
+                Ok(Woken::Lifeline) => match frame::read::<Request>(&mut RawStdin(lifeline)) {
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => return Err(Abandoned),
+                },
+                Ok(Woken::Deadline) | Err(_) => {
+                    self.process.signal(Signal::KILL);
+                    break;
+                }
+            }
+        }
+        Ok((cause, Some(term_at)))
+    }
+
+    /// Waits for the end, the timeout, an order to stop, or more output or memory than is allowed.
+    fn wait(&mut self, job: &JobRequest, lifeline: BorrowedFd<'_>) -> Result<Cause, Abandoned> {
+        let mut limit = job.timeout.map(|timeout| self.begun + timeout);
+        let mut look = self.begun + FIRST_LOOK;
+        loop {
+            let wake = limit.map_or(look, |limit| limit.min(look));
             match self
                 .process
-                .wait(lifeline.as_fd(), deadline)
+                .wait(lifeline, Some(wake))
                 .map_err(|_| Abandoned)?
             {
                 Woken::Ended => return Ok(Cause::Itself),
-                Woken::Deadline => match Self::later(job, begun, deadline) {
-                    Some(later) => deadline = Some(later),
-                    None => return Ok(Cause::Timeout),
-                },
-                Woken::Lifeline => match frame::read(&mut RawStdin(lifeline.as_fd())) {
+                Woken::Deadline => {
+                    let now = Instant::now();
+                    if limit.is_some_and(|limit| now >= limit) {
+                        match self.later(job, limit) {
+                            Some(later) => limit = Some(later),
+                            None => return Ok(Cause::Timeout),
+                        }
+                    }
+                    if now >= look {
+                        if let Some(cause) = self.excess(job) {
+                            return Ok(cause);
+                        }
+                        look = now + LATER_LOOKS;
+                    }
+                }
+                Woken::Lifeline => match frame::read(&mut RawStdin(lifeline)) {
                     Ok(Some(Request::Stop)) => return Ok(Cause::Stop),
-                    Ok(Some(Request::Run(_))) => {} // One job at a time: nobody sends a second.
+                    Ok(Some(Request::Pause)) => {
+                        let (stopped, length) = self.pause(lifeline)?;
+                        limit = limit.map(|limit| limit + length);
+                        if stopped {
+                            return Ok(Cause::Stop);
+                        }
+                    }
+                    // One job at a time: nobody sends a second.
+                    Ok(Some(Request::Run(_) | Request::Resume)) => {}
                     Ok(None) | Err(_) => return Err(Abandoned),
                 },
             }
         }
     }
 
+    /// Holds the job's processes until they may go on. Returns whether the run was stopped meanwhile, and how long it was.
+    fn pause(&mut self, lifeline: BorrowedFd<'_>) -> Result<(bool, Duration), Abandoned> {
+        let begun = Instant::now();
+        let at = monotonic();
+        tree::signal_all(Signal::STOP);
+        let stopped = loop {
+            match frame::read(&mut RawStdin(lifeline)) {
+                Ok(Some(Request::Resume)) => break false,
+                Ok(Some(Request::Stop)) => break true,
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Err(Abandoned),
+            }
+        };
+        tree::signal_all(Signal::CONT);
+        let length = begun.elapsed();
+        self.paused += length;
+        self.pauses.push((at, length));
+        Ok((stopped, length))
+    }
+
+    /// Whether it has written or taken more than it may.
+    fn excess(&mut self, job: &JobRequest) -> Option<Cause> {
+        let written = self.output.as_ref().and_then(|file| file.metadata().ok());
+        if written.is_some_and(|meta| meta.len() > job.output_max) {
+            return Some(Cause::Output);
+        }
+        let most = job.limits.memory?;
+        let taken = tree::memory();
+        self.peak = self.peak.max(taken);
+        (taken > most).then_some(Cause::Memory)
+    }
+
     /// Where the timeout is each test's: when the test that runs now will have taken too long, if that is still to come.
-    fn later(job: &JobRequest, begun: Instant, passed: Option<Instant>) -> Option<Instant> {
+    fn later(&self, job: &JobRequest, passed: Option<Instant>) -> Option<Instant> {
         let timeout = job.timeout.filter(|_| job.timeout_each)?;
         let text = job.report.as_ref().and_then(|path| fs::read(path).ok());
         let started = text.and_then(|text| crate::runner::read::last_start(&text));
         let later = match started {
             Some(started) => {
-                let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-                let ran = Duration::try_from(now).ok()?.checked_sub(started)?;
+                let held = self.pauses.iter().filter(|(at, _)| *at > started);
+                let held: Duration = held.map(|(_, length)| *length).sum();
+                let ran = monotonic().checked_sub(started)?.saturating_sub(held);
                 Instant::now() + timeout.checked_sub(ran)?
             }
-            None => begun + timeout + START_UP,
+            None => self.begun + self.paused + timeout + START_UP,
         };
         Some(later).filter(|later| passed.is_none_or(|passed| *later > passed))
     }
+}
 
-    /// Ends the process if it has not ended by itself: TERM to the group, grace, KILL.
-    fn end(&mut self, job: &JobRequest, cause: Cause) -> io::Result<Status> {
-        if cause != Cause::Itself {
-            self.process.signal(Signal::TERM);
-            // A stopped process sees TERM only when it goes on.
-            self.process.signal(Signal::CONT);
-            if !self.process.wait_within(job.grace)? {
-                self.process.signal(Signal::KILL);
-            }
-        }
-        self.process.status()
-    }
+fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 /// Standard input without the buffer of `std::io::Stdin`, which `poll` can't see into.
@@ -185,11 +291,43 @@ fn read_report(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn remove(job: &JobRequest) {
-    let _ = fs::remove_dir_all(&job.tmp);
+/// Removes what the job leaves on disk, or keeps it where that was asked for.
+fn clean_up(job: &JobRequest, ended: &mut Ended) {
+    let failed = ended.status != Status::Exit(0) || ended.cause != Cause::Itself;
+    let keep = match job.keep_tmp {
+        KeepTmp::Never => false,
+        KeepTmp::Failed => failed,
+        KeepTmp::Always => true,
+    };
+    if keep {
+        match scratch::keep(Path::new(&job.tmp)) {
+            Ok(path) => ended.kept = Some(path.into()),
+            Err(error) => {
+                ended.trouble = Some(format!("its temporary folder could not be kept: {error}"))
+            }
+        }
+    }
+    if let Err(error) = remove(job) {
+        ended.trouble = Some(format!(
+            "its temporary folder could not be removed: {error}"
+        ));
+    }
+}
+
+fn remove(job: &JobRequest) -> io::Result<()> {
     if let Some(report) = &job.report {
         let _ = fs::remove_file(report);
     }
+    scratch::remove(Path::new(&job.tmp))
+}
+
+/// Whether something was short that may be there again in a moment.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE)
+    )
 }
 
 /// Why a program did not start, and what to do about it.

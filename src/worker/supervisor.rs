@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::frame::{self, Reply, Request};
-use super::job::{self, RawStdin};
+use super::job::{self, Place, RawStdin};
+use super::process::Spawner;
 use super::{Scratch, process, tree};
 
 /// Serves requests until the lifeline closes. `through` is the descriptor that jobs write to where output is not captured.
@@ -13,12 +14,24 @@ use super::{Scratch, process, tree};
 /// Nobody reads the replies.
 pub fn supervise(through: Option<i32>) -> io::Result<()> {
     tree::adopt_orphans();
+    process::start_clean();
+    // A job must not reach our descriptors through /proc: results go over one of them (proc_pid_fd(5)).
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     process::keep_descriptors_from_jobs();
     let through: Option<OwnedFd> = through.map(process::inherited);
     let mut replies = io::stdout();
-    let scratch = match Scratch::new("worker") {
-        Ok(scratch) => scratch,
-        Err(error) => return frame::write(&mut replies, &Reply::Failed(error.to_string())),
+    let prepared = Scratch::new("worker")
+        .map_err(|error| error.to_string())
+        .and_then(|scratch| Ok((scratch, Spawner::new().map_err(|error| error.to_string())?)));
+    let (scratch, spawner) = match prepared {
+        Ok(prepared) => prepared,
+        Err(why) => return frame::write(&mut replies, &Reply::Failed(why)),
+    };
+    let place = Place {
+        spawner: &spawner,
+        folder: scratch.path(),
+        through: through.as_ref(),
     };
     let ready = Reply::Ready {
         pid: std::process::id(),
@@ -28,12 +41,12 @@ pub fn supervise(through: Option<i32>) -> io::Result<()> {
     let lifeline = io::stdin();
     while let Some(request) = frame::read(&mut RawStdin(lifeline.as_fd()))? {
         match request {
-            Request::Run(request) => match job::run(&request, scratch.path(), through.as_ref()) {
+            Request::Run(request) => match job::run(&request, &place) {
                 Ok(ended) => frame::write(&mut replies, &Reply::Ended(Box::new(ended)))?,
                 Err(job::Abandoned) => return Ok(()),
             },
             // The job that it meant has ended meanwhile.
-            Request::Stop => {}
+            Request::Stop | Request::Pause | Request::Resume => {}
         }
     }
     Ok(())

@@ -1,16 +1,23 @@
-//! Ending everything that a job left behind.
+//! Everything below this process, and ending it.
 //!
 //! The worker is a child subreaper, so whatever a job's processes start becomes the worker's child at the latest when its
-//! parent ends, in whatever session or group it hides. A clean job costs one `waitpid`.
+//! parent ends, in whatever session or group it hides. A clean job costs one `waitpid`. `orchestrate` itself is a subreaper
+//! too: what a killed worker leaves behind comes to it.
 
+use std::collections::HashSet;
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait, waitpid};
 
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How often processes are killed without a pause, so that one that forks and goes on as its own child is overtaken.
+const EAGER: u32 = 200;
 
 /// Makes this process the one that orphans below it are given to.
 pub fn adopt_orphans() {
@@ -18,20 +25,21 @@ pub fn adopt_orphans() {
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
-/// Ends what is left of the group `job` and of everything below this process: TERM to all, grace, then KILL until there is
-/// nobody. Returns how many there were.
-pub fn clear(job: Pid, grace: Duration) -> u32 {
+/// Ends what is left of the group `job` and of everything below this process: TERM to all, until `until` to end by themselves,
+/// or until nobody holds the lifeline any more, then KILL until there is nobody. Returns how many there were.
+pub fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>) -> u32 {
     if !reap() {
         return 0;
     }
-    let left = descendants();
+    let left = descendants(&HashSet::new());
     let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
     let _ = kill_process_group(job, Signal::TERM);
     for pid in left {
-        let _ = kill_process(pid, Signal::TERM);
+        signal(pid, Signal::TERM);
+        // A stopped process sees TERM only when it goes on.
+        signal(pid, Signal::CONT);
     }
-    let deadline = Instant::now() + grace;
-    while Instant::now() < deadline {
+    while Instant::now() < until && !is_closed(lifeline) {
         if !reap() {
             return count;
         }
@@ -44,17 +52,121 @@ pub fn clear(job: Pid, grace: Duration) -> u32 {
 /// Kills everything below this process, at once.
 pub fn kill_all(job: Pid) {
     let _ = kill_process_group(job, Signal::KILL);
+    let nobody = HashSet::new();
+    let mut round = 0;
     while reap() {
-        // Stopped first, so that a process that forks faster than we kill can't win.
-        let left = descendants();
-        for pid in &left {
-            let _ = kill_process(*pid, Signal::STOP);
-        }
-        for pid in left.into_iter().chain(descendants()) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-        thread::sleep(PAUSE);
+        kill_round(&nobody);
+        pause_after(&mut round);
     }
+}
+
+/// Kills everything below this process except `ours` and what is below those. Meant for what a worker left that was killed.
+pub fn kill_strays(ours: &HashSet<i32>) {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let mut round = 0;
+    loop {
+        let strays: Vec<i32> = children(own)
+            .into_iter()
+            .filter(|pid| !ours.contains(pid))
+            .collect();
+        if strays.is_empty() {
+            return;
+        }
+        kill_round(ours);
+        for pid in strays.into_iter().filter_map(Pid::from_raw) {
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+        }
+        pause_after(&mut round);
+    }
+}
+
+/// Stopped first, so that a process that forks faster than we kill can't win.
+fn kill_round(except: &HashSet<i32>) {
+    let left = descendants(except);
+    for pid in &left {
+        signal(*pid, Signal::STOP);
+    }
+    for pid in left.into_iter().chain(descendants(except)) {
+        signal(pid, Signal::KILL);
+    }
+}
+
+fn pause_after(round: &mut u32) {
+    *round += 1;
+    if *round > EAGER {
+        thread::sleep(PAUSE);
+    } else {
+        thread::yield_now();
+    }
+}
+
+/// Sends a signal to everything below this process; twice, for what was started meanwhile.
+pub fn signal_all(what: Signal) {
+    for _ in 0..2 {
+        for pid in descendants(&HashSet::new()) {
+            signal(pid, what);
+        }
+    }
+}
+
+/// The resident memory of everything below this process, in bytes. Shared pages count once for each: it is a bound.
+pub fn memory() -> u64 {
+    let page = rustix::param::page_size() as u64;
+    let pages = descendants(&HashSet::new()).into_iter().filter_map(|pid| {
+        let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).ok()?;
+        text.split(' ').nth(1)?.parse::<u64>().ok()
+    });
+    pages.sum::<u64>() * page
+}
+
+/// Signals a process that was just seen to be below us, and none that may have been given its number since.
+#[cfg(target_os = "linux")]
+fn signal(pid: Pid, what: Signal) {
+    use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+    // The number can be another process's only if ours has ended; the handle is of whoever has it now, and then it is checked
+    // that this one is not a stranger.
+    if let Ok(handle) = pidfd_open(pid, PidfdFlags::empty())
+        && is_below(pid)
+    {
+        let _ = pidfd_send_signal(&handle, what);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn signal(pid: Pid, what: Signal) {
+    let _ = rustix::process::kill_process(pid, what);
+}
+
+/// Whether a process has this one among its ancestors.
+#[cfg(target_os = "linux")]
+fn is_below(pid: Pid) -> bool {
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    let mut pid = pid.as_raw_nonzero().get();
+    while pid > 1 {
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            return false;
+        };
+        // The name in parentheses may hold anything; proc_pid_stat(5).
+        let parent = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(1));
+        match parent.and_then(|text| text.parse().ok()) {
+            Some(parent) if parent == own => return true,
+            Some(parent) => pid = parent,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Whether nobody holds the other end any more.
+fn is_closed(lifeline: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(lifeline, PollFlags::empty())];
+    poll(&mut polled, Some(&Timespec::default())).is_ok()
+        && polled[0]
+            .revents()
+            .intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
 /// Reaps every child that has ended; whether any is left.
@@ -68,13 +180,16 @@ fn reap() -> bool {
     }
 }
 
-/// Every process below this one.
+/// Every process below this one, parents first, but for some children and what is below them.
 #[cfg(target_os = "linux")]
-fn descendants() -> Vec<Pid> {
+fn descendants(except: &HashSet<i32>) -> Vec<Pid> {
     let mut found = Vec::new();
     let mut open = vec![rustix::process::getpid().as_raw_nonzero().get()];
     while let Some(parent) = open.pop() {
         for child in children(parent) {
+            if except.contains(&child) {
+                continue;
+            }
             if let Some(pid) = Pid::from_raw(child) {
                 found.push(pid);
                 open.push(child);
@@ -102,7 +217,11 @@ fn children(parent: i32) -> Vec<i32> {
 
 /// Without /proc only the job's own group is known.
 #[cfg(not(target_os = "linux"))]
-fn descendants() -> Vec<Pid> {
-    let _ = fs::metadata("/");
+fn descendants(_: &HashSet<i32>) -> Vec<Pid> {
+    Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn children(_: i32) -> Vec<i32> {
     Vec::new()
 }

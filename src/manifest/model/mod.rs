@@ -12,6 +12,7 @@ mod lock;
 mod number;
 mod serial;
 mod setting;
+mod size;
 mod tables;
 
 pub use command::Command;
@@ -22,7 +23,8 @@ pub use lock::{Lock, LockMode, LockTable};
 pub use number::{ChunkSize, Count, Workers};
 pub use serial::Serial;
 pub use setting::{Setting, Text};
+pub use size::Size;
 pub use tables::{
-    ChunkBy, Compat, Executor, Group, Isolation, ListFormat, Manifest, Override, Profile,
-    ResultFormat, Run, RunnerTable,
+    ChunkBy, Compat, Executor, Group, Isolation, IsolationLevel, KeepTmp, ListFormat, Manifest,
+    Override, Profile, ResultFormat, Run, RunnerTable,
 };

@@ -4,7 +4,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ChunkSize, Command, Count, Expect, Items, Lock, Serial, Setting, Span, Text, Workers};
+use super::{
+    ChunkSize, Command, Count, Expect, Items, Lock, Serial, Setting, Size, Span, Text, Workers,
+};
 
 /// A table of named things, in the order of the file.
 type Map<T> = IndexMap<String, T>;
@@ -96,6 +98,27 @@ pub struct Group {
     pub compat: Option<Vec<Compat>>,
     /// Settings for some of the group's tests; later ones win, key by key.
     pub overrides: Option<Vec<Override>>,
+    /// The most bytes of a job's output that reports keep, half from its head and half from its tail. Default: `"1MiB"`.
+    pub output_limit: Option<Size>,
+    /// The most bytes that a job may write to standard output and error; then it is ended and `errored`. Default: `"1GiB"`.
+    pub output_max: Option<Size>,
+    /// The most memory that a job's processes may take together; then it is ended and its test is `oom`. It is looked at a few
+    /// times a second, so a job can pass it for a moment.
+    pub memory: Option<Size>,
+    /// The most processor time that each process of a job may take; then the kernel ends it (`SIGXCPU`). In whole seconds.
+    pub cpu_time: Option<Span>,
+    /// The most files that each process of a job may have open.
+    pub open_files: Option<Count>,
+    /// The longest file that a process of a job may write; then the kernel ends it (`SIGXFSZ`).
+    pub file_size: Option<Size>,
+    /// `true` starts jobs without the caller's environment, but for `env-allow`.
+    pub env_clear: Option<bool>,
+    /// What `env-clear` leaves of the caller's environment, by name. Default: `["PATH"]`.
+    pub env_allow: Option<Vec<String>>,
+    /// When a job's temporary folder outlives it.
+    pub keep_tmp: Option<KeepTmp>,
+    /// What holds a job's processes together, so that none outlives it.
+    pub isolation_level: Option<IsolationLevel>,
     /// How much tests of a session share a process. Not yet supported.
     pub isolation: Option<Isolation>,
     /// How many of the run's workers one job of this group takes up. Not yet supported.
@@ -230,6 +253,32 @@ pub enum Isolation {
     Chunk,
     /// One process a test.
     Test,
+}
+
+/// When a job's temporary folder outlives it.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum KeepTmp {
+    /// Never: it is removed with the job.
+    Never,
+    /// When the job failed; the failure says where it is.
+    Failed,
+    /// Always.
+    Always,
+}
+
+/// What holds a job's processes together.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum IsolationLevel {
+    /// The worker process, to which orphans come; needs no privilege. The default.
+    Supervisor,
+    /// A process namespace a job. Not yet supported.
+    PidNamespace,
+    /// A control group a job. Not yet supported.
+    Cgroup,
 }
 
 /// Variables of other tools.

@@ -110,6 +110,7 @@ impl Resolver<'_> {
             .flatten()
             .filter_map(|name| GroupName::new(name))
             .collect();
+        let bounds = self.bounds(&mut layers);
         let compat = layers.take("compat", |group| group.compat.as_ref(), built_in("[]"));
         Some(GroupConfig {
             name,
@@ -125,6 +126,7 @@ impl Resolver<'_> {
             env,
             resources,
             compat: compat.cloned().unwrap_or_default(),
+            bounds,
             provenance: layers.provenance,
         })
     }

@@ -4,6 +4,7 @@
 //! `[defaults]`, the runner's preset, built in. (Overrides are kept apart: which apply is known only for a test.) Problems
 //! are collected, never returned early, so that all are told at once.
 
+mod bounds;
 mod group;
 mod layers;
 mod needs;

@@ -13,10 +13,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::manifest::config::Runner;
-use crate::manifest::model::ResultFormat;
+use crate::manifest::model::{ResultFormat, Size};
 use crate::outcome::Outcome;
 use crate::plan::Item;
-use crate::worker::frame::{Ended, Status};
+use crate::worker::frame::{Cause, Ended, Status};
 
 /// How an item ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,11 +94,11 @@ pub fn judge(
         ResultFormat::Libtest => libtest::read(report, items),
     };
     if runner.results == ResultFormat::Exit {
-        if ended.timed_out || ended.stopped {
+        if ended.cause != Cause::Itself {
             // A process that was ended says nothing by its exit code.
             told.verdicts.fill(None);
         }
-    } else if !ended.stopped {
+    } else if ended.cause != Cause::Stop {
         spoil(&mut told, ended);
     }
     let missing: Vec<usize> = (0..items.len())
@@ -114,7 +114,7 @@ pub fn judge(
     let reason = ending(ended, timeout);
     let mut again = Vec::new();
     // Something ended the process while a test ran, so the ones behind it have done nothing wrong.
-    let broke_off = !ended.stopped && !matches!(ended.status, Status::NotStarted(_));
+    let broke_off = ended.cause != Cause::Stop && !matches!(ended.status, Status::NotStarted(_));
     match begun {
         Some(begun) if broke_off => {
             told.verdicts[begun] = Some(reason);
@@ -145,7 +145,7 @@ pub fn judge(
                     .as_ref()
                     .is_none_or(|started| started.contains(&index));
                 let mut verdict = reason.clone();
-                if ended.stopped && !has_begun {
+                if ended.cause == Cause::Stop && !has_begun {
                     verdict.outcome = Outcome::NotRun;
                 }
                 told.verdicts[index] = Some(verdict);
@@ -195,7 +195,7 @@ fn spoil(told: &mut Told, ended: &Ended) {
             .as_ref()
             .is_none_or(|verdict| !verdict.outcome.is_success())
     };
-    let ended_well = ended.status == Status::Exit(0) && !ended.timed_out;
+    let ended_well = ended.status == Status::Exit(0) && ended.cause == Cause::Itself;
     if ended_well || told.verdicts.iter().any(is_explained) {
         return;
     }
@@ -205,7 +205,9 @@ fn spoil(told: &mut Told, ended: &Ended) {
         .and_then(|started| started.last().copied());
     let last = last.unwrap_or(told.verdicts.len().saturating_sub(1));
     let (outcome, how) = match &ended.status {
-        _ if ended.timed_out => (Outcome::TimedOut, "did not end".to_owned()),
+        _ if ended.cause == Cause::Timeout => (Outcome::TimedOut, "did not end".to_owned()),
+        _ if ended.cause == Cause::Memory => (Outcome::Oom, "took too much memory".to_owned()),
+        _ if ended.cause == Cause::Output => (Outcome::Errored, "wrote too much".to_owned()),
         Status::Signal(signal) => (
             Outcome::Crashed,
             format!("was killed by {}", signal_name(*signal)),
@@ -222,10 +224,22 @@ fn spoil(told: &mut Told, ended: &Ended) {
 
 /// What became of a test that has no result.
 fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
-    if ended.stopped {
-        return Verdict::new(Outcome::Cancelled, "the run was stopped".to_owned());
+    match ended.cause {
+        Cause::Stop => {
+            return Verdict::new(Outcome::Cancelled, "the run was stopped".to_owned());
+        }
+        Cause::Memory => {
+            let taken = Size(ended.memory);
+            let message = format!("its processes took {taken} of memory, more than they may");
+            return Verdict::new(Outcome::Oom, message);
+        }
+        Cause::Output => {
+            let message = format!("it wrote {}, more than it may", Size(ended.output.total));
+            return Verdict::new(Outcome::Errored, message);
+        }
+        Cause::Itself | Cause::Timeout | Cause::Shortage => {}
     }
-    if ended.timed_out {
+    if ended.cause == Cause::Timeout {
         let limit = timeout.unwrap_or(ended.duration);
         let message = format!("took longer than its timeout of {limit:?}");
         return Verdict {

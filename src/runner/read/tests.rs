@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::manifest::config::CommandTemplate;
 use crate::manifest::model::ListFormat;
-use crate::worker::frame::Output;
 
 fn runner(results: ResultFormat) -> Runner {
     Runner {
@@ -26,12 +25,9 @@ fn runner(results: ResultFormat) -> Runner {
 fn ended(status: Status, report: &str) -> Ended {
     Ended {
         status,
-        timed_out: false,
-        stopped: false,
         duration: Duration::from_secs(1),
-        output: Output::default(),
         report: Some(report.as_bytes().to_vec()),
-        leaked: 0,
+        ..Ended::not_started(String::new())
     }
 }
 
@@ -75,7 +71,7 @@ fn exit_codes_and_signals() {
         assert!(again.is_empty());
     }
     let late = Ended {
-        timed_out: true,
+        cause: Cause::Timeout,
         ..ended(Status::Exit(0), "")
     };
     assert_eq!(

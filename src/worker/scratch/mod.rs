@@ -1,11 +1,16 @@
 //! Private temporary folders.
 
+mod remove;
+
 use std::env;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use remove::remove;
 
 /// Why there is no temporary folder.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +37,7 @@ impl Scratch {
             let path = base.join(format!("orchestrate-{purpose}-{}", process::id()));
             // A process that had this id may have been killed; its folder is ours now, if it is ours at all.
             if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-                let _ = fs::remove_dir_all(&path);
+                let _ = remove(&path);
             }
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self { path }),
@@ -53,7 +58,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = remove(&self.path);
     }
 }
 
@@ -75,6 +80,22 @@ fn bases() -> Vec<PathBuf> {
 /// It can't be made.
 pub fn make(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Takes a job's folder out of its worker's, which is removed. Returns where it is from now on.
+///
+/// # Errors
+/// It can't be renamed.
+pub fn keep(path: &Path) -> io::Result<PathBuf> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let base = path
+        .parent()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("/"));
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let kept = base.join(format!("orchestrate-kept-{}-{number}", process::id()));
+    fs::rename(path, &kept)?;
+    Ok(kept)
 }
 
 /// Whether a file system has 64 MiB left: less is a runtime folder that is full or was never meant for data.

@@ -1,0 +1,72 @@
+//! What a group's jobs may use, and what is kept of them.
+
+use super::Resolver;
+use super::layers::Layers;
+use crate::manifest::config::{Bounds, Origin};
+use crate::manifest::model::{IsolationLevel, KeepTmp as Asked};
+use crate::manifest::problem::Problem;
+use crate::worker::frame::{KeepTmp, Limits};
+
+const OUTPUT_LIMIT: u64 = 1 << 20;
+const OUTPUT_MAX: u64 = 1 << 30;
+
+impl Resolver<'_> {
+    pub(super) fn bounds(&mut self, layers: &mut Layers<'_>) -> Bounds {
+        let built_in = |value: &str| (value.to_owned(), Origin::BuiltIn);
+        let output_limit = layers.take(
+            "output-limit",
+            |group| group.output_limit,
+            built_in("\"1MiB\""),
+        );
+        let output_max = layers.take("output-max", |group| group.output_max, built_in("\"1GiB\""));
+        let memory = layers.take("memory", |group| group.memory, built_in("none"));
+        let cpu_time = layers.take("cpu-time", |group| group.cpu_time, built_in("none"));
+        let open_files = layers.take("open-files", |group| group.open_files, built_in("none"));
+        let file_size = layers.take("file-size", |group| group.file_size, built_in("none"));
+        let keep_tmp = layers.take("keep-tmp", |group| group.keep_tmp, built_in("\"never\""));
+        let level_at = layers.pointer("isolation-level", |group| group.isolation_level);
+        let level = layers.take(
+            "isolation-level",
+            |group| group.isolation_level,
+            built_in("\"supervisor\""),
+        );
+        if let Some(IsolationLevel::PidNamespace | IsolationLevel::Cgroup) = level {
+            self.problems.push(
+                Problem::value(level_at.unwrap_or_default(), "this level is not yet supported")
+                    .label("not yet supported")
+                    .help("take it out: `supervisor` ends all that a job leaves behind, but for processes of other users".to_owned()),
+            );
+        }
+        let clear = layers.take("env-clear", |group| group.env_clear, built_in("false"));
+        let allow_at = layers.pointer("env-allow", |group| group.env_allow.as_ref());
+        let allow = layers.take(
+            "env-allow",
+            |group| group.env_allow.as_ref(),
+            built_in("[\"PATH\"]"),
+        );
+        let clear = clear.unwrap_or(false);
+        if let (Some(pointer), false) = (allow_at, clear) {
+            self.problems.push(
+                Problem::key(pointer, "`env-allow` goes with `env-clear = true`")
+                    .label("allows what is not taken away"),
+            );
+        }
+        Bounds {
+            output_limit: output_limit.map_or(OUTPUT_LIMIT, |size| size.0),
+            output_max: output_max.map_or(OUTPUT_MAX, |size| size.0),
+            limits: Limits {
+                memory: memory.map(|size| size.0),
+                // The kernel counts whole seconds, and 0 would be none at all.
+                cpu_seconds: cpu_time.map(|span| span.0.as_secs_f64().ceil().max(1.0) as u64),
+                open_files: open_files.map(|count| u64::from(count.0)),
+                file_size: file_size.map(|size| size.0),
+            },
+            env_only: clear.then(|| allow.cloned().unwrap_or_else(|| vec!["PATH".to_owned()])),
+            keep_tmp: match keep_tmp {
+                None | Some(Asked::Never) => KeepTmp::Never,
+                Some(Asked::Failed) => KeepTmp::Failed,
+                Some(Asked::Always) => KeepTmp::Always,
+            },
+        }
+    }
+}

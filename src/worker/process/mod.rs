@@ -1,0 +1,74 @@
+//! Starting a job's process and waiting for it: the one place of the crate with `unsafe`.
+//!
+//! On Linux a process is started by a `clone` that shares our memory until it executes the program, as `vfork` does, and is
+//! waited for through a pidfd: starting processes is what we exist for, so its price matters. Elsewhere `std::process` does it.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+mod signals;
+
+use std::fs::File;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use super::frame::Status;
+
+#[cfg(target_os = "linux")]
+pub use linux::{Process, Spawner};
+#[cfg(not(target_os = "linux"))]
+pub use portable::{Process, Spawner};
+pub use signals::start_clean;
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The process has ended.
+    Ended,
+    /// There is something to read on the lifeline.
+    Lifeline,
+    /// The time is over.
+    Deadline,
+}
+
+/// Where a job's output goes.
+pub enum Sink<'a> {
+    /// Both streams into this file.
+    File(&'a File),
+    /// Standard output to this descriptor, standard error to the worker's own.
+    Through(BorrowedFd<'a>),
+}
+
+/// How a process ended, and what it and the processes that it waited for used.
+#[derive(Clone, Debug)]
+pub struct Exit {
+    /// How.
+    pub status: Status,
+    /// Processor time, user and system.
+    pub cpu: Duration,
+    /// The peak memory of the largest of them, in bytes. Never less than what the worker itself had when it started the process,
+    /// some MiB: the kernel counts it in (`exec` keeps the peak, getrusage(2)).
+    pub memory: u64,
+}
+
+/// Closes every descriptor but the standard ones at the next `exec`: what `orchestrate` was started with by mistake must not
+/// reach the jobs. Descriptors that the worker opens itself are closed so anyway.
+pub fn keep_descriptors_from_jobs() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the call only sets a flag of descriptors; close_range(2). Before Linux 5.11 it fails, and they are passed on.
+    unsafe {
+        libc::close_range(
+            3,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC.cast_signed(),
+        );
+    }
+}
+
+/// Takes over a descriptor that the launcher left open for us.
+pub fn inherited(number: i32) -> OwnedFd {
+    use std::os::fd::FromRawFd;
+    // SAFETY: `orchestrate` names the number of a descriptor that it opened for this worker alone; nothing else here owns it.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
