@@ -126,7 +126,11 @@ pub struct TestFinished {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub worker: Option<usize>,
     /// Its file, relative to the root.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        default,
+        serialize_with = "as_text"
+    )]
     pub file: Option<PathBuf>,
     /// Its line in the file, from 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -137,6 +141,15 @@ pub struct TestFinished {
     /// What it printed, where it did not simply pass.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub output: Option<String>,
+}
+
+/// A name need not be text; JSON must be.
+#[expect(clippy::ref_option, reason = "serde's form")]
+fn as_text<S: serde::Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => to.serialize_some(&path.to_string_lossy()),
+        None => to.serialize_none(),
+    }
 }
 
 /// One line of the JSON form.
@@ -166,7 +179,7 @@ impl Line {
     /// An event in the JSON form, with the end of the line.
     ///
     /// # Errors
-    /// A path in it is no text.
+    /// Never, as far as we know: all that is in an event can be written.
     pub fn write(at: f64, event: &Event) -> serde_json::Result<String> {
         let line = Written {
             v: VERSION,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -14,7 +15,7 @@ use crate::execute::{self, Reason, Stop};
 use crate::history::{Folder, Recorder, Store};
 use crate::manifest::Config;
 use crate::plan::{Item, Known, Machine, Plan, Selection};
-use crate::report::{self, Jsonl, Reported, Reporter};
+use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::{Discovery, discover};
 use crate::suggest::nearest;
 
@@ -106,13 +107,10 @@ impl Run {
         let mut warnings = Vec::new();
         let mut empty = Vec::new();
         let folder = Folder::of(&config.root);
-        let store = Store::read(&folder.database()).unwrap_or_else(|error| {
-            warnings.push(format!(
-                "the history can't be read, so tests run in the order of their listing: {error}"
-            ));
-            Store::default()
-        });
-        let discovery = Discovery::new(&config, new_id(), environment)?;
+        let id = new_id();
+        let (store, unread) = Store::read(&folder.database(), &id);
+        warnings.extend(unread);
+        let discovery = Discovery::new(&config, id, environment)?;
         let chosen: Vec<_> = config
             .groups
             .iter()
@@ -169,18 +167,34 @@ impl Run {
     ) -> Finished {
         let begun = Instant::now();
         let mut warnings = self.warnings;
-        match self.folder.begin(&self.discovery.run) {
-            Ok(run) => {
-                reporters.push(Box::new(Recorder::new(self.folder.database())));
-                match Jsonl::journal(&run.journal()) {
-                    Ok(journal) => reporters.push(Box::new(journal)),
-                    Err(error) => warnings.push(error.to_string()),
+        let mut unkept = Vec::new();
+        let kept = match self.folder.begin(&self.discovery.run) {
+            Ok((folder, told)) => {
+                warnings.extend(told);
+                reporters.push(Box::new(Recorder::new(
+                    self.folder.database(),
+                    &self.discovery.run,
+                )));
+                match Jsonl::journal(&folder.journal()) {
+                    // First, so that it has what the others tell.
+                    Ok(journal) => reporters.insert(0, Box::new(journal)),
+                    Err(error) => unkept.push(error),
                 }
+                Some(folder)
             }
-            Err(error) => warnings.push(format!(
-                "nothing is kept of this run: can't write .fastest: {error}"
-            )),
-        }
+            // Read-only is a choice, and what is kept is a help only; a disk that is full is neither.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let path = self.config.root.join(".fastest");
+                unkept.push(ReportError::new("the journal", &path, &error));
+                None
+            }
+            Err(error) => {
+                warnings.push(format!(
+                    "nothing is kept of this run: can't write .fastest: {error}"
+                ));
+                None
+            }
+        };
         let options = execute::Options {
             run: self.discovery.run.clone(),
             max_fail: self.config.run.max_fail,
@@ -208,7 +222,11 @@ impl Run {
             drop(last);
             reports.join()
         });
-        let reported = reported.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let mut reported = reported.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        reported.errors.extend(unkept);
+        if let Some(folder) = kept {
+            folder.end();
+        }
         Finished {
             reported,
             stopped: stopped.get().copied().flatten(),
@@ -220,13 +238,7 @@ impl Finished {
     /// The exit code of the run.
     #[must_use]
     pub fn exit(&self) -> u8 {
-        let code = exit_code(&self.reported.totals, self.stopped);
-        let report_failed = self.reported.errors.iter().any(|error| !error.is_advisory);
-        if report_failed && code < 128 {
-            crate::cli::exit::INFRASTRUCTURE
-        } else {
-            code
-        }
+        self.reported.exit_with_reports()
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Arguments {
 pub enum Command {
     /// Runs tests
     Run(RunArguments),
+    /// Tells again of a run that is over, or was interrupted
+    Report(ReportArguments),
     /// Lists the tests that `run` would run
     List(ListArguments),
     /// Checks manifests
@@ -84,6 +86,22 @@ pub struct RunArguments {
     /// Let tests write to the terminal, one at a time
     #[arg(long, action = ArgAction::SetTrue)]
     pub no_capture: bool,
+}
+
+/// `orchestrate report`.
+#[derive(Args, Debug)]
+pub struct ReportArguments {
+    /// The run, or how its id begins; the last run if there is none
+    pub id: Option<String>,
+    /// Say more: every test
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say less: failures and one line
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Write a report: junit or jsonl, to PATH or to standard output (-); may be repeated
+    #[arg(long = "report", value_name = "FORMAT[=PATH]")]
+    pub reports: Vec<String>,
 }
 
 /// `orchestrate list`.

@@ -1,7 +1,7 @@
 //! Everything that can go wrong before or beside the tests, in one place with its exit code.
 
 use crate::manifest::LoadError;
-use crate::report::ReportError;
+use crate::report::{ReportError, harmless};
 use crate::run::RunError;
 
 use super::exit;
@@ -67,11 +67,13 @@ impl CliError {
             Self::Manifest(LoadError::Unreadable { .. }) => {
                 Some("check the path, and that you may read it".into())
             }
+            Self::Report(error) => error.hint(),
             _ => None,
         };
+        let text = harmless(&self.to_string());
         match hint {
-            Some(hint) => format!("{head}: {self}\n  hint: {hint}"),
-            None => format!("{head}: {self}"),
+            Some(hint) => format!("{head}: {text}\n  hint: {}", harmless(&hint)),
+            None => format!("{head}: {text}"),
         }
     }
 }

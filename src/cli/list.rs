@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::args::{ListArguments, ListForm};
 use super::error::CliError;
-use super::{exit, open, print};
+use super::{exit, open, print, say};
 use crate::execute;
 use crate::plan::{Item, Known, full_id};
+use crate::report::harmless;
 use crate::run::Run;
 
 #[derive(Serialize)]
@@ -36,7 +37,7 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
         execute::environment(),
     )?;
     for warning in run.warnings.iter().chain(&run.empty) {
-        eprintln!("warning: {warning}");
+        say(&format!("warning: {}", harmless(warning)));
     }
     let mut listed = Vec::new();
     for group in &run.plan.groups {
@@ -70,7 +71,7 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
         .peekable();
     if broken.peek().is_some() {
         for (id, error) in broken {
-            eprintln!("error: {id} can't be listed: {error}");
+            say(&harmless(&format!("error: {id} can't be listed: {error}")));
         }
         return Ok(exit::TESTS_FAILED);
     }

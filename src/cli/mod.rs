@@ -10,10 +10,12 @@ pub mod exit;
 mod init;
 mod list;
 mod open;
+mod report;
 mod run;
 mod schema;
 mod show;
 mod signals;
+mod target;
 mod worker;
 
 use std::io::{self, Write};
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Show(arguments) => show::show(&arguments),
@@ -49,7 +52,7 @@ pub fn main() -> ExitCode {
     };
     ExitCode::from(result.unwrap_or_else(|error: CliError| {
         let text = error.render(environment::colour(&io::stderr()));
-        let _ = writeln!(io::stderr(), "{text}");
+        say(&text);
         error.exit()
     }))
 }
@@ -59,4 +62,9 @@ fn print(text: &str) {
     let _ = io::stdout()
         .write_all(text.as_bytes())
         .and_then(|()| io::stdout().flush());
+}
+
+/// Says something to a person; a terminal that has gone away is a normal end too, where `eprintln!` would panic.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

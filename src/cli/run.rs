@@ -1,18 +1,14 @@
 //! `orchestrate run`.
 
-use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
-
 use super::args::RunArguments;
 use super::error::CliError;
-use super::{environment, exit, open, print, signals};
+use super::target::{self, Target, Voice};
+use super::{exit, open, print, say, signals};
 use crate::execute::{self, Stop};
 use crate::manifest::Config;
-use crate::manifest::resolve::REPORT_FORMATS;
 use crate::plan::full_id;
-use crate::report::{Console, Jsonl, Junit, Reporter, Verbosity, stream};
+use crate::report::harmless;
 use crate::run::Run;
-use crate::suggest::did_you_mean;
 
 /// Runs tests.
 pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
@@ -33,11 +29,9 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     )?;
     if selection.is_all() && !run.empty.is_empty() {
         for why in &run.empty {
-            eprintln!("error: {why}; nothing ran");
+            say(&format!("error: {}; nothing ran", harmless(why)));
         }
-        eprintln!(
-            "  hint: a group without tests reads as success for ever: mend it, or take it out"
-        );
+        say("  hint: a group without tests reads as success for ever: mend it, or take it out");
         return Ok(exit::NOTHING_MATCHED);
     }
     run.warnings.append(&mut run.empty);
@@ -46,94 +40,43 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     }
     if run.plan.tests() == 0 {
         for warning in &run.warnings {
-            eprintln!("warning: {warning}");
+            say(&format!("warning: {}", harmless(warning)));
         }
-        eprintln!("error: nothing matched: no test is selected");
+        say("error: nothing matched: no test is selected");
         return Ok(exit::NOTHING_MATCHED);
     }
-    let stdout_is_taken = targets.iter().any(|(_, path)| path == Path::new("-"));
-    let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(console(arguments, stdout_is_taken))];
-    for (format, path) in targets {
-        reporters.push(match format.as_str() {
-            "junit" => Box::new(Junit::create(&path).map_err(CliError::Report)?),
-            _ => Box::new(Jsonl::create(&path).map_err(CliError::Report)?),
-        });
-    }
+    let console = Voice {
+        verbose: arguments.verbose,
+        quiet: arguments.quiet,
+        progress: !arguments.no_capture,
+    };
+    let reporters = target::reporters(&targets, &console)?;
     let stop = Stop::default();
     signals::listen(stop.handle())
         .map_err(|error| CliError::System(format!("can't handle signals: {error}")))?;
     let finished = run.execute(reporters, !arguments.no_capture, &stop);
-    for error in &finished.reported.errors {
-        let kind = if error.is_advisory {
-            "warning"
-        } else {
-            "error"
-        };
-        eprintln!("{kind}: {error}");
-    }
+    target::tell_errors(&finished.reported);
     Ok(finished.exit())
 }
 
-fn console(arguments: &RunArguments, stdout_is_taken: bool) -> Console {
-    let colour = if stdout_is_taken {
-        environment::colour(&io::stderr())
-    } else {
-        environment::colour(&io::stdout())
-    };
-    let terminal = io::stderr().is_terminal() && !arguments.no_capture;
-    let verbosity = match (arguments.quiet, arguments.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ => Verbosity::Normal,
-    };
-    Console::new(stream(stdout_is_taken), colour, terminal, verbosity)
-}
-
 /// The reports that were asked for: the command line's, or else the manifest's.
-fn targets(arguments: &RunArguments, config: &Config) -> Result<Vec<(String, PathBuf)>, CliError> {
-    if arguments.reports.is_empty() {
-        let reports = config.run.reports.iter();
-        return Ok(reports
-            .map(|(format, path)| (format.clone(), config.root.join(path)))
-            .collect());
+fn targets(arguments: &RunArguments, config: &Config) -> Result<Vec<Target>, CliError> {
+    if !arguments.reports.is_empty() {
+        return target::parse(&arguments.reports);
     }
-    let mut targets = Vec::new();
-    for text in &arguments.reports {
-        let (format, path) = text.split_once('=').unwrap_or((text, "-"));
-        if !REPORT_FORMATS.contains(&format) {
-            let hint = did_you_mean(format, REPORT_FORMATS);
-            let hint = hint.unwrap_or_else(|| format!("there are: {}", REPORT_FORMATS.join(", ")));
-            return Err(CliError::usage(
-                format!("--report {text}: there is no format `{format}`"),
-                hint,
-            ));
-        }
-        if path.is_empty() {
-            return Err(CliError::usage(
-                format!("--report {text}: the path is empty"),
-                None,
-            ));
-        }
-        targets.push((format.to_owned(), PathBuf::from(path)));
-    }
-    if targets
-        .iter()
-        .filter(|(_, path)| path == Path::new("-"))
-        .count()
-        > 1
-    {
-        return Err(CliError::usage(
-            "two reports can't share standard output",
-            "give one a path".to_owned(),
-        ));
-    }
-    Ok(targets)
+    let reports = config.run.reports.iter();
+    Ok(reports
+        .map(|(format, path)| Target {
+            format: format.clone(),
+            path: config.root.join(path),
+        })
+        .collect())
 }
 
 /// What would run: the jobs of each group, in order.
 fn dry_run(run: &Run) -> u8 {
     for warning in &run.warnings {
-        eprintln!("warning: {warning}");
+        say(&format!("warning: {}", harmless(warning)));
     }
     let mut text = String::new();
     for group in &run.plan.groups {

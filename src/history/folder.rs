@@ -1,12 +1,24 @@
 //! `.fastest/` at the root: ignored by git, safe to delete.
+//!
+//! A run's folder has a file `lock` for as long as the run is not over, and the run holds a lock on it. So a lock that
+//! nobody holds tells of a run that was interrupted, and goes when that has been told; what is locked is never pruned.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, test_kill_process};
+
+use super::aside::set_aside;
+use super::journal;
+
 /// How many runs are kept.
 const KEPT: usize = 20;
+
+/// What the folder of a run is called until its lock is held.
+const NEW: &str = ".new-";
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -15,9 +27,22 @@ pub struct Folder {
 }
 
 /// The folder of one run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held until the run is over; the system lets go of it when the process is gone, however that came.
+    lock: Option<File>,
+}
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is over.
+    Ended,
+    /// Its process is there.
+    Running,
+    /// Its process is gone, and its end is not in its journal.
+    Interrupted,
 }
 
 impl Folder {
@@ -35,34 +60,136 @@ impl Folder {
         self.path.join("history.db")
     }
 
-    /// Makes it and a run's folder, and takes away those of old runs.
+    fn runs(&self) -> PathBuf {
+        self.path.join("runs")
+    }
+
+    /// The ids of the runs that are kept, the last one first.
+    #[must_use]
+    pub fn kept(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.runs()).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut ids: Vec<String> = names.filter(|name| pid_of(name).is_some()).collect();
+        // Ids begin with the time, so the order of names is the order of runs.
+        ids.sort_by(|a, b| b.cmp(a));
+        ids
+    }
+
+    /// A run that is kept.
+    #[must_use]
+    pub fn run(&self, id: &str) -> RunFolder {
+        RunFolder {
+            path: self.runs().join(id),
+            lock: None,
+        }
+    }
+
+    /// Makes it and a run's folder, and takes away those of old runs. The second is what a person should know.
     ///
     /// # Errors
     /// It can't be written.
-    pub fn begin(&self, run: &str) -> io::Result<RunFolder> {
-        let runs = self.path.join("runs");
+    pub fn begin(&self, run: &str) -> io::Result<(RunFolder, Vec<String>)> {
+        let mut warnings = Vec::new();
+        let runs = self.runs();
+        for path in [&self.path, &runs] {
+            let is_broken = || fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
+            if is_broken()
+                && let Some(aside) = set_aside(path, run, is_broken)?
+            {
+                warnings.push(format!(
+                    "{} is no folder: it is set aside as {}",
+                    self.name(path),
+                    self.name(&aside)
+                ));
+            }
+        }
         fs::create_dir_all(&runs)?;
         let ignore = self.path.join(".gitignore");
         if !ignore.exists() {
             fs::write(ignore, "*\n")?;
         }
-        let path = runs.join(run);
-        fs::create_dir(&path)?;
-        // Made under another name and renamed, so that `last` always is some run.
+        let earlier = self.kept();
+        let folder = self.lock(run)?;
+        self.name_last(run);
+        warnings.extend(self.interrupted(&earlier));
+        self.prune();
+        Ok((folder, warnings))
+    }
+
+    /// A path as a person would name it from the root.
+    fn name(&self, path: &Path) -> String {
+        let root = self.path.parent().unwrap_or(&self.path);
+        path.strip_prefix(root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
+
+    /// Makes a run's folder, which others see only once it is locked.
+    fn lock(&self, run: &str) -> io::Result<RunFolder> {
+        let new = self.runs().join(format!("{NEW}{run}"));
+        fs::create_dir(&new)?;
+        let made = File::create(new.join("lock")).and_then(|lock| {
+            // Some network file systems have no locks; then the process id tells.
+            let _ = flock(&lock, FlockOperation::LockExclusive);
+            let path = self.runs().join(run);
+            fs::rename(&new, &path)?;
+            Ok(RunFolder {
+                path,
+                lock: Some(lock),
+            })
+        });
+        if made.is_err() {
+            let _ = fs::remove_dir_all(&new);
+        }
+        made
+    }
+
+    /// Made under another name and renamed, so that `last` always is some run.
+    fn name_last(&self, run: &str) {
         let link = self.path.join(format!("last-{run}"));
-        if symlink(Path::new("runs").join(run), &link).is_ok() {
-            let _ = fs::rename(&link, self.path.join("last"));
+        let last = self.path.join("last");
+        if symlink(Path::new("runs").join(run), &link).is_ok() && fs::rename(&link, &last).is_err()
+        {
+            let _ = fs::remove_file(&link);
         }
-        let mut old: Vec<PathBuf> = fs::read_dir(&runs)?
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
-        // Ids begin with the time, so the order of names is the order of runs.
-        old.sort();
-        for folder in old.iter().rev().skip(KEPT) {
-            let _ = fs::remove_dir_all(folder);
+    }
+
+    /// Says which of these runs was interrupted, if none has said so before.
+    fn interrupted(&self, earlier: &[String]) -> Option<String> {
+        let mut told = None;
+        for (age, id) in earlier.iter().enumerate() {
+            let folder = self.run(id);
+            let lock = folder.path.join("lock");
+            if !lock.exists() || folder.fate() != Fate::Interrupted {
+                continue;
+            }
+            // Of all that see it, one can remove it.
+            if fs::remove_file(lock).is_ok() && told.is_none() {
+                let which = if age == 0 { "the last" } else { "an earlier" };
+                told = Some(format!(
+                    "{which} run ({id}) was interrupted; `orchestrate report {id}` shows what is known of it"
+                ));
+            }
         }
-        Ok(RunFolder { path })
+        told
+    }
+
+    fn prune(&self) {
+        for id in self.kept().into_iter().skip(KEPT) {
+            let folder = self.run(&id);
+            if folder.fate() != Fate::Running {
+                let _ = fs::remove_dir_all(folder.path);
+            }
+        }
+        let entries = fs::read_dir(self.runs()).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_prefix(NEW));
+            if id.and_then(pid_of).is_some_and(|pid| !is_alive(pid)) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 }
 
@@ -72,4 +199,53 @@ impl RunFolder {
     pub fn journal(&self) -> PathBuf {
         self.path.join("journal.jsonl")
     }
+
+    /// What became of the run.
+    #[must_use]
+    pub fn fate(&self) -> Fate {
+        let is_complete = || journal::is_complete(&self.journal());
+        let Ok(lock) = File::open(self.path.join("lock")) else {
+            return if is_complete() {
+                Fate::Ended
+            } else {
+                Fate::Interrupted
+            };
+        };
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        // Shared, so that two that look don't take each other for the run.
+        let is_running = match flock(&lock, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => false,
+            Err(rustix::io::Errno::WOULDBLOCK) => true,
+            Err(_) => pid_of(&name).is_some_and(is_alive),
+        };
+        if is_running {
+            Fate::Running
+        } else if is_complete() {
+            Fate::Ended
+        } else {
+            Fate::Interrupted
+        }
+    }
+
+    /// The run is over: nothing will say that it was interrupted.
+    pub fn end(mut self) {
+        if self.lock.take().is_some() {
+            let _ = fs::remove_file(self.path.join("lock"));
+        }
+    }
+}
+
+/// The process of a run, from its id; none if this is no id.
+fn pid_of(id: &str) -> Option<u32> {
+    let (time, pid) = id.rsplit_once('-')?;
+    let is_time = time.len() == "20260102-030405.678".len()
+        && time
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-' || byte == b'.');
+    pid.parse().ok().filter(|_| is_time)
+}
+
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }

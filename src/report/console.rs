@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::paint::{Paint, harmless};
+use super::paint::{Paint, harmless, one_line};
 use super::{ReportError, Reporter};
 use crate::event::{Event, TestFinished, Totals};
 use crate::outcome::Outcome;
@@ -99,7 +99,7 @@ impl Console {
         };
         self.bar.set_position(self.totals.all() as u64);
         self.bar.set_prefix(failed);
-        let running: Vec<_> = self.running.values().map(|name| harmless(name)).collect();
+        let running: Vec<_> = self.running.values().map(|name| one_line(name)).collect();
         self.bar.set_message(running.join(", "));
     }
 
@@ -126,30 +126,30 @@ impl Console {
             let why = match &test.message {
                 Some(message) if !bad && !message.is_empty() => {
                     let first = message.lines().next().unwrap_or_default();
-                    self.paint.dim(&format!(" ({})", harmless(first)))
+                    self.paint.dim(&format!(" ({})", one_line(first)))
                 }
                 _ => String::new(),
             };
             let seconds = self.paint.dim(&format!("{:8.3}s", test.seconds));
             self.line(&format!(
                 "{word} {seconds}  {}{why}{again}",
-                harmless(&test.id)
+                one_line(&test.id)
             ));
         }
     }
 
     fn failure(&mut self, test: &TestFinished) {
-        let title = format!("{}: {}", test.outcome.word(), harmless(&test.id));
+        let title = format!("{}: {}", test.outcome.word(), one_line(&test.id));
         let title = self.paint.bad(&title);
         self.line(&format!("\n{title}"));
         if let Some(file) = &test.file {
             let line = test.line.map(|line| format!(":{line}")).unwrap_or_default();
-            let place = format!("  at {}{line}", harmless(&file.to_string_lossy()));
+            let place = format!("  at {}{line}", one_line(&file.to_string_lossy()));
             let place = self.paint.dim(&place);
             self.line(&place);
         }
         if let Some(message) = &test.message {
-            self.line(&format!("  {}", harmless(message).replace('\n', "\n  ")));
+            self.line(&format!("  {}", indented(message)));
         }
         let Some(output) = &test.output else { return };
         let output = harmless(output.trim_end());
@@ -176,14 +176,14 @@ impl Console {
             let text = format!(
                 "\n{}: {}: {}",
                 test.outcome,
-                harmless(&test.id),
-                harmless(&why)
+                one_line(&test.id),
+                indented(&why)
             );
             let text = self.paint.odd(&text);
             self.line(&text);
         }
         for (why, ids) in std::mem::take(&mut self.not_run) {
-            let text = format!("\nnot run, as {}: {}", harmless(&why), some_of(&ids));
+            let text = format!("\nnot run, as {}: {}", one_line(&why), some_of(&ids));
             let text = self.paint.bad(&text);
             self.line(&text);
         }
@@ -249,7 +249,7 @@ impl Reporter for Console {
                         if names.len() == 1 { "group" } else { "groups" },
                         names.join(", ")
                     );
-                    let text = self.paint.dim(&text);
+                    let text = self.paint.dim(&one_line(&text));
                     self.line(&text);
                 }
             }
@@ -292,7 +292,7 @@ impl Reporter for Console {
                 self.progress();
             }
             Event::Warning { message } => {
-                let text = format!("warning: {}", harmless(message));
+                let text = format!("warning: {}", indented(message));
                 let text = self.paint.odd(&text);
                 self.line(&text);
             }
@@ -306,7 +306,7 @@ impl Reporter for Console {
                     let heading = self.paint.strong("\nslowest:");
                     self.line(&heading);
                     for (seconds, id) in self.slowest.clone() {
-                        self.line(&format!("{seconds:8.3}s  {}", harmless(&id)));
+                        self.line(&format!("{seconds:8.3}s  {}", one_line(&id)));
                     }
                 }
                 if self.verbosity > Verbosity::Quiet || self.totals.failures() > 0 {
@@ -325,6 +325,11 @@ impl Reporter for Console {
     }
 }
 
+/// Text of more lines than one, in which none can be taken for one of ours.
+fn indented(text: &str) -> String {
+    harmless(text).replace('\n', "\n  ")
+}
+
 /// `1 test`, `2 tests`.
 fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -336,7 +341,7 @@ const MOST_NAMED: usize = 5;
 
 /// The first few of a list, and how many more there are.
 fn some_of(ids: &[String]) -> String {
-    let named: Vec<_> = ids.iter().take(MOST_NAMED).map(|id| harmless(id)).collect();
+    let named: Vec<_> = ids.iter().take(MOST_NAMED).map(|id| one_line(id)).collect();
     let rest = ids.len() - named.len();
     let more = if rest > 0 {
         format!(" and {rest} more")

@@ -5,33 +5,30 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{ReportError, Reporter};
-use crate::event::{Event, Line, VERSION};
+use crate::event::{Event, Line};
 
 /// See the module.
 pub struct Jsonl {
+    what: &'static str,
     path: PathBuf,
-    writer: Box<dyn Write + Send>,
-    is_advisory: bool,
+    to: To,
+    /// Whether it has to be on disk when the run is over: what is kept for us may as well come later.
+    is_report: bool,
+}
+
+enum To {
+    Stdout,
+    File(File),
 }
 
 impl Jsonl {
-    /// Writes to a file, or to standard output for `-`.
+    /// Writes to a file, or to standard output for `-`. The file is written in its place, since people follow it, and
+    /// begins empty.
     ///
     /// # Errors
     /// The file can't be made.
     pub fn create(path: &Path) -> Result<Self, ReportError> {
-        let writer: Box<dyn Write + Send> = if path == Path::new("-") {
-            Box::new(io::stdout())
-        } else {
-            let file = File::create(path)
-                .map_err(|error| ReportError::new("the jsonl report", path, &error))?;
-            Box::new(file)
-        };
-        Ok(Self {
-            path: path.to_owned(),
-            writer,
-            is_advisory: false,
-        })
+        Self::named("the jsonl report", path, true)
     }
 
     /// The run's journal.
@@ -39,32 +36,47 @@ impl Jsonl {
     /// # Errors
     /// The file can't be made.
     pub fn journal(path: &Path) -> Result<Self, ReportError> {
-        let journal = Self::create(path)
-            .map_err(|error| ReportError::advisory("the journal", path, error.why))?;
+        Self::named("the journal", path, false)
+    }
+
+    fn named(what: &'static str, path: &Path, is_report: bool) -> Result<Self, ReportError> {
+        let to = if path == Path::new("-") {
+            To::Stdout
+        } else {
+            To::File(File::create(path).map_err(|error| ReportError::new(what, path, &error))?)
+        };
         Ok(Self {
-            is_advisory: true,
-            ..journal
+            what,
+            path: path.to_owned(),
+            to,
+            is_report,
         })
     }
 }
 
 impl Reporter for Jsonl {
     fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
-        let line = Line {
-            v: VERSION,
-            at,
-            event: event.clone(),
-        };
-        let text = serde_json::to_string(&line).map_err(io::Error::other);
-        text.and_then(|text| self.writer.write_all((text + "\n").as_bytes()))
-            .and_then(|()| self.writer.flush())
-            .map_err(|error| ReportError {
-                is_advisory: self.is_advisory,
-                ..ReportError::new("the jsonl report", &self.path, &error)
-            })
+        let text = Line::write(at, event).map_err(io::Error::other);
+        text.and_then(|text| match &mut self.to {
+            To::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+            To::File(file) => file.write_all(text.as_bytes()),
+        })
+        .map_err(|error| ReportError::new(self.what, &self.path, &error))
     }
 
     fn finish(&mut self) -> Result<(), ReportError> {
-        Ok(())
+        // A file system may say only now that it is full; what is no plain file can't be asked.
+        match &self.to {
+            To::File(file)
+                if self.is_report && file.metadata().is_ok_and(|meta| meta.is_file()) =>
+            {
+                file.sync_data()
+                    .map_err(|error| ReportError::new(self.what, &self.path, &error))
+            }
+            _ => Ok(()),
+        }
     }
 }

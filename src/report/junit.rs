@@ -1,14 +1,13 @@
-//! JUnit: a `testsuite` a group, a `testcase` a test. Written to a temporary file and renamed, so that no reader ever finds
-//! half of one.
+//! JUnit: a `testsuite` a group, a `testcase` a test. Written whole, at the end.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
+use super::target::Target;
 use super::{ReportError, Reporter};
 use crate::event::{Event, TestFinished};
 use crate::outcome::Outcome;
@@ -16,37 +15,23 @@ use crate::outcome::Outcome;
 /// See the module.
 pub struct Junit {
     path: PathBuf,
-    temporary: Option<(PathBuf, File)>,
+    target: Target,
     groups: IndexMap<String, Vec<TestFinished>>,
     retried: IndexMap<String, Vec<TestFinished>>,
     seconds: f64,
 }
 
 impl Junit {
-    /// Writes to a file, or to standard output for `-`. The temporary file is made at once, so that a folder that can't be
-    /// written is known before a test has run.
+    /// Writes to a file, or to standard output for `-`. A file that can't be written is known before a test has run.
     ///
     /// # Errors
-    /// The temporary file can't be made.
+    /// It can't be written.
     pub fn create(path: &Path) -> Result<Self, ReportError> {
-        let temporary = if path == Path::new("-") {
-            None
-        } else {
-            let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(format!(".{}.tmp", std::process::id()));
-            let temporary = path.with_file_name(name);
-            let file = File::create(&temporary)
-                .map_err(|error| ReportError::new("the junit report", path, &error))?;
-            if path.is_dir() {
-                let _ = fs::remove_file(&temporary);
-                let error = io::Error::from(io::ErrorKind::IsADirectory);
-                return Err(ReportError::new("the junit report", path, &error));
-            }
-            Some((temporary, file))
-        };
+        let target = Target::new(path)
+            .map_err(|error| ReportError::new("the junit report", path, &error))?;
         Ok(Self {
             path: path.to_owned(),
-            temporary,
+            target,
             groups: IndexMap::new(),
             retried: IndexMap::new(),
             seconds: 0.0,
@@ -85,53 +70,76 @@ impl Junit {
         let mut status = status;
         if let Some(kind) = kind {
             status.set_type(kind);
-            status.set_message(test.message.as_deref().unwrap_or(kind));
+            status.set_message(legible(test.message.as_deref().unwrap_or(kind)));
         }
         for retry in self.retried.get(&test.id).into_iter().flatten() {
             let mut rerun = TestRerun::new(NonSuccessKind::Failure);
             rerun.set_type(retry.outcome.word());
-            rerun.set_message(retry.message.as_deref().unwrap_or_default());
+            rerun.set_message(legible(retry.message.as_deref().unwrap_or_default()));
             rerun.set_time(duration(retry.seconds));
             if let Some(output) = &retry.output {
-                rerun.set_system_out(output.as_str());
+                rerun.set_system_out(legible(output));
             }
             status.add_rerun(rerun);
         }
         let prefix = format!("{group}::");
         let name = test.id.strip_prefix(&prefix).unwrap_or(&test.id);
-        let mut case = TestCase::new(name, status);
+        let mut case = TestCase::new(legible(name), status);
         case.set_classname(group);
         case.set_time(duration(test.seconds));
         if let Some(file) = &test.file {
             case.extra
-                .insert("file".into(), file.to_string_lossy().into_owned().into());
+                .insert("file".into(), legible(&file.to_string_lossy()).into());
         }
         if let Some(line) = test.line {
             case.extra.insert("line".into(), line.to_string().into());
         }
         if let Some(output) = &test.output {
-            case.set_system_out(output.as_str());
+            case.set_system_out(legible(output));
         }
         case
     }
 
+    fn text(&self) -> io::Result<String> {
+        let text = self.report().to_string().map_err(io::Error::other)?;
+        Ok(text.replace(TAB, "\t"))
+    }
+
     fn write(&mut self) -> io::Result<()> {
-        let report = self.report();
-        let text = report.to_string().map_err(io::Error::other)?;
-        match self.temporary.take() {
-            None => io::stdout().write_all(text.as_bytes()),
-            Some((temporary, mut file)) => {
-                let written = file
-                    .write_all(text.as_bytes())
-                    .and_then(|()| file.sync_all())
-                    .and_then(|()| fs::rename(&temporary, &self.path));
-                if written.is_err() {
-                    let _ = fs::remove_file(&temporary);
+        let text = self.text()?;
+        self.target.write(text.as_bytes())
+    }
+}
+
+/// Stands for a tab while the XML is made: quick-junit drops tabs with the control characters. It is a noncharacter, which
+/// no text has after [`legible`].
+const TAB: char = '\u{fdd0}';
+
+/// Text that XML can hold: without colours and cursor movements, and without the characters that XML 1.0 does not have
+/// (<https://www.w3.org/TR/xml/#charsets>). A sequence that does not end takes nothing with it.
+fn legible(text: &str) -> String {
+    let mut legible = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            // ECMA-48, 5.4: parameters, then intermediates, then one final byte.
+            '\u{1b}' if rest.as_str().starts_with('[') => {
+                let body = &rest.as_str()[1..];
+                let body = body.trim_start_matches(|c| ('\x30'..='\x3f').contains(&c));
+                let body = body.trim_start_matches(|c| ('\x20'..='\x2f').contains(&c));
+                let mut after = body.chars();
+                if after.next().is_some_and(|c| ('\x40'..='\x7e').contains(&c)) {
+                    rest = after;
                 }
-                written
             }
+            '\t' => legible.push(TAB),
+            '\n' | '\r' => legible.push(character),
+            '\0'..='\x1f' | '\x7f'..='\u{9f}' => {}
+            '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}' => legible.push('\u{fffd}'),
+            _ => legible.push(character),
         }
     }
+    legible
 }
 
 fn duration(seconds: f64) -> Duration {
@@ -171,10 +179,77 @@ impl Reporter for Junit {
     }
 }
 
-impl Drop for Junit {
-    fn drop(&mut self) {
-        if let Some((temporary, _)) = &self.temporary {
-            let _ = fs::remove_file(temporary);
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use quick_xml::events::Event as Xml;
+
+    use super::*;
+
+    fn written(text: &str) -> String {
+        let mut junit = Junit::create(Path::new("-")).unwrap();
+        junit.groups.insert(
+            "g".into(),
+            vec![TestFinished {
+                id: text.into(),
+                group: "g".into(),
+                outcome: Outcome::Failed,
+                seconds: f64::NAN,
+                attempt: 1,
+                worker: None,
+                file: Some(text.into()),
+                line: None,
+                message: Some(text.into()),
+                output: Some(text.into()),
+            }],
+        );
+        junit.text().unwrap()
+    }
+
+    fn check(text: &str) {
+        let xml = written(text);
+        let is_xml = |c: char| {
+            matches!(c, '\t' | '\n' | '\r' | ' '..) && !matches!(c, '\u{fffe}' | '\u{ffff}')
+        };
+        assert!(xml.chars().all(is_xml), "{xml:?}");
+        let mut reader = quick_xml::Reader::from_str(&xml);
+        let mut cases = 0;
+        loop {
+            match reader.read_event().unwrap() {
+                Xml::Start(tag) if tag.name().as_ref() == "testcase" => {
+                    cases += 1;
+                    for attribute in tag.attributes() {
+                        attribute.unwrap();
+                    }
+                }
+                Xml::Eof => break,
+                _ => {}
+            }
         }
+        assert_eq!(cases, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_test_says_is_xml(text in any::<String>(), bytes in any::<Vec<u8>>()) {
+            check(&text);
+            check(&String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    #[test]
+    fn of_all_characters_those_are_kept_that_xml_has() {
+        let all: String = ('\0'..=char::MAX).collect();
+        check(&all);
+        assert!(written(&all).contains('\u{10ffff}'));
+    }
+
+    #[test]
+    fn colours_go_and_what_only_looks_like_them_stays() {
+        assert_eq!(
+            legible("\x1b[1;31mred\x1b[0m \x1b]0;title \x1b[12\n\x1bend"),
+            "red ]0;title [12\nend"
+        );
+        assert!(written("a\tb").contains("a\tb</system-out>"));
     }
 }

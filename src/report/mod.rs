@@ -4,21 +4,24 @@
 //! remembered and told; it never keeps the others, or the run, from going on.
 
 mod console;
+mod feed;
 mod jsonl;
 mod junit;
+mod ledger;
 mod paint;
+mod target;
 
 pub use console::{Console, Verbosity, stream};
+pub use feed::{Reported, feed, replay};
 pub use jsonl::Jsonl;
 pub use junit::Junit;
+pub(crate) use paint::harmless;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
-use std::time::Instant;
 
-use crate::event::{Event, Totals};
+use crate::event::Event;
 
 /// Something that is made from events.
 pub trait Reporter: Send {
@@ -41,6 +44,7 @@ pub struct ReportError {
     what: String,
     path: PathBuf,
     why: String,
+    kind: Option<io::ErrorKind>,
     /// Whether the run succeeds all the same.
     pub is_advisory: bool,
 }
@@ -53,7 +57,24 @@ impl ReportError {
             what: what.to_owned(),
             path: path.to_owned(),
             why: why.to_string(),
+            kind: Some(why.kind()),
             is_advisory: false,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        use io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+        let folder = target::folder_of(&self.path).display();
+        match self.kind? {
+            NotFound => Some(format!("make its folder first: mkdir -p {folder}")),
+            IsADirectory => Some("it is a folder: name a file in it".to_owned()),
+            NotADirectory => Some(format!("{folder} is no folder: name another")),
+            PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Some(format!("name a file that you may write; {folder} can't be"))
+            }
+            _ => None,
         }
     }
 
@@ -64,6 +85,7 @@ impl ReportError {
             what: what.to_owned(),
             path: path.to_owned(),
             why: why.to_string(),
+            kind: None,
             is_advisory: true,
         }
     }
@@ -82,49 +104,3 @@ impl fmt::Display for ReportError {
 }
 
 impl std::error::Error for ReportError {}
-
-/// What the reports say in the end.
-#[derive(Debug)]
-pub struct Reported {
-    /// The totals of the run.
-    pub totals: Totals,
-    /// The reports that could not be written.
-    pub errors: Vec<ReportError>,
-}
-
-/// Feeds the reports until the run is over. `exit` turns the totals into the exit code that `run-finished` tells.
-pub fn feed(
-    events: &Receiver<Event>,
-    mut reporters: Vec<Box<dyn Reporter>>,
-    begun: Instant,
-    exit: impl FnOnce(&Totals) -> u8,
-) -> Reported {
-    let mut reported = Reported {
-        totals: Totals::default(),
-        errors: Vec::new(),
-    };
-    let mut tell = |event: &Event, errors: &mut Vec<ReportError>| {
-        let at = begun.elapsed().as_secs_f64();
-        reporters.retain_mut(|reporter| match reporter.event(at, event) {
-            Ok(()) => true,
-            Err(error) => {
-                errors.push(error);
-                false
-            }
-        });
-    };
-    for event in events {
-        reported.totals.add(&event);
-        tell(&event, &mut reported.errors);
-    }
-    let finished = Event::RunFinished {
-        counts: reported.totals.by_word(),
-        seconds: begun.elapsed().as_secs_f64(),
-        exit: exit(&reported.totals),
-    };
-    tell(&finished, &mut reported.errors);
-    for reporter in &mut reporters {
-        reported.errors.extend(reporter.finish().err());
-    }
-    reported
-}

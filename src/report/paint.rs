@@ -48,8 +48,12 @@ pub fn harmless(text: &str) -> String {
     for character in text.replace("\r\n", "\n").chars() {
         match character {
             '\n' | '\t' => safe.push(character),
-            // Directional overrides can make a line read as another.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            // What sets a direction can make a line read as another; the separators are lines of their own to some.
+            '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
                 safe.extend(character.escape_unicode());
             }
             _ if character.is_control() => safe.extend(character.escape_default()),
@@ -57,6 +61,11 @@ pub fn harmless(text: &str) -> String {
         }
     }
     safe
+}
+
+/// The same for what must stay on its line: a name with a line's end in it could forge the line after.
+pub fn one_line(text: &str) -> String {
+    harmless(text).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 #[cfg(test)]
@@ -69,5 +78,17 @@ mod tests {
             harmless("a\x1b[2J\u{9b}31m\r\n\tb\x07\u{202e}"),
             "a\\u{1b}[2J\\u{9b}31m\n\tb\\u{7}\\u{202e}"
         );
+        assert_eq!(one_line("a\r\n\tok\u{85}"), "a\\n\\tok\\u{85}");
+    }
+
+    #[test]
+    fn of_all_characters_none_is_left_that_does_anything() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let bad = |character: &char| {
+            character.is_control()
+                || "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}"
+                    .contains(*character)
+        };
+        assert!(!one_line(&all).chars().any(|character| bad(&character)));
     }
 }

@@ -1,0 +1,133 @@
+//! `orchestrate report`.
+
+use std::path::Path;
+
+use super::args::ReportArguments;
+use super::error::CliError;
+use super::target::{self, Voice};
+use super::{open, say};
+use crate::history::{Fate, Folder, Journal};
+use crate::manifest::load::{self, FILE_NAME};
+use crate::report::replay;
+use crate::suggest::did_you_mean;
+
+/// How many runs are named where none was found.
+const MOST_NAMED: usize = 5;
+
+/// Tells of a kept run from its journal, whether that is whole or not. The exit code is the run's; where it was
+/// interrupted, that of failed infrastructure.
+pub fn report(arguments: &ReportArguments) -> Result<u8, CliError> {
+    let targets = target::parse(&arguments.reports)?;
+    let folder = kept()?;
+    let id = choose(&folder.kept(), arguments.id.as_deref())?;
+    let run = folder.run(&id);
+    let why = match run.fate() {
+        Fate::Running => "the run is not over yet",
+        Fate::Interrupted => "the run was interrupted",
+        Fate::Ended => "its result is not in the journal",
+    };
+    let mut journal = Journal::open(&run.journal()).map_err(|error| {
+        CliError::System(format!("can't read the journal of run {id}: {error}"))
+    })?;
+    let voice = Voice {
+        verbose: arguments.verbose,
+        quiet: arguments.quiet,
+        progress: false,
+    };
+    let reporters = target::reporters(&targets, &voice)?;
+    let reported = replay(&mut journal, reporters, why);
+    match journal.unreadable {
+        0 => {}
+        1 => say("warning: a line of the journal can't be read"),
+        many => say(&format!(
+            "warning: {many} lines of the journal can't be read"
+        )),
+    }
+    target::tell_errors(&reported);
+    Ok(reported.exit_with_reports())
+}
+
+/// The nearest folder with runs: beside the manifest, which need not be right, or where there was none.
+fn kept() -> Result<Folder, CliError> {
+    let here = open::here()?;
+    let root = load::find(&here).and_then(|path| path.parent().map(Path::to_owned));
+    let root = root.or_else(|| {
+        let mut above = here.ancestors();
+        above
+            .find(|folder| !Folder::of(folder).kept().is_empty())
+            .map(Path::to_owned)
+    });
+    root.map(|root| Folder::of(&root)).ok_or_else(|| {
+        CliError::usage(
+            format!("there is no {FILE_NAME} and no run here or in a folder above"),
+            "go to a folder in which `orchestrate run` ran".to_owned(),
+        )
+    })
+}
+
+/// The run that is meant.
+fn choose(kept: &[String], asked: Option<&str>) -> Result<String, CliError> {
+    let Some(last) = kept.first() else {
+        return Err(CliError::usage(
+            "no run is kept here",
+            "`orchestrate run` makes one".to_owned(),
+        ));
+    };
+    let Some(asked) = asked else {
+        return Ok(last.clone());
+    };
+    let list = |ids: &[&str]| {
+        let more = if ids.len() > MOST_NAMED { ", …" } else { "" };
+        let named = &ids[..ids.len().min(MOST_NAMED)];
+        format!("there are: {}{more}", named.join(", "))
+    };
+    let all: Vec<&str> = kept.iter().map(String::as_str).collect();
+    if all.contains(&asked) {
+        return Ok(asked.to_owned());
+    }
+    let mut like = all.clone();
+    like.retain(|id| id.starts_with(asked));
+    match like.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => {
+            let hint = did_you_mean(asked, all.iter().copied()).unwrap_or_else(|| list(&all));
+            Err(CliError::usage(format!("no run is called {asked:?}"), hint))
+        }
+        many => Err(CliError::usage(
+            format!("{} runs begin with {asked:?}", many.len()),
+            list(many),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_short_as_long_as_it_is_one_run() {
+        let kept = [
+            "20260102-030405.678-9",
+            "20260101-000000.000-77",
+            "20260101-000000.000-7",
+        ]
+        .map(str::to_owned);
+        let chosen = |asked| choose(&kept, asked).map_err(|error| error.render(false));
+        assert_eq!(chosen(None).unwrap(), kept[0]);
+        assert_eq!(chosen(Some("20260102")).unwrap(), kept[0]);
+        assert_eq!(chosen(Some("20260101-000000.000-7")).unwrap(), kept[2]);
+        let error = chosen(Some("20260101")).unwrap_err();
+        assert!(error.contains("2 runs begin with \"20260101\""), "{error}");
+        let error = chosen(Some("20260101-000000.000-8")).unwrap_err();
+        assert!(
+            error.contains("did you mean `20260101-000000.000-7"),
+            "{error}"
+        );
+        let error = chosen(Some("x")).unwrap_err();
+        assert!(
+            error.contains("there are: 20260102-030405.678-9, "),
+            "{error}"
+        );
+        assert!(choose(&[], None).is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! From `--report` and the like to the reports of a run.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use super::error::CliError;
+use super::{environment, say};
+use crate::manifest::resolve::REPORT_FORMATS;
+use crate::report::{Console, Jsonl, Junit, Reported, Reporter, Verbosity, harmless, stream};
+use crate::suggest::did_you_mean;
+
+/// A report that was asked for.
+pub struct Target {
+    /// Its format.
+    pub format: String,
+    /// Where it goes; `-` is standard output.
+    pub path: PathBuf,
+}
+
+/// How the console talks.
+pub struct Voice {
+    /// Every test.
+    pub verbose: bool,
+    /// Failures and one line.
+    pub quiet: bool,
+    /// Progress, where there is a terminal.
+    pub progress: bool,
+}
+
+/// Reads `FORMAT[=PATH]`.
+pub fn parse(texts: &[String]) -> Result<Vec<Target>, CliError> {
+    let mut targets: Vec<Target> = Vec::new();
+    for text in texts {
+        let (format, path) = text.split_once('=').unwrap_or((text, "-"));
+        if !REPORT_FORMATS.contains(&format) {
+            let hint = did_you_mean(format, REPORT_FORMATS);
+            let hint = hint.unwrap_or_else(|| format!("there are: {}", REPORT_FORMATS.join(", ")));
+            return Err(CliError::usage(
+                format!("--report {text}: there is no format `{format}`"),
+                hint,
+            ));
+        }
+        if path.is_empty() {
+            return Err(CliError::usage(
+                format!("--report {text}: the path is empty"),
+                None,
+            ));
+        }
+        let path = PathBuf::from(path);
+        if targets.iter().any(|target| target.path == path) {
+            let place = if path == Path::new("-") {
+                "standard output".to_owned()
+            } else {
+                path.display().to_string()
+            };
+            return Err(CliError::usage(
+                format!("two reports can't share {place}"),
+                "give one a path of its own".to_owned(),
+            ));
+        }
+        targets.push(Target {
+            format: format.to_owned(),
+            path,
+        });
+    }
+    Ok(targets)
+}
+
+/// The console and the reports, each ready to be written.
+pub fn reporters(targets: &[Target], voice: &Voice) -> Result<Vec<Box<dyn Reporter>>, CliError> {
+    let stdout_is_taken = targets.iter().any(|target| target.path == Path::new("-"));
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(console(voice, stdout_is_taken))];
+    for Target { format, path } in targets {
+        reporters.push(match format.as_str() {
+            "junit" => Box::new(Junit::create(path).map_err(CliError::Report)?),
+            _ => Box::new(Jsonl::create(path).map_err(CliError::Report)?),
+        });
+    }
+    Ok(reporters)
+}
+
+fn console(voice: &Voice, stdout_is_taken: bool) -> Console {
+    let colour = if stdout_is_taken {
+        environment::colour(&io::stderr())
+    } else {
+        environment::colour(&io::stdout())
+    };
+    let terminal = io::stderr().is_terminal() && voice.progress;
+    let verbosity = match (voice.quiet, voice.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    Console::new(stream(stdout_is_taken), colour, terminal, verbosity)
+}
+
+/// Says which reports could not be written.
+pub fn tell_errors(reported: &Reported) {
+    for error in &reported.errors {
+        let kind = if error.is_advisory {
+            "warning"
+        } else {
+            "error"
+        };
+        say(&harmless(&format!("{kind}: {error}")));
+    }
+}

@@ -1,0 +1,97 @@
+//! A run's journal, read back: whatever can be, also of one that was cut off in the middle of a line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::vec;
+
+use crate::event::{Event, Line, VERSION};
+
+/// The events of a journal.
+#[derive(Debug)]
+pub struct Journal {
+    head: vec::IntoIter<Line>,
+    reader: BufReader<File>,
+    /// How many lines were no events; a last one without an end is not counted.
+    pub unreadable: usize,
+}
+
+impl Journal {
+    /// Opens a journal.
+    ///
+    /// # Errors
+    /// It can't be read, or the run's beginning, which names its tests, is not in it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut journal = Self {
+            head: Vec::new().into_iter(),
+            reader: BufReader::new(File::open(path)?),
+            unreadable: 0,
+        };
+        let mut head = Vec::new();
+        loop {
+            let Some(line) = journal.read() else {
+                let why = "the run's beginning, which names its tests, is not in it";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            };
+            let has_begun = matches!(line.event, Event::RunStarted { .. });
+            head.push(line);
+            if has_begun {
+                break;
+            }
+        }
+        journal.head = head.into_iter();
+        Ok(journal)
+    }
+
+    fn read(&mut self) -> Option<Line> {
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            match self.reader.read_until(b'\n', &mut bytes) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(_) => {
+                    self.unreadable += 1;
+                    return None;
+                }
+            }
+            match parse(&bytes) {
+                Some(line) => return Some(line),
+                None if bytes.ends_with(b"\n") => self.unreadable += 1,
+                None => {}
+            }
+        }
+    }
+}
+
+impl Iterator for Journal {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        self.head.next().or_else(|| self.read())
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Line> {
+    let line: Line = serde_json::from_slice(bytes).ok()?;
+    (line.v == VERSION).then_some(line)
+}
+
+/// Whether a journal has the run's end, which is short and its last line.
+pub fn is_complete(path: &Path) -> bool {
+    const MOST: u64 = 4096;
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
+        let mut end = Vec::new();
+        file.take(MOST).read_to_end(&mut end)?;
+        Ok(end)
+    };
+    let end = read().unwrap_or_default();
+    let last = end
+        .strip_suffix(b"\n")
+        .and_then(|end| end.rsplit(|byte| *byte == b'\n').next());
+    last.and_then(parse)
+        .is_some_and(|line| matches!(line.event, Event::RunFinished { .. }))
+}

@@ -1,0 +1,142 @@
+//! Who has a result and who has not: what makes sure that each selected test is accounted for exactly once, in a run and
+//! in a journal that was cut off.
+//!
+//! It knows the events only, and judges nothing.
+
+use indexmap::IndexMap;
+
+use crate::event::{Event, TestFinished};
+use crate::outcome::Outcome;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    is_open: bool,
+    tests: IndexMap<String, Account>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    group: String,
+    /// How many results are still to come: a runner may list an id twice.
+    owed: usize,
+    /// Whether a job was started for it.
+    has_begun: bool,
+}
+
+impl Ledger {
+    /// Takes in an event; says whether it counts. A second beginning does not, nor does a result that nobody waits for.
+    pub fn take(&mut self, event: &Event) -> bool {
+        match event {
+            Event::RunStarted { .. } if self.is_open => return false,
+            Event::RunStarted { groups, .. } => {
+                self.is_open = true;
+                for group in groups {
+                    for id in &group.ids {
+                        let account = self.tests.entry(id.clone()).or_default();
+                        account.group.clone_from(&group.name);
+                        account.owed += 1;
+                    }
+                }
+            }
+            Event::JobStarted { tests, .. } => {
+                for id in tests {
+                    if let Some(account) = self.tests.get_mut(id) {
+                        account.has_begun = true;
+                    }
+                }
+            }
+            Event::TestFinished(test) => {
+                return match self.tests.get_mut(&test.id) {
+                    Some(account) if account.owed > 0 => {
+                        account.owed -= 1;
+                        true
+                    }
+                    _ => false,
+                };
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// The results that are missing: `begun` for what had begun, not-run for all else.
+    pub fn missing(&self, begun: Outcome, why: &str) -> Vec<TestFinished> {
+        let owed = self.tests.iter().flat_map(|(id, account)| {
+            (0..account.owed).map(|_| TestFinished {
+                id: id.clone(),
+                group: account.group.clone(),
+                outcome: if account.has_begun {
+                    begun
+                } else {
+                    Outcome::NotRun
+                },
+                seconds: 0.0,
+                attempt: 1,
+                worker: None,
+                file: None,
+                line: None,
+                message: Some(why.to_owned()),
+                output: None,
+            })
+        });
+        owed.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::GroupStarted;
+
+    fn result(ledger: &Ledger, id: &str) -> TestFinished {
+        let mut all = ledger.missing(Outcome::Passed, "");
+        all.retain(|test| test.id == id);
+        all.remove(0)
+    }
+
+    #[test]
+    fn each_test_is_accounted_for_once() {
+        let mut ledger = Ledger::default();
+        let started = Event::RunStarted {
+            run: String::new(),
+            groups: vec![GroupStarted {
+                name: "g".into(),
+                tests: 4,
+                workers: 1,
+                ids: ["g::a", "g::b", "g::twice", "g::twice"]
+                    .map(str::to_owned)
+                    .into(),
+            }],
+            tests: 4,
+            workers: 1,
+            seed: 0,
+            prepared: 0.0,
+        };
+        assert!(ledger.take(&started) && !ledger.take(&started));
+        let a = Event::TestFinished(result(&ledger, "g::a"));
+        assert!(ledger.take(&a) && !ledger.take(&a));
+        assert!(ledger.take(&Event::JobStarted {
+            job: 1,
+            group: "g".into(),
+            worker: 0,
+            pid: 1,
+            attempt: 1,
+            tests: vec!["g::b".into(), "g::unheard-of".into()],
+        }));
+        let twice = Event::TestFinished(result(&ledger, "g::twice"));
+        assert!(ledger.take(&twice));
+        let left: Vec<_> = ledger
+            .missing(Outcome::Cancelled, "why")
+            .into_iter()
+            .map(|test| (test.id, test.outcome))
+            .collect();
+        assert_eq!(
+            left,
+            [
+                ("g::b".to_owned(), Outcome::Cancelled),
+                ("g::twice".to_owned(), Outcome::NotRun)
+            ]
+        );
+    }
+}

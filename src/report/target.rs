@@ -1,0 +1,191 @@
+//! A file that is written whole: beside its place first, then renamed over it, so that no reader ever finds half of one.
+//!
+//! What is no plain file (`/dev/stdout`, a pipe) and what can't be replaced (a file that is mounted into a container) is
+//! written in its place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Target {
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Stdout,
+    InPlace(File),
+    Rename(PathBuf),
+}
+
+impl Target {
+    /// Looks whether a path (`-` is standard output) can be written, and leaves what is there as it is. Nothing is left
+    /// behind by a run that is killed.
+    ///
+    /// # Errors
+    /// It can't.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        if path == Path::new("-") {
+            return Ok(Self { way: Way::Stdout });
+        }
+        let in_place = || {
+            // A link that leads nowhere yet is one to write through.
+            let file = OpenOptions::new()
+                .write(true)
+                .create(path.is_symlink())
+                .truncate(false)
+                .open(path)?;
+            Ok(Self {
+                way: Way::InPlace(file),
+            })
+        };
+        match fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(meta) if !meta.is_file() => return in_place(),
+            Err(_) if path.is_symlink() => return in_place(),
+            _ => {}
+        }
+        // A link stays one: what it leads to is replaced.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        match beside(&path) {
+            Ok((temporary, _)) => {
+                fs::remove_file(temporary)?;
+                Ok(Self {
+                    way: Way::Rename(path),
+                })
+            }
+            // The folder can't be written; the file, if there is one, perhaps can.
+            Err(error) => in_place().map_err(|_| error),
+        }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.way {
+            Way::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            }
+            Way::InPlace(file) => fill(file, bytes),
+            Way::Rename(path) => {
+                let (temporary, mut file) = beside(path)?;
+                let written = file.write_all(bytes).and_then(|()| file.sync_all());
+                let renamed = written.and_then(|()| match fs::rename(&temporary, &*path) {
+                    // A mount point can't be replaced, but it can be filled.
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        let mut file = OpenOptions::new().write(true).open(&*path)?;
+                        fill(&mut file, bytes).and_then(|()| fs::remove_file(&temporary))
+                    }
+                    renamed => renamed,
+                });
+                if renamed.is_err() {
+                    let _ = fs::remove_file(&temporary);
+                }
+                renamed?;
+                // The name is on disk when its folder is; not every file system can be asked for that.
+                let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Writes an open file from its beginning; what is no plain file can be neither cut nor synced.
+fn fill(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let is_plain = file.metadata()?.is_file();
+    if is_plain {
+        file.set_len(0)?;
+    }
+    file.write_all(bytes)?;
+    if is_plain { file.sync_all() } else { Ok(()) }
+}
+
+/// The folder of a file: of a mere name, the current one.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A new file in the folder of another.
+fn beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut tried = 0;
+    loop {
+        // Not named after the file, whose name may be as long as names can be.
+        let temporary = path.with_file_name(format!(".orchestrate-{}-{tried}.tmp", process::id()));
+        match File::create_new(&temporary) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tried < 100 => tried += 1,
+            file => return Ok((temporary, file?)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_was_there_stays_until_all_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n".repeat(255));
+        fs::write(&path, "old").unwrap();
+        let mut target = Target::new(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()).len(), 1);
+        target.write(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(folder.path()).len(), 1);
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        for there in [true, false] {
+            let (link, file) = (folder.path().join("link"), folder.path().join("file"));
+            let _ = (fs::remove_file(&link), fs::remove_file(&file));
+            if there {
+                fs::write(&file, "a much longer text").unwrap();
+            }
+            std::os::unix::fs::symlink("file", &link).unwrap();
+            Target::new(&link).unwrap().write(b"new").unwrap();
+            assert!(link.is_symlink());
+            assert_eq!(fs::read(&file).unwrap(), b"new");
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_written_in_place() {
+        Target::new(Path::new("/dev/null"))
+            .unwrap()
+            .write(b"new")
+            .unwrap();
+        let full = Target::new(Path::new("/dev/full")).unwrap().write(b"new");
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_known_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let kind = |path: &Path| Target::new(path).unwrap_err().kind();
+        assert_eq!(kind(folder.path()), io::ErrorKind::IsADirectory);
+        assert_eq!(
+            kind(&folder.path().join("no/file")),
+            io::ErrorKind::NotFound
+        );
+    }
+}
