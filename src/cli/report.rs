@@ -76,7 +76,7 @@ fn choose(kept: &[String], asked: Option<&str>) -> Result<String, CliError> {
     let Some(asked) = asked else {
         return Ok(last.clone());
     };
-    let list = |ids: &[&str]| {
+    let name_some = |ids: &[&str]| {
         let more = if ids.len() > MOST_NAMED { ", …" } else { "" };
         let named = &ids[..ids.len().min(MOST_NAMED)];
         format!("there are: {}{more}", named.join(", "))
@@ -90,12 +90,12 @@ fn choose(kept: &[String], asked: Option<&str>) -> Result<String, CliError> {
     match like.as_slice() {
         [one] => Ok((*one).to_owned()),
         [] => {
-            let hint = did_you_mean(asked, all.iter().copied()).unwrap_or_else(|| list(&all));
+            let hint = did_you_mean(asked, all.iter().copied()).unwrap_or_else(|| name_some(&all));
             Err(CliError::usage(format!("no run is called {asked:?}"), hint))
         }
         many => Err(CliError::usage(
             format!("{} runs begin with {asked:?}", many.len()),
-            list(many),
+            name_some(many),
         )),
     }
 }

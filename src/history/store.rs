@@ -187,6 +187,8 @@ impl Reporter for Recorder {
 mod tests {
     use super::*;
 
+    type Break = Box<dyn Fn(&Path)>;
+
     fn record(path: &Path) -> Result<(), ReportError> {
         let mut recorder = Recorder::new(path.to_owned(), "run");
         recorder
@@ -216,9 +218,9 @@ mod tests {
         let other = |sql: &'static str| {
             move |path: &Path| Connection::open(path).unwrap().execute_batch(sql).unwrap()
         };
-        let breaks: [Box<dyn Fn(&Path)>; 5] = [
+        let breaks: [Break; 5] = [
             Box::new(|path| {
-                fs::write(path, "not a database, but long enough to look like one").unwrap()
+                fs::write(path, "not a database, but long enough to look like one").unwrap();
             }),
             Box::new(|path| fs::create_dir(path).unwrap()),
             // The first page is whole, and names others that are not there.

@@ -86,7 +86,7 @@ fn a_report_that_can_not_be_written_is_said_before_anything_runs() {
             .orchestrate(&["run", "--report", target])
             .exits(3)
             .says("can't write")
-            .says("nothing ran");
+            .says("nothing ran\n  hint: ");
         assert!(!project.path().join("ran").exists());
     }
 }
@@ -104,6 +104,10 @@ fn a_report_on_standard_output_has_it_for_itself() {
         .orchestrate(&["run", "--report", "jsonl", "--report", "junit"])
         .exits(2)
         .says("can't share standard output");
+    project()
+        .orchestrate(&["run", "--report", "jsonl=a", "--report", "junit=a"])
+        .exits(2)
+        .says("can't share a");
 }
 
 #[test]
@@ -121,6 +125,44 @@ fn the_terminal_shows_no_control_characters_of_a_test() {
         .exits(1)
         .says("red \\u{1b}[31m <&> \\u{1}");
     assert!(!ran.stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn a_name_can_not_steer_the_terminal_or_forge_a_line() {
+    let name = "t/a\u{1b}[31m\u{9b}2J\nok: 9 passed\u{202e}\u{7f}";
+    let project = Project::with(
+        "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nretries = 1\n[groups.h]\ncommand = [\"true\"]\nneeds = [\"g\"]\n",
+    )
+    .script(name, "exit 1");
+    // No text at all, and a name that can't be told from it.
+    let path = {
+        use std::os::unix::ffi::OsStrExt;
+        project.path().join(std::ffi::OsStr::from_bytes(b"t/\xff"))
+    };
+    std::fs::copy(project.path().join(name), path).unwrap();
+    let project = project.script("t/\u{fffd}", "exit 1");
+    let ran = project.run(&["-v", "--report", "junit=j.xml"]).exits(1);
+    assert_eq!(ran.events_of("test-finished").len(), 4);
+    let told = project.orchestrate(&["report", "-v"]).exits(1);
+    assert_eq!(told.stdout, ran.stdout);
+    let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    for text in [&ran.stdout, &ran.stderr] {
+        assert!(!text.contains(steers), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("ok")), "{text}");
+    }
+    let shown = "g::t/a\\u{1b}[31m\\u{9b}2J\\nok: 9 passed\\u{202e}\\u{7f}";
+    assert!(ran.stdout.contains(shown), "{}", ran.stdout);
+    let xml = project.read("j.xml");
+    assert!(
+        xml.contains("tests=\"4\"") && !xml.contains(['\u{1b}', '\u{9b}']),
+        "{xml}"
+    );
+    let unknown = project.orchestrate(&["run", name, "and\u{1b}c"]).exits(2);
+    assert!(!unknown.stderr.contains(steers), "{}", unknown.stderr);
+    project
+        .orchestrate(&["run", "-g", "\u{1b}c"])
+        .exits(2)
+        .says("\\u{1b}c");
 }
 
 #[test]
@@ -160,6 +202,47 @@ fn a_reader_that_goes_away_changes_nothing() {
         .unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn an_output_that_is_lost_or_closed_changes_nothing() {
+    use std::process::{Command, Stdio};
+    let project = project();
+    let binary = env!("CARGO_BIN_EXE_orchestrate");
+    for (arguments, code) in [
+        ("run", 1),
+        ("run -v --report junit=j.xml", 1),
+        ("run -k nothing", 4),
+        ("run --dry-run", 0),
+        ("run -g unknown", 2),
+        ("run --report jsonl=/nowhere/out", 3),
+        ("report", 1),
+        ("list", 0),
+        ("list -k nothing", 4),
+    ] {
+        for lost in ["> /dev/full 2>&1", ">&- 2>&-", "< /dev/null 2>&1 | true"] {
+            // What the pipe's other side says does not count.
+            let line = format!("{{ \"$0\" {arguments}; echo $? > code; }} {lost}");
+            let done = Command::new("sh")
+                .args(["-c", &line, binary])
+                .current_dir(project.path())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            assert!(done.is_ok());
+            assert_eq!(
+                project.read("code").trim(),
+                code.to_string(),
+                "{arguments} {lost}"
+            );
+        }
+    }
+    assert!(project.read("j.xml").contains("tests=\"4\""));
+    // A report that was to go there is one that is missing.
+    let line = "\"$0\" run --report jsonl=- > /dev/full; test $? = 3";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line, binary]).current_dir(project.path());
+    assert!(shell.stderr(Stdio::null()).status().unwrap().success());
 }
 
 #[test]
