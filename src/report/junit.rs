@@ -41,23 +41,29 @@ impl Junit {
     fn report(&self) -> Report {
         let mut report = Report::new("orchestrate");
         report.set_time(duration(self.seconds));
+        // Beside a failure, what did not run is told apart from it. Where nothing failed, as in a run that was interrupted
+        // between two jobs, a report of passed and skipped tests would read as success.
+        let all = || self.groups.values().flatten();
+        let is_told =
+            all().any(|test| !test.outcome.is_success() && test.outcome != Outcome::NotRun);
         for (group, tests) in &self.groups {
             let mut suite = TestSuite::new(group.as_str());
             suite.set_time(duration(tests.iter().map(|test| test.seconds).sum()));
-            suite.add_test_cases(tests.iter().map(|test| self.case(group, test)));
+            suite.add_test_cases(tests.iter().map(|test| self.case(group, test, is_told)));
             report.add_test_suite(suite);
         }
         report
     }
 
-    fn case(&self, group: &str, test: &TestFinished) -> TestCase {
+    fn case(&self, group: &str, test: &TestFinished, is_told: bool) -> TestCase {
         let (kind, status) = match test.outcome {
             Outcome::Passed | Outcome::Flaky | Outcome::Xpassed => {
                 (None, TestCaseStatus::success())
             }
-            Outcome::Skipped | Outcome::Xfailed | Outcome::NotRun => {
+            Outcome::Skipped | Outcome::Xfailed => {
                 (Some(test.outcome.word()), TestCaseStatus::skipped())
             }
+            Outcome::NotRun if is_told => (Some(test.outcome.word()), TestCaseStatus::skipped()),
             Outcome::Failed => (
                 Some("failed"),
                 TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -186,24 +192,44 @@ mod tests {
 
     use super::*;
 
-    fn written(text: &str) -> String {
+    fn test(text: &str, outcome: Outcome) -> TestFinished {
+        TestFinished {
+            id: text.into(),
+            group: "g".into(),
+            outcome,
+            seconds: f64::NAN,
+            attempt: 1,
+            worker: None,
+            file: Some(text.into()),
+            line: None,
+            message: Some(text.into()),
+            output: Some(text.into()),
+        }
+    }
+
+    fn of(tests: Vec<TestFinished>) -> String {
         let mut junit = Junit::create(Path::new("-")).unwrap();
-        junit.groups.insert(
-            "g".into(),
-            vec![TestFinished {
-                id: text.into(),
-                group: "g".into(),
-                outcome: Outcome::Failed,
-                seconds: f64::NAN,
-                attempt: 1,
-                worker: None,
-                file: Some(text.into()),
-                line: None,
-                message: Some(text.into()),
-                output: Some(text.into()),
-            }],
-        );
+        junit.groups.insert("g".into(), tests);
         junit.text().unwrap()
+    }
+
+    fn written(text: &str) -> String {
+        of(vec![test(text, Outcome::Failed)])
+    }
+
+    #[test]
+    fn what_did_not_run_never_reads_as_success() {
+        let (passed, not_run) = (test("a", Outcome::Passed), test("b", Outcome::NotRun));
+        let alone = of(vec![passed.clone(), not_run.clone()]);
+        assert!(
+            alone.contains("skipped=\"0\" failures=\"0\" errors=\"1\""),
+            "{alone}"
+        );
+        let beside = of(vec![passed, not_run, test("c", Outcome::Failed)]);
+        assert!(
+            beside.contains("skipped=\"1\" failures=\"1\" errors=\"0\""),
+            "{beside}"
+        );
     }
 
     fn check(text: &str) {
