@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::config::Hook;
 use crate::outcome::Outcome;
 
 /// The version that every line of the JSON form carries.
@@ -73,12 +74,62 @@ pub enum Event {
         outcome: Outcome,
         /// Its duration.
         seconds: f64,
+        /// Processor time of its process and of those that it waited for, in seconds.
+        #[serde(default)]
+        cpu: f64,
+        /// The peak memory of the largest of them in bytes, or of all together where the group limits it.
+        #[serde(default)]
+        memory: u64,
         /// The exit code, if it exited.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         exit: Option<i32>,
         /// The signal, if one ended it.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         signal: Option<i32>,
+    },
+    /// A hook begins.
+    HookStarted {
+        /// Which.
+        hook: Hook,
+        /// Its group.
+        group: String,
+        /// The process id of the worker that it is for.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        pid: Option<u32>,
+        /// The slot of that worker.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        worker: Option<usize>,
+        /// The port of that worker.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        port: Option<u16>,
+    },
+    /// A hook is over.
+    HookFinished {
+        /// Which.
+        hook: Hook,
+        /// Its group.
+        group: String,
+        /// The process id of the worker that it was for.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        pid: Option<u32>,
+        /// How: `passed`, `errored` or `cancelled`.
+        outcome: Outcome,
+        /// Its duration.
+        seconds: f64,
+        /// Why it failed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        message: Option<String>,
+        /// What it printed, if it failed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        output: Option<String>,
+        /// The variables that it has set.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+        env: BTreeMap<String, String>,
+    },
+    /// What runs just now; somebody asked (`SIGUSR1`).
+    Status {
+        /// The jobs, in the order of their start.
+        running: Vec<Running>,
     },
     /// Something that a person should know.
     Warning {
@@ -94,6 +145,21 @@ pub enum Event {
         /// The exit code that the tests' outcomes give; a report that can't be written turns 0 into 3 later.
         exit: u8,
     },
+}
+
+/// A job that runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Running {
+    /// Its group.
+    pub group: String,
+    /// The slot of its worker.
+    pub worker: usize,
+    /// The process id of its worker.
+    pub pid: u32,
+    /// For how long.
+    pub seconds: f64,
+    /// The ids of its tests.
+    pub tests: Vec<String>,
 }
 
 /// A group at the run's beginning.
@@ -196,14 +262,21 @@ pub struct Totals {
     counts: BTreeMap<Outcome, usize>,
     /// The durations of all tests together.
     pub test_seconds: f64,
+    /// How many hooks failed.
+    pub failed_hooks: usize,
 }
 
 impl Totals {
     /// Counts one event.
     pub fn add(&mut self, event: &Event) {
-        if let Event::TestFinished(test) = event {
-            *self.counts.entry(test.outcome).or_default() += 1;
-            self.test_seconds += test.seconds;
+        match event {
+            Event::TestFinished(test) => {
+                *self.counts.entry(test.outcome).or_default() += 1;
+                self.test_seconds += test.seconds;
+            }
+            // One that was ended with the run has not failed.
+            Event::HookFinished { outcome, .. } if outcome.is_failure() => self.failed_hooks += 1,
+            _ => {}
         }
     }
 

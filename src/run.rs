@@ -247,6 +247,7 @@ fn exit_code(totals: &Totals, stopped: Option<Reason>) -> u8 {
     use crate::cli::exit;
     match stopped {
         Some(Reason::Signal(signal)) => exit::of_signal(signal),
+        _ if totals.failed_hooks > 0 => exit::INFRASTRUCTURE,
         _ if totals.all() == 0 => exit::NOTHING_MATCHED,
         _ if totals.is_success() => exit::SUCCESS,
         _ => exit::TESTS_FAILED,

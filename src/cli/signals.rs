@@ -1,27 +1,34 @@
-//! Signals: the first stops the run in good order, the second ends it at once.
+//! Signals: the first INT, TERM or HUP stops the run in good order, the second ends it at once. TSTP holds it, USR1 asks what
+//! runs.
 
 use std::io;
 use std::process;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use super::exit;
-use crate::execute::Reason;
+use crate::execute::{Order, Reason};
 
 /// Listens from now on.
-pub fn listen(stop: impl Fn(Reason) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+pub fn listen(tell: impl Fn(Order) + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1])?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            for (count, signal) in signals.forever().enumerate() {
-                if count > 0 {
+            let mut is_stopping = false;
+            for signal in signals.forever() {
+                match signal {
+                    SIGTSTP => tell(Order::Pause),
+                    SIGUSR1 => tell(Order::Tell),
                     // The lifelines of all workers close with us: they kill what is below them and go.
-                    process::exit(i32::from(exit::of_signal(signal)));
+                    _ if is_stopping => process::exit(i32::from(exit::of_signal(signal))),
+                    _ => {
+                        is_stopping = true;
+                        tell(Order::Stop(Reason::Signal(signal)));
+                    }
                 }
-                stop(Reason::Signal(signal));
             }
         })?;
     Ok(())

@@ -1,15 +1,19 @@
 //! The engine's side of a worker: starting one, handing it a job, waiting for the end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::{self, BufReader};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
 use crate::worker::frame::{self, Ended, JobRequest, Reply, Request};
+use crate::worker::kill_strays;
 
 /// All workers that are there, so that they can be told to stop.
 pub struct Clients {
@@ -20,7 +24,23 @@ pub struct Clients {
 #[derive(Default)]
 struct Inputs {
     stopping: bool,
-    by_pid: HashMap<u32, Arc<Mutex<ChildStdin>>>,
+    paused: bool,
+    by_pid: HashMap<u32, Worker>,
+}
+
+struct Worker {
+    /// Its lifeline; none once it may go.
+    input: Option<Arc<Mutex<ChildStdin>>>,
+    /// What it runs must not be ended early: a hook that takes back what another has done.
+    to_its_end: bool,
+}
+
+impl Worker {
+    fn tell(&self, request: &Request) {
+        if let Some(input) = &self.input {
+            send(input, request);
+        }
+    }
 }
 
 impl Clients {
@@ -40,9 +60,37 @@ impl Clients {
     pub fn stop_all(&self) {
         let mut inputs = self.inputs();
         inputs.stopping = true;
-        for input in inputs.by_pid.values() {
-            send(input, &Request::Stop);
+        for worker in inputs.by_pid.values().filter(|worker| !worker.to_its_end) {
+            worker.tell(&Request::Stop);
         }
+    }
+
+    /// Holds every job, and its clock, until [`Clients::resume_all`].
+    pub fn pause_all(&self) {
+        self.tell_all(true, &Request::Pause);
+    }
+
+    /// Lets every job go on.
+    pub fn resume_all(&self) {
+        self.tell_all(false, &Request::Resume);
+    }
+
+    fn tell_all(&self, paused: bool, request: &Request) {
+        let mut inputs = self.inputs();
+        inputs.paused = paused;
+        for worker in inputs.by_pid.values() {
+            worker.tell(request);
+        }
+    }
+
+    /// Ends what came to us from workers that were killed. No worker starts meanwhile, since a new one would be taken for such.
+    fn end_strays(&self) {
+        let inputs = self.inputs();
+        let ours = inputs
+            .by_pid
+            .keys()
+            .filter_map(|pid| i32::try_from(*pid).ok());
+        kill_strays(&ours.collect());
     }
 }
 
@@ -62,6 +110,8 @@ pub struct Client<'a> {
     pub pid: u32,
     /// The folder that its jobs' temporary folders are made in.
     pub tmp: PathBuf,
+    /// Folders in it that outlive a request.
+    made: HashSet<PathBuf>,
     /// How many jobs it was handed.
     pub jobs: usize,
 }
@@ -85,29 +135,58 @@ impl<'a> Client<'a> {
         if let Some(fd) = &through {
             command.arg("--output-fd").arg(fd.as_raw_fd().to_string());
         }
-        let mut child = command.spawn()?;
         let missing = || io::Error::other("a worker has no pipes");
+        let mut inputs = clients.inputs();
+        let mut child = command.spawn()?;
         let input = Arc::new(Mutex::new(child.stdin.take().ok_or_else(missing)?));
         let output = BufReader::new(child.stdout.take().ok_or_else(missing)?);
+        let worker = Worker {
+            input: Some(input.clone()),
+            to_its_end: false,
+        };
+        inputs.by_pid.insert(child.id(), worker);
+        drop(inputs);
         let mut client = Self {
             clients,
             pid: child.id(),
             child,
-            input: Some(input.clone()),
+            input: Some(input),
             output,
             tmp: PathBuf::new(),
+            made: HashSet::new(),
             jobs: 0,
         };
         match frame::read(&mut client.output)? {
             Some(Reply::Ready { pid, tmp }) => {
                 client.pid = pid;
                 client.tmp = PathBuf::from(tmp);
+                Ok(client)
             }
-            Some(Reply::Failed(why)) => return Err(io::Error::other(why)),
-            _ => return Err(io::Error::other("a worker ended before it began")),
+            Some(Reply::Failed(why)) => Err(io::Error::other(why)),
+            _ => Err(io::Error::other("a worker ended before it began")),
         }
-        clients.inputs().by_pid.insert(client.pid, input);
-        Ok(client)
+    }
+
+    /// Whether a folder below its own was asked for before.
+    pub fn made_tmp(&mut self, path: &Path) -> bool {
+        !self.made.insert(path.to_owned())
+    }
+
+    /// Runs a hook that takes back what another has done: it is not ended with the run.
+    ///
+    /// # Errors
+    /// The worker is gone.
+    pub fn run_to_its_end(&mut self, job: JobRequest) -> io::Result<Ended> {
+        self.to_its_end(true);
+        let ended = self.run(job);
+        self.to_its_end(false);
+        ended
+    }
+
+    fn to_its_end(&self, yes: bool) {
+        if let Some(worker) = self.clients.inputs().by_pid.get_mut(&self.child.id()) {
+            worker.to_its_end = yes;
+        }
     }
 
     /// Runs a job; waits until it has ended.
@@ -120,24 +199,43 @@ impl<'a> Client<'a> {
             // Under the lock of all inputs, so that a stop comes either before, and is seen here, or after the job.
             let inputs = self.clients.inputs();
             send(input, &Request::Run(Box::new(job)));
-            if inputs.stopping {
+            let to_its_end = inputs.by_pid.get(&self.child.id());
+            if inputs.stopping && !to_its_end.is_some_and(|worker| worker.to_its_end) {
                 send(input, &Request::Stop);
             }
+            if inputs.paused {
+                send(input, &Request::Pause);
+            }
         }
-        match frame::read(&mut self.output)? {
-            Some(Reply::Ended(ended)) => Ok(*ended),
-            Some(_) => Err(io::Error::other("a worker answered what it was not asked")),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+        let answer = match frame::read(&mut self.output) {
+            Ok(Some(Reply::Ended(ended))) => return Ok(*ended),
+            Ok(Some(_)) => io::Error::other("a worker answered what it was not asked"),
+            Ok(None) => io::Error::other("a worker was killed"),
+            Err(error) => error,
+        };
+        // What it ran has come to us, and must not go on.
+        let _ = self.child.kill();
+        self.clients.end_strays();
+        Err(answer)
     }
 }
 
 impl Drop for Client<'_> {
     fn drop(&mut self) {
         // Closing its lifeline is what ends a worker; the registry's share of it goes first.
-        self.clients.inputs().by_pid.remove(&self.pid);
+        let process = self.child.id();
+        if let Some(worker) = self.clients.inputs().by_pid.get_mut(&process) {
+            worker.input = None;
+        }
         self.input = None;
+        // It stays in the registry until it is reaped: as long, its number is its own and it is no stray.
+        if let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+            let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), over));
+        }
+        let mut inputs = self.clients.inputs();
         let _ = self.child.wait();
+        inputs.by_pid.remove(&process);
     }
 }
 

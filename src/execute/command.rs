@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::hooks::Variables;
 use super::job::Job;
 use super::values::JobValues;
-use crate::manifest::config::GroupConfig;
+use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::{Compat, ResultFormat};
-use crate::manifest::template::Unset;
+use crate::manifest::template::{Template, Unset};
 use crate::runner::list;
-use crate::worker::frame::JobRequest;
+use crate::worker::frame::{JobRequest, Leftovers};
 
 /// What is told of a job besides its templates.
 pub struct Place {
@@ -32,6 +33,7 @@ pub fn request(
     job: &Job,
     values: &JobValues<'_>,
     place: &Place,
+    set: &Variables,
 ) -> Result<JobRequest, Unset> {
     let items: Vec<OsString> = values
         .items
@@ -46,23 +48,16 @@ pub fn request(
             .into_iter()
             .flat_map(|launch| launch.env.clone()),
     );
-    for (name, template) in group.runner.env.iter().chain(&group.env) {
+    for (name, template) in &group.runner.env {
         env.push((name.into(), template.expand(values)?));
     }
+    env.extend(environment(group, values, place, |_| true)?);
     env.extend(
         variables
             .into_iter()
             .map(|(name, value)| (name.into(), value)),
     );
-    for (name, template) in &group.resources {
-        let name = name.to_ascii_uppercase().replace('-', "_");
-        env.push((
-            format!("ORCHESTRATE_RESOURCE_{name}").into(),
-            template.expand(values)?,
-        ));
-    }
-    env.extend(own_variables(group, job, values, place));
-    env.extend(compat_variables(group, values, place));
+    env.extend(set.iter().cloned());
     let folder = values.launch.map_or_else(
         || values.discovery.root.clone(),
         |launch| launch.folder.clone(),
@@ -94,12 +89,45 @@ pub fn request(
         capture: place.capture,
         output_limit: group.bounds.output_limit,
         output_max: group.bounds.output_max,
+        has_tmp: !group.hooks.of(Hook::BeforeJob).is_empty(),
+        leave_tmp: !group.hooks.of(Hook::AfterJob).is_empty(),
+        leftovers: if group.hooks.of(Hook::AfterJob).is_empty() {
+            Leftovers::End
+        } else {
+            Leftovers::EndOwn
+        },
         limits: group.bounds.limits.clone(),
     })
 }
 
+/// What a group's jobs and hooks find in their environment, as far as its values are known to `known`.
+///
+/// # Errors
+/// A variable that a template names is not set.
+pub fn environment(
+    group: &GroupConfig,
+    values: &JobValues<'_>,
+    place: &Place,
+    known: impl Fn(&Template) -> bool,
+) -> Result<Vec<(OsString, OsString)>, Unset> {
+    let mut env: Vec<(OsString, OsString)> = Vec::new();
+    for (name, template) in group.env.iter().filter(|(_, template)| known(template)) {
+        env.push((name.into(), template.expand(values)?));
+    }
+    for (name, template) in group.resources.iter().filter(|(_, value)| known(value)) {
+        let name = name.to_ascii_uppercase().replace('-', "_");
+        env.push((
+            format!("ORCHESTRATE_RESOURCE_{name}").into(),
+            template.expand(values)?,
+        ));
+    }
+    env.extend(own_variables(group, values, place));
+    env.extend(compat_variables(group, values, place));
+    Ok(env)
+}
+
 /// `./tests/a.sh` is looked for in the folder of the job, not in that of the worker.
-fn absolute_program(mut words: Vec<OsString>, values: &JobValues<'_>) -> Vec<OsString> {
+pub fn absolute_program(mut words: Vec<OsString>, values: &JobValues<'_>) -> Vec<OsString> {
     if let Some(program) = words.first_mut()
         && program.as_encoded_bytes().contains(&b'/')
         && !program.as_encoded_bytes().starts_with(b"/")
@@ -116,7 +144,6 @@ fn absolute_program(mut words: Vec<OsString>, values: &JobValues<'_>) -> Vec<OsS
 
 fn own_variables(
     group: &GroupConfig,
-    job: &Job,
     values: &JobValues<'_>,
     place: &Place,
 ) -> Vec<(OsString, OsString)> {
@@ -127,7 +154,7 @@ fn own_variables(
         ("ORCHESTRATE_SLOT", values.slot.to_string()),
         ("ORCHESTRATE_GLOBAL_SLOT", place.global_slot.to_string()),
         ("ORCHESTRATE_WORKERS", place.workers.to_string()),
-        ("ORCHESTRATE_ATTEMPT", job.attempt.to_string()),
+        ("ORCHESTRATE_ATTEMPT", values.attempt.to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.into(), value.into()))

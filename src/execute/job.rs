@@ -17,6 +17,8 @@ pub struct Job {
     pub settings: TestSettings,
     /// Which try this is, from 1.
     pub attempt: u32,
+    /// How often there was nothing to run it with.
+    pub shortages: u32,
 }
 
 impl Job {

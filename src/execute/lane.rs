@@ -2,14 +2,19 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::command::{Place, request};
+use super::hooks::{self, Failure, Subject, Variables};
 use super::job::Job;
 use super::port::Port;
 use super::values::JobValues;
-use super::{Reason, Shared};
+use super::{Reason, RunningJob, Shared};
 use crate::event::{Event, TestFinished};
+use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::Expect;
 use crate::manifest::template::Name;
 use crate::outcome::Outcome;
@@ -26,17 +31,82 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         slot,
         client: None,
         port: None,
+        variables: Variables::new(),
+        owed: Vec::new(),
     };
-    loop {
+    while let Some((number, global_slot)) = worker.next() {
         let mut state = shared.state();
-        let (number, global_slot) = loop {
-            match state.scheduler.next(group) {
-                Next::Run(number, global_slot) => break (number, global_slot),
+        let job = state.jobs[number].clone();
+        state.started += 1;
+        let started = state.started;
+        drop(state);
+        let ran = catch_unwind(AssertUnwindSafe(|| worker.job(&job, started, global_slot)));
+        let ran = ran.unwrap_or_else(|_| {
+            worker.lose();
+            let why = "orchestrate itself failed while it ran the test: please report this";
+            Ran::Over(worker.all(&job, Outcome::Errored, why, None), Vec::new())
+        });
+        match ran {
+            Ran::Over(failed, again) => worker.finish(failed, again, global_slot),
+            Ran::Nothing(why, job) => {
+                let is_last = worker.retires(&why);
+                worker.finish(0, vec![job], global_slot);
+                if !is_last {
+                    break;
+                }
+                thread::sleep(SHORTAGE_PAUSE);
+            }
+            Ran::NoWorker(failed) => {
+                worker.finish(failed, Vec::new(), global_slot);
+                if !worker.retires("before-worker failed") {
+                    break;
+                }
+            }
+        }
+    }
+    worker.close();
+}
+
+struct Lane<'l, 'a> {
+    shared: &'l Shared<'a>,
+    group: usize,
+    slot: usize,
+    client: Option<Client<'a>>,
+    port: Option<Port>,
+    /// What hooks have set for the group and this worker.
+    variables: Variables,
+    /// Workers whose `after-worker` is still to run, by process id, with their variables.
+    owed: Vec<(u32, Variables)>,
+}
+
+/// What became of a job.
+enum Ran {
+    /// So many tests failed for good, and these jobs are to run in its place.
+    Over(usize, Vec<Job>),
+    /// There was nothing to run it with: why, and the job.
+    Nothing(String, Job),
+    /// Its tests have failed since this worker could not be made ready.
+    NoWorker(usize),
+}
+
+/// How long the last lane of a group waits when there are no processes, descriptors or memory.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
+/// How often a job is put back for such a shortage.
+const MOST_SHORTAGES: u32 = 100;
+
+impl<'l, 'a> Lane<'l, 'a> {
+    /// The next job, and its slot among all that run; none when there will be no more for the group.
+    fn next(&self) -> Option<(usize, usize)> {
+        let shared = self.shared;
+        let mut state = shared.state();
+        loop {
+            match state.scheduler.next(self.group) {
+                Next::Run(number, global_slot) => return Some((number, global_slot)),
                 Next::Done => {
                     drop(state);
                     // Another lane may wait for what only this one's look has settled.
                     shared.changed.notify_all();
-                    return;
+                    return None;
                 }
                 Next::Wait => {
                     state = shared
@@ -45,33 +115,26 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
                         .unwrap_or_else(std::sync::PoisonError::into_inner);
                 }
             }
-        };
-        let job = state.jobs[number].clone();
-        state.started += 1;
-        let started = state.started;
-        drop(state);
-        let ran = catch_unwind(AssertUnwindSafe(|| worker.job(&job, started, global_slot)));
-        let (failed, again) = ran.unwrap_or_else(|_| {
-            worker.client = None;
-            let why = "orchestrate itself failed while it ran the test: please report this";
-            (worker.all_errored(&job, why), Vec::new())
-        });
-        worker.finish(failed, again, global_slot);
+        }
     }
-}
 
-struct Lane<'a> {
-    shared: &'a Shared<'a>,
-    group: usize,
-    slot: usize,
-    client: Option<Client<'a>>,
-    port: Option<Port>,
-}
+    /// Leaves the group's jobs to its other lanes, if there are any. Returns whether this is the last.
+    fn retires(&self, why: &str) -> bool {
+        let mut state = self.shared.state();
+        let lanes = &mut state.lanes[self.group];
+        if *lanes == 1 {
+            return true;
+        }
+        *lanes -= 1;
+        let left = *lanes;
+        drop(state);
+        let name = &self.shared.plan.groups[self.group].config.name;
+        self.shared.send(Event::Warning {
+            message: format!("group {name}: {why}; going on with {left} of its workers"),
+        });
+        false
+    }
 
-/// How many tests failed for good, and what runs again.
-type Outcomes = (usize, Vec<Job>);
-
-impl Lane<'_> {
     fn finish(&self, failed: usize, again: Vec<Job>, global_slot: usize) {
         let mut state = self.shared.state();
         let mut specs = Vec::new();
@@ -90,16 +153,113 @@ impl Lane<'_> {
         self.shared.changed.notify_all();
     }
 
-    fn job(&mut self, job: &Job, number: usize, global_slot: usize) -> Outcomes {
-        let shared = self.shared;
-        if self.client.is_none() {
-            match Client::start(&shared.clients) {
-                Ok(client) => self.client = Some(client),
-                Err(error) => {
-                    let why = format!("can't start a worker: {error}");
-                    return (self.all_errored(job, &why), Vec::new());
-                }
+    fn config(&self) -> &'l GroupConfig {
+        &self.shared.plan.groups[self.group].config
+    }
+
+    /// Makes sure that there is a worker whose hooks have run.
+    fn ready(&mut self, global_slot: usize) -> Result<(), Failure> {
+        let of_group = self.shared.groups[self.group].ready(self.shared, self.group)?;
+        if self.client.is_some() {
+            return Ok(());
+        }
+        self.client = Some(Client::start(self.shared.clients)?);
+        self.make_up(global_slot);
+        self.variables = of_group;
+        if self.port.is_none() && names_port(self.config()) {
+            self.port = Some(Port::lease()?);
+        }
+        let set = self.hook(Hook::BeforeWorker, global_slot, None);
+        match set {
+            Ok(set) => {
+                self.variables.extend(set);
+                Ok(())
             }
+            Err(failure) => {
+                // It has started, so what it did is taken back.
+                let _ = self.hook(Hook::AfterWorker, global_slot, None);
+                self.client = None;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Runs a hook of this worker, or of another one in its place.
+    fn hook(
+        &mut self,
+        hook: Hook,
+        global_slot: usize,
+        instead: Option<&(u32, Variables)>,
+    ) -> Result<Variables, Failure> {
+        let shared = self.shared;
+        let group = self.config();
+        let Some(client) = &mut self.client else {
+            return Ok(Variables::new());
+        };
+        let (pid, variables) =
+            instead.map_or((client.pid, &self.variables), |(pid, set)| (*pid, set));
+        let values = JobValues {
+            discovery: shared.discovery,
+            group,
+            run: &shared.options.run,
+            pid,
+            slot: self.slot,
+            attempt: 1,
+            tmp: client.tmp.join("worker"),
+            report: PathBuf::new(),
+            port: self.port.as_ref().map(|port| port.number),
+            items: &[],
+            launch: None,
+        };
+        let place = Place {
+            global_slot,
+            workers: shared.plan.groups[self.group].workers,
+            run: shared.options.run.clone(),
+            capture: true,
+        };
+        let subject = Subject {
+            group,
+            values: &values,
+            place: &place,
+            variables,
+        };
+        hooks::run(shared, client, hook, &subject)
+    }
+
+    /// Runs the hooks that killed workers could not.
+    fn make_up(&mut self, global_slot: usize) {
+        for lost in std::mem::take(&mut self.owed) {
+            let _ = self.hook(Hook::AfterWorker, global_slot, Some(&lost));
+        }
+    }
+
+    /// The worker is gone, and everything below it; the next job gets a new one.
+    fn lose(&mut self) {
+        if let Some(client) = self.client.take()
+            && !self.config().hooks.of(Hook::AfterWorker).is_empty()
+        {
+            self.owed
+                .push((client.pid, std::mem::take(&mut self.variables)));
+        }
+    }
+
+    /// The worker's end.
+    fn close(mut self) {
+        if self.client.is_some() {
+            let _ = self.hook(Hook::AfterWorker, 0, None);
+        }
+        if !self.owed.is_empty() {
+            if self.client.is_none() {
+                self.client = Client::start(self.shared.clients).ok();
+            }
+            self.make_up(0);
+        }
+    }
+
+    fn job(&mut self, job: &Job, number: usize, global_slot: usize) -> Ran {
+        let shared = self.shared;
+        if let Err(failure) = self.ready(global_slot) {
+            return self.unready(job, failure);
         }
         let pid = self.client.as_ref().map_or(0, |client| client.pid);
         shared.send(Event::JobStarted {
@@ -110,24 +270,47 @@ impl Lane<'_> {
             attempt: job.attempt,
             tests: job.ids(shared.plan),
         });
-        let ended = self.run(job, global_slot).unwrap_or_else(|error| {
-            // The worker is gone, and everything below it; the next job gets a new one.
-            self.client = None;
-            Ended::not_started(format!("its worker ended: {error}"))
-        });
-        let group = &shared.plan.groups[self.group].config;
-        let results = read::judge(
-            &group.runner,
-            &shared.discovery.root,
-            &job.items,
-            job.settings.timeout,
-            &ended,
-        );
-        let outcomes = self.report(job, &ended, results);
+        let running = RunningJob {
+            group: job.group_name(shared.plan).to_owned(),
+            worker: self.slot,
+            pid,
+            since: Instant::now(),
+            tests: job.ids(shared.plan),
+        };
+        shared.state().running.insert(number, running);
+        let ended = self.run(job, global_slot);
+        shared.state().running.remove(&number);
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                self.lose();
+                Ended::not_started(error.to_string())
+            }
+        };
+        let outcomes = if ended.cause == Cause::Shortage {
+            let why = match &ended.status {
+                Status::NotStarted(why) => why.clone(),
+                _ => String::new(),
+            };
+            self.short(job, why)
+        } else {
+            let runner = &self.config().runner;
+            let results = read::judge(
+                runner,
+                &shared.discovery.root,
+                &job.items,
+                job.settings.timeout,
+                &ended,
+            );
+            let (failed, again) = self.report(job, &ended, results);
+            Ran::Over(failed, again)
+        };
         shared.send(Event::JobFinished {
             job: number,
             outcome: job_outcome(&ended),
             seconds: ended.duration.as_secs_f64(),
+            cpu: ended.cpu.as_secs_f64(),
+            memory: ended.memory,
             exit: match ended.status {
                 Status::Exit(code) => Some(code),
                 _ => None,
@@ -140,35 +323,41 @@ impl Lane<'_> {
         outcomes
     }
 
+    /// What becomes of a job whose worker is not ready.
+    fn unready(&self, job: &Job, failure: Failure) -> Ran {
+        if failure.outcome == Outcome::NotRun {
+            return self.short(job, failure.message);
+        }
+        let output = Some(failure.output).filter(|output| !output.is_empty());
+        Ran::NoWorker(self.all(job, failure.outcome, &failure.message, output))
+    }
+
+    /// Puts a job back that there was nothing to run with, until it has been often enough.
+    fn short(&self, job: &Job, why: String) -> Ran {
+        let mut again = job.clone();
+        again.shortages += 1;
+        if again.shortages > MOST_SHORTAGES {
+            return Ran::Over(self.all(job, Outcome::Errored, &why, None), Vec::new());
+        }
+        Ran::Nothing(why, again)
+    }
+
     /// Hands a job to the worker.
     fn run(&mut self, job: &Job, global_slot: usize) -> io::Result<Ended> {
         let shared = self.shared;
         let planned = &shared.plan.groups[self.group];
         let group = &planned.config;
-        let names_port = |name: &Name| *name == Name::Port;
-        let env = group
-            .env
-            .iter()
-            .chain(&group.resources)
-            .map(|(_, template)| template);
-        if self.port.is_none()
-            && (env
-                .flat_map(super::super::manifest::template::Template::names)
-                .any(names_port)
-                || group.runner.run.names().any(names_port))
-        {
-            self.port = Some(Port::lease()?);
-        }
         let Some(client) = &mut self.client else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        let values = JobValues {
+        let mut values = JobValues {
             discovery: shared.discovery,
             group,
+            run: &shared.options.run,
             pid: client.pid,
             slot: self.slot,
             attempt: job.attempt,
-            tmp: client.tmp.join(client.jobs.to_string()),
+            tmp: client.tmp.join(format!("job-{}", client.jobs)),
             report: client.tmp.join(format!("{}.report", client.jobs)),
             port: self.port.as_ref().map(|port| port.number),
             items: &job.items,
@@ -180,16 +369,48 @@ impl Lane<'_> {
             run: shared.options.run.clone(),
             capture: shared.options.capture,
         };
-        match request(group, job, &values, &place) {
-            Ok(request) => client.run(request),
-            Err(unset) => Ok(Ended::not_started(format!(
-                "{unset}: set the variable, or give it a default with <env:NAME|default>"
-            ))),
-        }
+        let mut variables = self.variables.clone();
+        let (items, launch) = (values.items, values.launch);
+        // A hook runs in the root, whatever its job runs in.
+        (values.items, values.launch) = (&[], None);
+        let before = hooks::run(
+            shared,
+            client,
+            Hook::BeforeJob,
+            &Subject {
+                group,
+                values: &values,
+                place: &place,
+                variables: &variables,
+            },
+        );
+        (values.items, values.launch) = (items, launch);
+        let ended = match before {
+            Ok(set) => {
+                variables.extend(set);
+                match request(group, job, &values, &place, &variables) {
+                    Ok(request) => client.run(request)?,
+                    Err(unset) => Ended::not_started(format!(
+                        "{unset}: set the variable, or give it a default with <env:NAME|default>"
+                    )),
+                }
+            }
+            Err(failure) => failure.into_ended(),
+        };
+        (values.items, values.launch) = (&[], None);
+        let subject = Subject {
+            group,
+            values: &values,
+            place: &place,
+            variables: &variables,
+        };
+        // Its failure is told by its event, and by the exit code of the run.
+        let _ = hooks::run(shared, client, Hook::AfterJob, &subject);
+        Ok(ended)
     }
 
     /// Sends the results; failed tests that have a try left are put together again.
-    fn report(&self, job: &Job, ended: &Ended, results: Results) -> Outcomes {
+    fn report(&self, job: &Job, ended: &Ended, results: Results) -> (usize, Vec<Job>) {
         let shared = self.shared;
         let group = job.group_name(shared.plan);
         for warning in results.warnings {
@@ -251,7 +472,7 @@ impl Lane<'_> {
                 worker: Some(self.slot),
                 file: item.file.clone(),
                 line: item.line,
-                message: verdict.message,
+                message: with_notes(verdict.message, ended),
                 output: shown.filter(|text| !text.is_empty()),
             };
             if again && !shared.state().scheduler.is_stopped() {
@@ -279,13 +500,45 @@ impl Lane<'_> {
         (failed, again)
     }
 
-    fn all_errored(&self, job: &Job, why: &str) -> usize {
+    /// Ends all tests of a job alike. Returns how many of them count as failed.
+    fn all(&self, job: &Job, outcome: Outcome, why: &str, output: Option<String>) -> usize {
         for item in &job.items {
-            let finished = job.finished(self.shared.plan, item, Outcome::Errored, why.to_owned());
+            let finished = TestFinished {
+                output: output.clone(),
+                ..job.finished(self.shared.plan, item, outcome, why.to_owned())
+            };
             self.shared.send(Event::TestFinished(finished));
         }
-        job.items.len()
+        if outcome.is_failure() {
+            job.items.len()
+        } else {
+            0
+        }
     }
+}
+
+/// A reason, and what a person should know of the job besides.
+fn with_notes(message: Option<String>, ended: &Ended) -> Option<String> {
+    let kept = ended
+        .kept
+        .as_ref()
+        .map(|path| format!("its temporary folder is kept: {}", path.to_string_lossy()));
+    let notes: Vec<String> = message
+        .into_iter()
+        .chain(kept)
+        .chain(ended.trouble.clone())
+        .collect();
+    (!notes.is_empty()).then(|| notes.join("\n"))
+}
+
+/// Whether a group's jobs or hooks name a port.
+fn names_port(group: &GroupConfig) -> bool {
+    let is_port = |name: &Name| *name == Name::Port;
+    let mut values = group.env.iter().chain(&group.resources);
+    let mut hooks = Hook::ALL.iter().flat_map(|hook| group.hooks.of(*hook));
+    values.any(|(_, template)| template.names().any(is_port))
+        || group.runner.run.names().any(is_port)
+        || hooks.any(|command| command.names().any(is_port))
 }
 
 /// What a failure becomes that was expected.

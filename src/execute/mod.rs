@@ -6,13 +6,15 @@
 
 mod client;
 mod command;
+mod group;
+mod hooks;
 mod job;
 mod lane;
 mod port;
 mod stop;
 mod values;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -20,16 +22,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPoolBuilder;
+use rustix::process::{Signal, getpid, kill_process};
 
-use crate::event::{Event, GroupStarted, TestFinished};
+use crate::event::{self, Event, GroupStarted, TestFinished};
 use crate::outcome::Outcome;
 use crate::plan::{Item, Known, Plan, full_id};
 use crate::runner::Discovery;
 use crate::schedule::{GroupSpec, Scheduler};
+use crate::worker::{adopt_orphans, kill_strays};
 use client::Clients;
+use group::GroupHooks;
 use job::Job;
 
-pub use stop::{Reason, Stop};
+pub use stop::{Order, Reason, Stop};
 
 /// How a run is executed.
 #[derive(Clone, Debug)]
@@ -56,10 +61,23 @@ struct Shared<'a> {
     events: Mutex<Sender<Event>>,
     state: Mutex<State>,
     changed: Condvar,
-    clients: Clients,
+    clients: &'a Clients,
+    groups: Vec<GroupHooks<'a>>,
+}
+
+/// A job that runs, for whoever asks.
+#[derive(Clone)]
+struct RunningJob {
+    group: String,
+    worker: usize,
+    pid: u32,
+    since: Instant,
+    tests: Vec<String>,
 }
 
 struct State {
+    /// By the number of their start.
+    running: BTreeMap<usize, RunningJob>,
     scheduler: Scheduler,
     /// Every job by its number in the scheduler.
     jobs: Vec<Job>,
@@ -67,6 +85,8 @@ struct State {
     started: usize,
     failures: usize,
     reason: Option<Reason>,
+    /// How many lanes of each group are at work.
+    lanes: Vec<usize>,
 }
 
 impl Shared<'_> {
@@ -84,6 +104,35 @@ impl Shared<'_> {
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         // The reports outlive the run; if they are gone, so is everything that could be told.
         let _ = events.send(event);
+    }
+
+    fn obey(&self, order: Order) {
+        match order {
+            Order::Stop(reason) => self.stop(reason),
+            Order::Pause => {
+                self.clients.pause_all();
+                // The shell that we belong to sees us stopped; the call returns when somebody continues us.
+                let _ = kill_process(getpid(), Signal::STOP);
+                self.clients.resume_all();
+            }
+            Order::Tell => self.tell(),
+        }
+    }
+
+    /// Tells what runs.
+    fn tell(&self) {
+        let running: Vec<RunningJob> = self.state().running.values().cloned().collect();
+        let now = Instant::now();
+        let running = running.into_iter().map(|job| event::Running {
+            group: job.group,
+            worker: job.worker,
+            pid: job.pid,
+            seconds: now.saturating_duration_since(job.since).as_secs_f64(),
+            tests: job.tests,
+        });
+        self.send(Event::Status {
+            running: running.collect(),
+        });
     }
 
     /// Nothing starts any more, and what runs is ended.
@@ -110,7 +159,10 @@ pub fn execute(
     events: Sender<Event>,
     stop: &Stop,
 ) -> Option<Reason> {
+    // What a worker that is killed leaves behind comes to us.
+    adopt_orphans();
     let state = initial(plan);
+    let clients = Clients::new(options.capture);
     let shared = Shared {
         plan,
         options,
@@ -118,7 +170,8 @@ pub fn execute(
         events: Mutex::new(events),
         state: Mutex::new(state),
         changed: Condvar::new(),
-        clients: Clients::new(options.capture),
+        clients: &clients,
+        groups: plan.groups.iter().map(|_| GroupHooks::default()).collect(),
     };
     shared.send(started(plan, options));
     for group in &plan.groups {
@@ -129,7 +182,7 @@ pub fn execute(
             .for_each(|item| shared.send(known(name, item)));
     }
     thread::scope(|scope| {
-        let watcher = scope.spawn(|| stop.watch(options.deadline, |reason| shared.stop(reason)));
+        let watcher = scope.spawn(|| stop.watch(options.deadline, |order| shared.obey(order)));
         thread::scope(|scope| {
             for (index, group) in plan
                 .groups
@@ -144,6 +197,8 @@ pub fn execute(
         stop.finish();
         let _ = watcher.join();
     });
+    // All workers are gone by now.
+    kill_strays(&HashSet::new());
     let state = shared.state();
     for (job, blocked_by) in state.scheduler.left() {
         let why = match (blocked_by, state.reason) {
@@ -180,9 +235,21 @@ fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
                     "group {name}: can't start {workers} lanes ({error}), going on with one"
                 ),
             });
+            shared.state().lanes[group] = 1;
             lane::lane(shared, group, 0);
         }
     }
+    shared.groups[group].close(shared, group);
+}
+
+/// Whether something was short that may be there again in a moment.
+fn is_shortage(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE)
+    )
 }
 
 fn initial(plan: &Plan) -> State {
@@ -202,6 +269,7 @@ fn initial(plan: &Plan) -> State {
                 items: planned.items.clone(),
                 settings: planned.settings.clone(),
                 attempt: 1,
+                shortages: 0,
             };
             list.push(job.spec(jobs.len()));
             jobs.push(job);
@@ -225,6 +293,8 @@ fn initial(plan: &Plan) -> State {
     State {
         scheduler: Scheduler::new(specs, plan.workers),
         jobs,
+        running: BTreeMap::new(),
+        lanes: plan.groups.iter().map(|group| group.workers).collect(),
         started: 0,
         failures: 0,
         reason: None,

@@ -37,11 +37,22 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Tells a run to stop, from whichever thread.
+/// What a run can be told while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// To stop in good order.
+    Stop(Reason),
+    /// To hold all jobs, stop this very process, and go on when it is continued.
+    Pause,
+    /// To tell what runs.
+    Tell,
+}
+
+/// Tells a run something, from whichever thread.
 #[derive(Debug)]
 pub struct Stop {
-    sender: Sender<Option<Reason>>,
-    receiver: Mutex<Receiver<Option<Reason>>>,
+    sender: Sender<Option<Order>>,
+    receiver: Mutex<Receiver<Option<Order>>>,
 }
 
 impl Default for Stop {
@@ -56,10 +67,10 @@ impl Default for Stop {
 
 impl Stop {
     /// What a signal handler's thread calls.
-    pub fn handle(&self) -> impl Fn(Reason) + Send + 'static {
+    pub fn handle(&self) -> impl Fn(Order) + Send + 'static {
         let sender = self.sender.clone();
-        move |reason| {
-            let _ = sender.send(Some(reason));
+        move |order| {
+            let _ = sender.send(Some(order));
         }
     }
 
@@ -68,8 +79,9 @@ impl Stop {
         let _ = self.sender.send(None);
     }
 
-    /// Waits for a reason, or for the deadline, and passes each on, until the run is over.
-    pub fn watch(&self, deadline: Option<Instant>, on: impl Fn(Reason)) {
+    /// Waits for orders, and for the deadline, and passes each on, until the run is over. What an order takes to be obeyed is
+    /// not charged to the deadline: a run that is paused does not run out of time.
+    pub fn watch(&self, deadline: Option<Instant>, on: impl Fn(Order)) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let mut deadline = deadline;
         loop {
@@ -78,10 +90,14 @@ impl Stop {
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match message {
-                Ok(Some(reason)) => on(reason),
+                Ok(Some(order)) => {
+                    let begun = Instant::now();
+                    on(order);
+                    deadline = deadline.map(|deadline| deadline + begun.elapsed());
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     deadline = None;
-                    on(Reason::Timeout);
+                    on(Order::Stop(Reason::Timeout));
                 }
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -15,6 +15,8 @@ pub struct JobValues<'a> {
     pub discovery: &'a Discovery,
     /// The group.
     pub group: &'a GroupConfig,
+    /// The run's id: another's where what it owed is made up for.
+    pub run: &'a str,
     /// The worker's process id.
     pub pid: u32,
     /// The worker's slot.
@@ -37,6 +39,7 @@ impl Lookup for JobValues<'_> {
     fn values(&self, name: &Name) -> Option<Vec<OsString>> {
         let one = |value: OsString| Some(vec![value]);
         match name {
+            Name::Run => one(self.run.into()),
             Name::Pid => one(self.pid.to_string().into()),
             Name::Slot => one(self.slot.to_string().into()),
             Name::Attempt => one(self.attempt.to_string().into()),

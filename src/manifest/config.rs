@@ -7,6 +7,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::model::{ChunkBy, ChunkSize, Compat, Expect, ListFormat, Lock, ResultFormat, Separator};
 use super::pattern::Pattern;
 use super::template::{Name, Template};
@@ -71,8 +74,74 @@ pub struct GroupConfig {
     pub compat: Vec<Compat>,
     /// What its jobs may use and keep.
     pub bounds: Bounds,
+    /// What runs before and after.
+    pub hooks: Hooks,
     /// Each value with where it came from.
     pub provenance: Vec<Provenance>,
+}
+
+/// What runs before and after a group, its workers and its jobs.
+#[derive(Clone, Debug, Default)]
+pub struct Hooks {
+    commands: [Vec<CommandTemplate>; 6],
+    /// The longest that a command may take.
+    pub timeout: Option<Duration>,
+}
+
+impl Hooks {
+    /// The commands of a hook, in order.
+    #[must_use]
+    pub fn of(&self, hook: Hook) -> &[CommandTemplate] {
+        &self.commands[hook as usize]
+    }
+
+    /// The same, to be filled.
+    pub fn of_mut(&mut self, hook: Hook) -> &mut Vec<CommandTemplate> {
+        &mut self.commands[hook as usize]
+    }
+}
+
+/// When a hook runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hook {
+    /// Once, before the group's first test.
+    BeforeAll,
+    /// Once a worker, before its first job.
+    BeforeWorker,
+    /// Before each job.
+    BeforeJob,
+    /// After each job.
+    AfterJob,
+    /// Once a worker, after its last job.
+    AfterWorker,
+    /// Once, after the group's last test.
+    AfterAll,
+}
+
+impl Hook {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::BeforeAll,
+        Self::BeforeWorker,
+        Self::BeforeJob,
+        Self::AfterJob,
+        Self::AfterWorker,
+        Self::AfterAll,
+    ];
+
+    /// Its key in the manifest.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::BeforeAll => "before-all",
+            Self::BeforeWorker => "before-worker",
+            Self::BeforeJob => "before-job",
+            Self::AfterJob => "after-job",
+            Self::AfterWorker => "after-worker",
+            Self::AfterAll => "after-all",
+        }
+    }
 }
 
 /// What a job may use, and what is kept of it.

@@ -56,6 +56,8 @@ pub enum Context {
     ListCommand,
     /// The value of an environment variable or a resource of a worker.
     Value,
+    /// A command that runs once for a group, outside of its workers.
+    GroupHook,
     /// A setting of a runner, known before there are workers.
     Setting,
 }
@@ -90,7 +92,7 @@ impl Context {
                 names.extend(OF_A_JOB);
                 names.push(REPORT);
             }
-            Self::Setting => {}
+            Self::GroupHook | Self::Setting => {}
         }
         names
     }

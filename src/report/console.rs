@@ -314,7 +314,45 @@ impl Reporter for Console {
                 }
                 self.summary(*seconds, *exit);
             }
-            Event::TestStarted { .. } => {}
+            Event::HookFinished {
+                hook,
+                group,
+                outcome,
+                seconds,
+                message,
+                output,
+                ..
+            } => {
+                let failed = !outcome.is_success();
+                if failed || self.verbosity == Verbosity::Verbose {
+                    let word = format!("{:>9}", outcome.word());
+                    let word = if failed {
+                        self.paint.bad(&word)
+                    } else {
+                        self.paint.good(&word)
+                    };
+                    let seconds = self.paint.dim(&format!("{seconds:8.3}s"));
+                    self.line(&format!("{word} {seconds}  {group}: {}", hook.key()));
+                }
+                if failed {
+                    let message = message.clone().unwrap_or_default();
+                    let output = output.clone().unwrap_or_default();
+                    for line in message.lines().chain(output.lines()) {
+                        self.line(&format!("    {}", harmless(line)));
+                    }
+                }
+            }
+            Event::Status { running } => {
+                self.line(&format!("running: {}", count(running.len(), "job")));
+                for job in running {
+                    let ids = some_of(&job.tests);
+                    self.line(&format!(
+                        "{:8.1}s  worker {} ({})  {ids}",
+                        job.seconds, job.worker, job.pid
+                    ));
+                }
+            }
+            Event::HookStarted { .. } | Event::TestStarted { .. } => {}
         }
         Ok(())
     }

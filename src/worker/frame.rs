@@ -37,6 +37,12 @@ pub struct JobRequest {
     pub tmp: OsString,
     /// When that is kept.
     pub keep_tmp: KeepTmp,
+    /// Whether it is there already, made for an earlier request.
+    pub has_tmp: bool,
+    /// Whether it stays for a later one.
+    pub leave_tmp: bool,
+    /// What becomes of processes that are left when it has ended.
+    pub leftovers: Leftovers,
     /// The file that results are written to, if the runner writes one.
     pub report: Option<OsString>,
     /// The longest it may take.
@@ -66,6 +72,20 @@ pub struct Limits {
     pub open_files: Option<u64>,
     /// The longest file that it may write, in bytes.
     pub file_size: Option<u64>,
+}
+
+/// What becomes of processes that a job or a hook leaves running.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Leftovers {
+    /// They are ended, and so is what a hook left for this job.
+    #[default]
+    End,
+    /// They are ended; what a hook left for this job stays, for the hook after it.
+    EndOwn,
+    /// They stay until the job's last request.
+    ForJob,
+    /// They stay as long as the worker.
+    ForWorker,
 }
 
 /// When a job's temporary folder outlives it.

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 
 use super::frame::{self, Cause, Ended, JobRequest, KeepTmp, Request, Status};
 use super::process::{Process, Sink, Spawner, Woken};
+use super::tree::Kept;
 use super::{capture, scratch, tree};
 
 /// The most bytes of a report that are read.
@@ -41,7 +42,7 @@ pub struct Place<'a> {
 ///
 /// # Errors
 /// The lifeline closed meanwhile; everything is killed by then.
-pub fn run(job: &JobRequest, place: &Place<'_>) -> Result<Ended, Abandoned> {
+pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended, Abandoned> {
     let mut running = match Running::start(job, place) {
         Ok(running) => running,
         Err(ended) => {
@@ -61,7 +62,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>) -> Result<Ended, Abandoned> {
     let duration = running.begun.elapsed().saturating_sub(running.paused);
     // A job that was asked to end before has used up part of its grace.
     let until = term_at.unwrap_or_else(Instant::now) + job.grace;
-    let leaked = tree::clear(group, until, lifeline.as_fd());
+    let leaked = kept.settle(job.leftovers, group, until, lifeline.as_fd());
     let report = job
         .report
         .as_ref()
@@ -111,8 +112,10 @@ impl Running {
             }
             Box::new(ended)
         };
-        scratch::make(Path::new(&job.tmp))
-            .map_err(|error| cant("make the job's temporary folder", &error))?;
+        if !job.has_tmp {
+            scratch::make(Path::new(&job.tmp))
+                .map_err(|error| cant("make the job's temporary folder", &error))?;
+        }
         let output = match place.through {
             Some(_) if !job.capture => None,
             _ => Some(capture::open(place.folder).map_err(|error| cant("capture output", &error))?),
@@ -294,11 +297,12 @@ fn read_report(path: &Path) -> io::Result<Vec<u8>> {
 /// Removes what the job leaves on disk, or keeps it where that was asked for.
 fn clean_up(job: &JobRequest, ended: &mut Ended) {
     let failed = ended.status != Status::Exit(0) || ended.cause != Cause::Itself;
-    let keep = match job.keep_tmp {
-        KeepTmp::Never => false,
-        KeepTmp::Failed => failed,
-        KeepTmp::Always => true,
-    };
+    let keep = !job.leave_tmp
+        && match job.keep_tmp {
+            KeepTmp::Never => false,
+            KeepTmp::Failed => failed,
+            KeepTmp::Always => true,
+        };
     if keep {
         match scratch::keep(Path::new(&job.tmp)) {
             Ok(path) => ended.kept = Some(path.into()),
@@ -317,6 +321,9 @@ fn clean_up(job: &JobRequest, ended: &mut Ended) {
 fn remove(job: &JobRequest) -> io::Result<()> {
     if let Some(report) = &job.report {
         let _ = fs::remove_file(report);
+    }
+    if job.leave_tmp {
+        return Ok(());
     }
     scratch::remove(Path::new(&job.tmp))
 }

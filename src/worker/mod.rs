@@ -15,3 +15,4 @@ mod tree;
 
 pub use scratch::{Scratch, ScratchError};
 pub use supervisor::supervise;
+pub use tree::{adopt_orphans, kill_strays};

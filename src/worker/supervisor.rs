@@ -1,7 +1,7 @@
 //! The worker's loop.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::frame::{self, Reply, Request};
 use super::job::{self, Place, RawStdin};
@@ -39,10 +39,22 @@ pub fn supervise(through: Option<i32>) -> io::Result<()> {
     };
     frame::write(&mut replies, &ready)?;
     let lifeline = io::stdin();
-    while let Some(request) = frame::read(&mut RawStdin(lifeline.as_fd()))? {
+    // What hooks left running goes with the worker.
+    let result = serve(lifeline.as_fd(), &mut replies, &place);
+    tree::kill_everything();
+    result
+}
+
+fn serve(
+    lifeline: BorrowedFd<'_>,
+    replies: &mut impl io::Write,
+    place: &Place<'_>,
+) -> io::Result<()> {
+    let mut kept = tree::Kept::default();
+    while let Some(request) = frame::read(&mut RawStdin(lifeline))? {
         match request {
-            Request::Run(request) => match job::run(&request, &place) {
-                Ok(ended) => frame::write(&mut replies, &Reply::Ended(Box::new(ended)))?,
+            Request::Run(request) => match job::run(&request, place, &mut kept) {
+                Ok(ended) => frame::write(replies, &Reply::Ended(Box::new(ended)))?,
                 Err(job::Abandoned) => return Ok(()),
             },
             // The job that it meant has ended meanwhile.

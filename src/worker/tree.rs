@@ -4,7 +4,7 @@
 //! parent ends, in whatever session or group it hides. A clean job costs one `waitpid`. `orchestrate` itself is a subreaper
 //! too: what a killed worker leaves behind comes to it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::fd::BorrowedFd;
 use std::thread;
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait, waitpid};
+
+use super::frame::Leftovers;
 
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -25,13 +27,71 @@ pub fn adopt_orphans() {
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
-/// Ends what is left of the group `job` and of everything below this process: TERM to all, until `until` to end by themselves,
-/// or until nobody holds the lifeline any more, then KILL until there is nobody. Returns how many there were.
-pub fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>) -> u32 {
-    if !reap() {
+/// What hooks left running on purpose, by process id and start time, which tells a process from a later one of its number.
+#[derive(Debug, Default)]
+pub struct Kept {
+    job: HashMap<i32, u64>,
+    worker: HashMap<i32, u64>,
+}
+
+impl Kept {
+    fn all(&self) -> HashSet<i32> {
+        let kept = self.job.iter().chain(&self.worker);
+        kept.filter(|(pid, start)| started(**pid) == Some(**start))
+            .map(|(pid, _)| *pid)
+            .collect()
+    }
+
+    /// Deals with what is left when a request has ended. Returns how many processes were left that should not have been.
+    pub fn settle(
+        &mut self,
+        leftovers: Leftovers,
+        group: Pid,
+        until: Instant,
+        lifeline: BorrowedFd<'_>,
+    ) -> u32 {
+        // The rule: nobody is left, which one call tells.
+        if !reap() {
+            self.job.clear();
+            self.worker.clear();
+            return 0;
+        }
+        let keep = match leftovers {
+            Leftovers::ForJob => &mut self.job,
+            Leftovers::ForWorker => &mut self.worker,
+            Leftovers::End | Leftovers::EndOwn => {
+                let left = clear(group, until, lifeline, &self.all());
+                if leftovers == Leftovers::End && !self.job.is_empty() {
+                    self.job.clear();
+                    clear(group, until, lifeline, &self.all());
+                }
+                return left;
+            }
+        };
+        for pid in descendants(&HashSet::new()) {
+            let pid = pid.as_raw_nonzero().get();
+            keep.extend(started(pid).map(|start| (pid, start)));
+        }
+        0
+    }
+}
+
+/// When a process began, in ticks since the system did: proc_pid_stat(5), field 22.
+fn started(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the fields after it begin with the third.
+    let rest = stat.rsplit(')').next()?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Ends what is left of the group `job` and of everything below this process but `kept`: TERM to all, until `until` to end by
+/// themselves, or until nobody holds the lifeline any more, then KILL until there is nobody. Returns how many there were.
+fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>, kept: &HashSet<i32>) -> u32 {
+    let is_left = || reap() && (kept.is_empty() || !descendants(kept).is_empty());
+    if !is_left() {
         return 0;
     }
-    let left = descendants(&HashSet::new());
+    let left = descendants(kept);
     let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
     let _ = kill_process_group(job, Signal::TERM);
     for pid in left {
@@ -40,18 +100,28 @@ pub fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>) -> u32 {
         signal(pid, Signal::CONT);
     }
     while Instant::now() < until && !is_closed(lifeline) {
-        if !reap() {
+        if !is_left() {
             return count;
         }
         thread::sleep(PAUSE);
     }
-    kill_all(job);
+    let _ = kill_process_group(job, Signal::KILL);
+    let mut round = 0;
+    while is_left() {
+        kill_round(kept);
+        pause_after(&mut round);
+    }
     count
 }
 
 /// Kills everything below this process, at once.
 pub fn kill_all(job: Pid) {
     let _ = kill_process_group(job, Signal::KILL);
+    kill_everything();
+}
+
+/// Kills everything below this process, whatever its group.
+pub fn kill_everything() {
     let nobody = HashSet::new();
     let mut round = 0;
     while reap() {

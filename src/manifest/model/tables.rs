@@ -123,18 +123,24 @@ pub struct Group {
     pub isolation: Option<Isolation>,
     /// How many of the run's workers one job of this group takes up. Not yet supported.
     pub slots: Option<Count>,
-    /// Commands that run once, before the group's first worker starts. Not yet supported.
+    /// Commands that run once, before the group's first test. One that fails makes all its tests `errored`. What they leave
+    /// running stays until `after-all` is over. A hook may append `NAME=value` lines to the file named by `ORCHESTRATE_ENV`:
+    /// variables for everything below it.
     pub before_all: Option<Vec<Command>>,
-    /// Commands that run once a worker, before its first job. Not yet supported.
+    /// Commands that run once a worker, before its first job, with the worker's `<pid>`, `<slot>` and resources. What they leave
+    /// running stays as long as the worker.
     pub before_worker: Option<Vec<Command>>,
-    /// Commands that run before each job. Not yet supported.
+    /// Commands that run before each job, in its temporary folder's company.
     pub before_job: Option<Vec<Command>>,
-    /// Commands that run after each job. Not yet supported.
+    /// Commands that run after each job whose `before-job` had started, however it ended.
     pub after_job: Option<Vec<Command>>,
-    /// Commands that run once a worker, after its last job. Not yet supported.
+    /// Commands that run once a worker, after its last job, also when the run was stopped. If `orchestrate` is killed, the next
+    /// run makes up for them.
     pub after_worker: Option<Vec<Command>>,
-    /// Commands that run once, after the group's last worker ended. Not yet supported.
+    /// Commands that run once, after the group's last worker ended; made up for like `after-worker`.
     pub after_all: Option<Vec<Command>>,
+    /// The longest each command of a hook may take. Default: `"2m"`.
+    pub hook_timeout: Option<Span>,
 }
 
 /// Settings for some of a group's tests.

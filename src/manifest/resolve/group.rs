@@ -111,6 +111,7 @@ impl Resolver<'_> {
             .filter_map(|name| GroupName::new(name))
             .collect();
         let bounds = self.bounds(&mut layers);
+        let hooks = self.hooks(&mut layers, &names);
         let compat = layers.take("compat", |group| group.compat.as_ref(), built_in("[]"));
         Some(GroupConfig {
             name,
@@ -127,6 +128,7 @@ impl Resolver<'_> {
             resources,
             compat: compat.cloned().unwrap_or_default(),
             bounds,
+            hooks,
             provenance: layers.provenance,
         })
     }
@@ -134,15 +136,9 @@ impl Resolver<'_> {
     /// Keys whose behaviour a later version brings: never silently nothing.
     fn unsupported(&mut self, layers: &Layers<'_>) {
         type IsSet = fn(&Group) -> bool;
-        let keys: [(&str, IsSet); 8] = [
+        let keys: [(&str, IsSet); 2] = [
             ("isolation", |group| group.isolation.is_some()),
             ("slots", |group| group.slots.is_some()),
-            ("before-all", |group| group.before_all.is_some()),
-            ("before-worker", |group| group.before_worker.is_some()),
-            ("before-job", |group| group.before_job.is_some()),
-            ("after-job", |group| group.after_job.is_some()),
-            ("after-worker", |group| group.after_worker.is_some()),
-            ("after-all", |group| group.after_all.is_some()),
         ];
         for (key, is_set) in keys {
             for layer in layers.list.iter().filter(|layer| is_set(layer.group)) {

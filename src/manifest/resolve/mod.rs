@@ -6,6 +6,7 @@
 
 mod bounds;
 mod group;
+mod hooks;
 mod layers;
 mod needs;
 mod runner;

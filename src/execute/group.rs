@@ -1,0 +1,99 @@
+//! What a group's `before-all` has brought about, and its end.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use super::Shared;
+use super::client::Client;
+use super::command::Place;
+use super::hooks::{self, Failure, Subject, Variables};
+use super::values::JobValues;
+use crate::manifest::config::Hook;
+
+/// The hooks of a group, which run in a worker of their own: what `before-all` leaves running is ended with that.
+#[derive(Default)]
+pub struct GroupHooks<'a> {
+    state: Mutex<Progress<'a>>,
+}
+
+#[derive(Default)]
+struct Progress<'a> {
+    client: Option<Client<'a>>,
+    before: Option<Result<Variables, Failure>>,
+}
+
+impl<'a> GroupHooks<'a> {
+    /// Waits until `before-all` has run; whoever comes first runs it. Returns the variables that it has set.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub fn ready(&self, shared: &Shared<'a>, group: usize) -> Result<Variables, Failure> {
+        let mut progress = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(result) = &progress.before {
+            return result.clone();
+        }
+        let hooks = &shared.plan.groups[group].config.hooks;
+        let has_hooks = [Hook::BeforeAll, Hook::AfterAll]
+            .iter()
+            .any(|hook| !hooks.of(*hook).is_empty());
+        if !has_hooks {
+            progress.before = Some(Ok(Variables::new()));
+            return Ok(Variables::new());
+        }
+        // A shortage is no failure of the hook: the next lane tries again.
+        let client = progress.client.insert(Client::start(shared.clients)?);
+        let result = run(shared, group, client, Hook::BeforeAll, &Variables::new());
+        progress.before = Some(result.clone());
+        result
+    }
+
+    /// Runs `after-all`, if `before-all` has started, and ends what that left running.
+    pub fn close(&self, shared: &Shared<'a>, group: usize) {
+        let mut progress = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut client) = progress.client.take() else {
+            return;
+        };
+        let variables = match &progress.before {
+            Some(Ok(variables)) => variables.clone(),
+            _ => Variables::new(),
+        };
+        // Its failure is told by its event, and by the exit code of the run.
+        let _ = run(shared, group, &mut client, Hook::AfterAll, &variables);
+    }
+}
+
+fn run(
+    shared: &Shared<'_>,
+    group: usize,
+    client: &mut Client<'_>,
+    hook: Hook,
+    variables: &Variables,
+) -> Result<Variables, Failure> {
+    let planned = &shared.plan.groups[group];
+    let values = JobValues {
+        discovery: shared.discovery,
+        group: &planned.config,
+        run: &shared.options.run,
+        pid: client.pid,
+        slot: 0,
+        attempt: 1,
+        tmp: client.tmp.join("group"),
+        report: PathBuf::new(),
+        port: None,
+        items: &[],
+        launch: None,
+    };
+    let place = Place {
+        global_slot: 0,
+        workers: planned.workers,
+        run: shared.options.run.clone(),
+        capture: true,
+    };
+    let subject = Subject {
+        group: &planned.config,
+        values: &values,
+        place: &place,
+        variables,
+    };
+    hooks::run(shared, client, hook, &subject)
+}

@@ -1,0 +1,60 @@
+//! A group's hooks.
+
+use std::time::Duration;
+
+use super::Resolver;
+use super::layers::Layers;
+use crate::manifest::config::{CommandTemplate, Hook, Hooks, Origin};
+use crate::manifest::model::{Command, Group};
+use crate::manifest::source::join;
+use crate::manifest::template::{Context, Own};
+
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+type Get = for<'a> fn(&'a Group) -> Option<&'a Vec<Command>>;
+
+const KEYS: [(Hook, Get); 6] = [
+    (Hook::BeforeAll, |group| group.before_all.as_ref()),
+    (Hook::BeforeWorker, |group| group.before_worker.as_ref()),
+    (Hook::BeforeJob, |group| group.before_job.as_ref()),
+    (Hook::AfterJob, |group| group.after_job.as_ref()),
+    (Hook::AfterWorker, |group| group.after_worker.as_ref()),
+    (Hook::AfterAll, |group| group.after_all.as_ref()),
+];
+
+impl Resolver<'_> {
+    pub(super) fn hooks(&mut self, layers: &mut Layers<'_>, resources: &[String]) -> Hooks {
+        let none = || ("[]".to_owned(), Origin::BuiltIn);
+        let mut hooks = Hooks::default();
+        for (hook, get) in KEYS {
+            let pointer = layers.pointer(hook.key(), get);
+            let commands = layers.take(hook.key(), get, none());
+            let (context, single) = match hook {
+                Hook::BeforeAll | Hook::AfterAll => (Context::GroupHook, Vec::new()),
+                _ => (Context::Value, resources.to_vec()),
+            };
+            let own = Own {
+                single,
+                lists: Vec::new(),
+            };
+            let pointer = pointer.unwrap_or_default();
+            let parsed: Vec<CommandTemplate> = commands
+                .into_iter()
+                .flatten()
+                .enumerate()
+                .filter_map(|(index, command)| {
+                    let place = join(&pointer, &index.to_string());
+                    self.command(command, context, &own, Some(&place))
+                })
+                .collect();
+            *hooks.of_mut(hook) = parsed;
+        }
+        let fallback = ("\"2m\"".to_owned(), Origin::BuiltIn);
+        let timeout = layers.take("hook-timeout", |group| group.hook_timeout, fallback);
+        hooks.timeout = match timeout {
+            None => Some(TIMEOUT),
+            Some(span) => Some(span.0).filter(|span| !span.is_zero()),
+        };
+        hooks
+    }
+}
