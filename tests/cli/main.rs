@@ -2,6 +2,7 @@
 
 mod commands;
 mod docs;
+mod hooks;
 mod kept;
 mod manifests;
 mod outcomes;

@@ -1,0 +1,218 @@
+//! Hooks: when they run, what they hand down, and what becomes of what they start.
+
+use crate::support::Project;
+
+/// A group with two tests on one worker, whose hooks each write a line to `log`.
+fn logged(more: &str) -> Project {
+    let mut manifest = format!(
+        "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 1\nresources = {{ database = \"db_<pid>\" }}\n{more}\n"
+    );
+    for hook in [
+        "before-all",
+        "before-worker",
+        "before-job",
+        "after-job",
+        "after-worker",
+        "after-all",
+    ] {
+        if !more.contains(&format!("{hook} =")) {
+            let who = if hook.ends_with("all") {
+                ""
+            } else {
+                " <database>"
+            };
+            manifest += &format!("{hook} = [\"echo {hook}{who} >> log\"]\n");
+        }
+    }
+    Project::with(&manifest)
+        .script("t/a", "echo a db_$ORCHESTRATE_PID >> log")
+        .script("t/b", "echo b db_$ORCHESTRATE_PID >> log; exit 1")
+}
+
+/// The log with the worker's number taken out, which must be the same everywhere.
+fn log(project: &Project) -> Vec<String> {
+    let text = project.read("log");
+    let mut pids: Vec<&str> = text
+        .split("db_")
+        .skip(1)
+        .map(|rest| rest.split_whitespace().next().unwrap())
+        .collect();
+    pids.dedup();
+    assert!(pids.len() <= 1, "{text}");
+    let pid = pids.first().copied().unwrap_or("none");
+    text.replace(&format!(" db_{pid}"), "")
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn hooks_run_around_a_group_its_workers_and_its_jobs() {
+    let project = logged("");
+    let ran = project.run(&[]).exits(1);
+    assert_eq!(ran.outcomes(), ["g::t/a passed", "g::t/b failed"]);
+    assert_eq!(
+        log(&project),
+        [
+            "before-all",
+            "before-worker",
+            "before-job",
+            "a",
+            "after-job",
+            "before-job",
+            "b",
+            "after-job",
+            "after-worker",
+            "after-all"
+        ]
+    );
+    assert_eq!(ran.events_of("hook-started").len(), 8);
+    assert_eq!(ran.events_of("hook-finished").len(), 8);
+}
+
+#[test]
+fn what_a_hook_writes_to_its_file_are_variables_for_everything_below_it() {
+    let manifest = "[groups.g]\ncommand = 'echo \"$ALL $WORKER $JOB\" >> log'\nitems = [\"1\", \"2\"]\nworkers = 1\n\
+        before-all = ['echo ALL=all >> \"$ORCHESTRATE_ENV\"', 'echo \"ALL=$ALL again\" >> \"$ORCHESTRATE_ENV\"']\n\
+        before-worker = ['echo \"WORKER=$ALL worker\" >> $ORCHESTRATE_ENV']\n\
+        before-job = ['echo JOB=job >> $ORCHESTRATE_ENV']\n\
+        after-all = ['echo \"after $ALL $WORKER\" >> log']\n";
+    let project = Project::with(&manifest.replace("command = 'echo", "command = ': <items>; echo"));
+    project.run(&[]).exits(0);
+    let line = "all again all again worker job\n";
+    assert_eq!(
+        project.read("log"),
+        format!("{line}{line}after all again \n")
+    );
+}
+
+#[test]
+fn a_line_that_is_no_variable_fails_the_hook() {
+    for line in ["no variable", "=x", "ORCHESTRATE_PID=1"] {
+        let more = format!("before-all = ['echo \"{line}\" >> $ORCHESTRATE_ENV']");
+        logged(&more).run(&[]).exits(3).says("line 1");
+    }
+}
+
+#[test]
+fn tests_whose_group_could_not_be_prepared_are_errored_with_the_hooks_words() {
+    let project = logged(
+        "before-all = [\"echo begun >> log\", \"echo no disk; exit 7\", \"echo never >> log\"]",
+    );
+    let ran = project
+        .run(&[])
+        .exits(3)
+        .says("no disk")
+        .says("before-all exited with code 7");
+    assert_eq!(ran.outcomes(), ["g::t/a errored", "g::t/b errored"]);
+    assert_eq!(log(&project), ["begun", "after-all"]);
+}
+
+#[test]
+fn tests_whose_worker_could_not_be_prepared_are_errored() {
+    let project = logged("before-worker = [\"echo bad; exit 1\"]");
+    let ran = project.run(&[]).exits(3).says("bad");
+    assert_eq!(ran.outcomes(), ["g::t/a errored", "g::t/b errored"]);
+    // It is tried for each of them, in a worker of its own: one may well succeed where another did not.
+    let text = project.read("log");
+    let words: Vec<&str> = text
+        .lines()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(
+        words,
+        ["before-all", "after-worker", "after-worker", "after-all"]
+    );
+}
+
+#[test]
+fn a_hook_that_hangs_is_ended() {
+    let project =
+        logged("before-job = [\"sleep 60\"]\nhook-timeout = \"200ms\"\ngrace = \"100ms\"");
+    let ran = project
+        .run(&[])
+        .exits(3)
+        .says("before-job took longer than `hook-timeout`");
+    assert_eq!(ran.outcomes(), ["g::t/a errored", "g::t/b errored"]);
+    assert_eq!(
+        log(&project),
+        [
+            "before-all",
+            "before-worker",
+            "after-job",
+            "after-job",
+            "after-worker",
+            "after-all"
+        ]
+    );
+}
+
+#[test]
+fn an_after_hook_that_fails_spoils_the_run_and_not_the_tests() {
+    let project = logged("after-worker = [\"echo stuck; exit 1\"]");
+    let ran = project.run(&["t/a"]).exits(3).says("stuck");
+    assert_eq!(ran.outcomes(), ["g::t/a passed"]);
+}
+
+#[test]
+fn what_a_hook_starts_lives_as_long_as_what_it_is_for() {
+    // Each daemon writes to its file until it is ended; each test and hook below looks whether its number still exists.
+    let daemon = |name: &str| format!("sh -c 'sleep 600 & echo $! > {name}.pid'");
+    let alive = |name: &str| format!("kill -0 $(cat {name}.pid) && echo {name} >> log");
+    let manifest = format!(
+        "[groups.g]\ncommand = '''{}; {}; {}; : <items>'''\nitems = [\"1\", \"2\"]\nworkers = 1\n\
+        before-all = [\"{}\"]\nbefore-worker = [\"{}\"]\nbefore-job = [\"{}\"]\n\
+        after-job = [\"{}\"]\nafter-worker = [\"kill -0 $(cat job.pid) || {}\"]\nafter-all = [\"kill -0 $(cat worker.pid) || {}\"]\n",
+        alive("all"),
+        alive("worker"),
+        alive("job"),
+        daemon("all"),
+        daemon("worker"),
+        daemon("job"),
+        alive("job"),
+        alive("worker"),
+        alive("all"),
+    );
+    let project = Project::with(&manifest);
+    let ran = project.run(&[]).exits(0);
+    // None of them counts as left behind by a test.
+    assert_eq!(ran.outcomes(), ["g::1 passed", "g::2 passed"]);
+    let each = "all\nworker\njob\njob\n";
+    assert_eq!(project.read("log"), format!("{each}{each}worker\nall\n"));
+    for name in ["all", "worker", "job"] {
+        let pid = project.read(&format!("{name}.pid"));
+        assert!(
+            !std::path::Path::new(&format!("/proc/{}", pid.trim())).exists(),
+            "{name} is still there"
+        );
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_is_replaced_and_its_after_hook_is_made_up_for() {
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 1\n\
+        before-worker = [\"echo before <pid> >> log\"]\nafter-worker = [\"echo after <pid> >> log\"]\n";
+    let project = Project::with(manifest)
+        .script(
+            "t/a",
+            "(sleep 600 & echo $! > left); kill -9 $ORCHESTRATE_PID; sleep 600",
+        )
+        .script("t/b", "exit 0");
+    let ran = project.run(&[]).exits(1);
+    assert_eq!(ran.outcomes(), ["g::t/a errored", "g::t/b passed"]);
+    let text = project.read("log");
+    let lines: Vec<&str> = text.lines().collect();
+    let [first, second] = [lines[0], lines[2]].map(|line| line.strip_prefix("before ").unwrap());
+    assert_ne!(first, second);
+    assert_eq!(
+        lines,
+        [
+            &format!("before {first}"),
+            &format!("after {first}"),
+            &format!("before {second}"),
+            &format!("after {second}")
+        ]
+    );
+    let left = project.read("left");
+    assert!(!std::path::Path::new(&format!("/proc/{}", left.trim())).exists());
+}
