@@ -183,7 +183,12 @@ impl Run {
                 Some(folder)
             }
             // Read-only is a choice, and what is kept is a help only; a disk that is full is neither.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
                 let path = self.config.root.join(".fastest");
                 unkept.push(ReportError::new("the journal", &path, &error));
                 None
