@@ -102,6 +102,9 @@ pub enum Event {
         /// The port of that worker.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         port: Option<u16>,
+        /// The run that was killed and could not run it, where this makes up for it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        of: Option<String>,
     },
     /// A hook is over.
     HookFinished {
@@ -112,6 +115,9 @@ pub enum Event {
         /// The process id of the worker that it was for.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         pid: Option<u32>,
+        /// The run that was killed and could not run it, where this makes up for it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        of: Option<String>,
         /// How: `passed`, `errored` or `cancelled`.
         outcome: Outcome,
         /// Its duration.
@@ -126,6 +132,8 @@ pub enum Event {
         #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
         env: BTreeMap<String, String>,
     },
+    /// A run that was killed could not run this hook: it is made up for now.
+    HookOwed(HookOwed),
     /// What runs just now; somebody asked (`SIGUSR1`).
     Status {
         /// The jobs, in the order of their start.
@@ -145,6 +153,29 @@ pub enum Event {
         /// The exit code that the tests' outcomes give; a report that can't be written turns 0 into 3 later.
         exit: u8,
     },
+}
+
+/// A hook that a run which was killed still owes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HookOwed {
+    /// Which.
+    pub hook: Hook,
+    /// The run.
+    pub run: String,
+    /// Its group.
+    pub group: String,
+    /// The process id of the worker that it is for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pid: Option<u32>,
+    /// The slot of that worker.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub worker: Option<usize>,
+    /// The port of that worker.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub port: Option<u16>,
+    /// The variables that other hooks had set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub env: BTreeMap<String, String>,
 }
 
 /// A job that runs.

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use crate::event::{Event, Totals};
-use crate::execute::{self, Reason, Stop};
-use crate::history::{Folder, Recorder, Store};
+use crate::execute::{self, Owed, Reason, Stop};
+use crate::history::{Begun, Folder, Journal, Recorder, Store};
 use crate::manifest::Config;
+use crate::manifest::config::GroupConfig;
 use crate::plan::{Item, Known, Machine, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::{Discovery, discover};
@@ -160,17 +161,23 @@ impl Run {
     /// Runs the plan and feeds the reports.
     #[must_use]
     pub fn execute(
-        self,
+        mut self,
         mut reporters: Vec<Box<dyn Reporter>>,
         capture: bool,
         stop: &Stop,
     ) -> Finished {
         let begun = Instant::now();
-        let mut warnings = self.warnings;
+        let mut warnings = std::mem::take(&mut self.warnings);
         let mut unkept = Vec::new();
+        let mut owed = Vec::new();
         let kept = match self.folder.begin(&self.discovery.run) {
-            Ok((folder, told)) => {
+            Ok(Begun {
+                folder,
+                warnings: told,
+                interrupted,
+            }) => {
                 warnings.extend(told);
+                owed = self.owed(&interrupted);
                 reporters.push(Box::new(Recorder::new(
                     self.folder.database(),
                     &self.discovery.run,
@@ -207,6 +214,7 @@ impl Run {
             capture,
             seed: 0,
             prepared: self.prepared,
+            owed,
         };
         let (sender, receiver) = mpsc::channel();
         for message in warnings {
@@ -236,6 +244,25 @@ impl Run {
             reported,
             stopped: stopped.get().copied().flatten(),
         }
+    }
+}
+
+impl Run {
+    /// What interrupted runs owe, as far as the manifest still has their groups and hooks.
+    fn owed(&self, interrupted: &[String]) -> Vec<(Owed, GroupConfig)> {
+        let mut list = Vec::new();
+        for id in interrupted {
+            let Ok(journal) = Journal::open(&self.folder.run(id).journal()) else {
+                continue;
+            };
+            for owed in execute::owed(id, journal.map(|line| line.event)) {
+                let mut groups = self.config.groups.iter();
+                let group = groups.find(|group| group.name.as_str() == owed.group);
+                let group = group.filter(|group| !group.hooks.of(owed.hook).is_empty());
+                list.extend(group.map(|group| (owed, group.clone())));
+            }
+        }
+        list
     }
 }
 

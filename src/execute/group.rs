@@ -94,6 +94,7 @@ fn run(
         values: &values,
         place: &place,
         variables,
+        of: None,
     };
     hooks::run(shared, client, hook, &subject)
 }

@@ -41,6 +41,8 @@ pub struct Subject<'a> {
     pub place: &'a Place,
     /// What other hooks have set.
     pub variables: &'a Variables,
+    /// The run that was killed, where this makes up for what it owes.
+    pub of: Option<&'a str>,
 }
 
 /// Runs the commands of a hook, one after the other; the first that fails is the last. Returns the variables that it sets.
@@ -65,17 +67,23 @@ pub fn run(
         pid: worker.then_some(subject.values.pid),
         worker: worker.then_some(subject.values.slot),
         port: subject.values.port,
+        of: subject.of.map(str::to_owned),
     });
     let begun = std::time::Instant::now();
     let mut set = Variables::new();
     let result = commands
         .iter()
-        .try_for_each(|command| one(client, hook, command, subject, &mut set));
+        .enumerate()
+        .try_for_each(|(index, command)| {
+            let is_last = index + 1 == commands.len();
+            one(client, hook, (command, is_last), subject, &mut set)
+        });
     let failure = result.as_ref().err();
     shared.send(Event::HookFinished {
         hook,
         group,
         pid: worker.then_some(subject.values.pid),
+        of: subject.of.map(str::to_owned),
         outcome: failure.map_or(Outcome::Passed, |failure| failure.outcome),
         seconds: begun.elapsed().as_secs_f64(),
         message: failure.map(|failure| failure.message.clone()),
@@ -96,7 +104,7 @@ pub fn run(
 fn one(
     client: &mut Client<'_>,
     hook: Hook,
-    command: &CommandTemplate,
+    command: (&CommandTemplate, bool),
     subject: &Subject<'_>,
     set: &mut Variables,
 ) -> Result<(), Failure> {
@@ -143,7 +151,7 @@ fn why_failed(ended: &Ended) -> Option<String> {
 fn request(
     client: &mut Client<'_>,
     hook: Hook,
-    command: &CommandTemplate,
+    (command, is_last): (&CommandTemplate, bool),
     subject: &Subject<'_>,
     set: &Variables,
 ) -> Result<JobRequest, String> {
@@ -168,8 +176,9 @@ fn request(
         folder: values.discovery.root.clone().into(),
         env,
         tmp: values.tmp.clone().into(),
-        has_tmp: client.made_tmp(&values.tmp),
-        leave_tmp: true,
+        // The job has made its own, and nobody needs it after the last of its hooks.
+        has_tmp: hook == Hook::AfterJob || client.made_tmp(&values.tmp),
+        leave_tmp: !(hook == Hook::AfterJob && is_last),
         leftovers: match hook {
             Hook::BeforeAll | Hook::BeforeWorker => Leftovers::ForWorker,
             Hook::BeforeJob => Leftovers::ForJob,

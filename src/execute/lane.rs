@@ -222,6 +222,7 @@ impl<'l, 'a> Lane<'l, 'a> {
             values: &values,
             place: &place,
             variables,
+            of: None,
         };
         hooks::run(shared, client, hook, &subject)
     }
@@ -382,6 +383,7 @@ impl<'l, 'a> Lane<'l, 'a> {
                 values: &values,
                 place: &place,
                 variables: &variables,
+                of: None,
             },
         );
         (values.items, values.launch) = (items, launch);
@@ -403,6 +405,7 @@ impl<'l, 'a> Lane<'l, 'a> {
             values: &values,
             place: &place,
             variables: &variables,
+            of: None,
         };
         // Its failure is told by its event, and by the exit code of the run.
         let _ = hooks::run(shared, client, Hook::AfterJob, &subject);
@@ -476,7 +479,7 @@ impl<'l, 'a> Lane<'l, 'a> {
                 output: shown.filter(|text| !text.is_empty()),
             };
             if again && !shared.state().scheduler.is_stopped() {
-                retry.push(item.clone());
+                retry.push((item.clone(), Box::new(finished.clone())));
                 shared.send(Event::TestRetried(finished));
             } else {
                 failed += usize::from(outcome.is_failure());
@@ -492,11 +495,10 @@ impl<'l, 'a> Lane<'l, 'a> {
             again.push(job.with(items, job.attempt));
         }
         // Each alone: what failed together may have failed of it.
-        again.extend(
-            retry
-                .into_iter()
-                .map(|item| job.with(vec![item], job.attempt + 1)),
-        );
+        again.extend(retry.into_iter().map(|(item, failed)| Job {
+            failed: Some(failed),
+            ..job.with(vec![item], job.attempt + 1)
+        }));
         (failed, again)
     }
 

@@ -10,6 +10,7 @@ mod group;
 mod hooks;
 mod job;
 mod lane;
+mod owed;
 mod port;
 mod stop;
 mod values;
@@ -25,6 +26,7 @@ use rayon::ThreadPoolBuilder;
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::event::{self, Event, GroupStarted, TestFinished};
+use crate::manifest::config::GroupConfig;
 use crate::outcome::Outcome;
 use crate::plan::{Item, Known, Plan, full_id};
 use crate::runner::Discovery;
@@ -34,6 +36,7 @@ use client::Clients;
 use group::GroupHooks;
 use job::Job;
 
+pub use owed::{Owed, owed};
 pub use stop::{Order, Reason, Stop};
 
 /// How a run is executed.
@@ -51,6 +54,8 @@ pub struct Options {
     pub seed: u64,
     /// How long listing and planning took.
     pub prepared: Duration,
+    /// What runs that were killed owe, with the groups as they are now.
+    pub owed: Vec<(Owed, GroupConfig)>,
 }
 
 /// What all lanes share.
@@ -174,6 +179,7 @@ pub fn execute(
         groups: plan.groups.iter().map(|_| GroupHooks::default()).collect(),
     };
     shared.send(started(plan, options));
+    owed::make_up(&shared, &options.owed);
     for group in &plan.groups {
         let name = group.config.name.as_str();
         group
@@ -207,6 +213,11 @@ pub fn execute(
             (None, None) => "its workers could not start".to_owned(),
         };
         let job = &state.jobs[job];
+        // Another try was meant for it, but it did run.
+        if let Some(failed) = &job.failed {
+            shared.send(Event::TestFinished((**failed).clone()));
+            continue;
+        }
         for item in &job.items {
             let finished = job.finished(plan, item, Outcome::NotRun, why.clone());
             shared.send(Event::TestFinished(finished));
@@ -270,6 +281,7 @@ fn initial(plan: &Plan) -> State {
                 settings: planned.settings.clone(),
                 attempt: 1,
                 shortages: 0,
+                failed: None,
             };
             list.push(job.spec(jobs.len()));
             jobs.push(job);

@@ -34,6 +34,17 @@ pub struct RunFolder {
     lock: Option<File>,
 }
 
+/// A run's beginning.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// Earlier runs that were interrupted and of which nobody knew, the last one first.
+    pub interrupted: Vec<String>,
+}
+
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -84,11 +95,11 @@ impl Folder {
         }
     }
 
-    /// Makes it and a run's folder, and takes away those of old runs. The second is what a person should know.
+    /// Makes it and a run's folder, and takes away those of old runs.
     ///
     /// # Errors
     /// It can't be written.
-    pub fn begin(&self, run: &str) -> io::Result<(RunFolder, Vec<String>)> {
+    pub fn begin(&self, run: &str) -> io::Result<Begun> {
         let mut warnings = Vec::new();
         let runs = self.runs();
         for path in [&self.path, &runs] {
@@ -111,9 +122,23 @@ impl Folder {
         let earlier = self.kept();
         let folder = self.lock(run)?;
         self.name_last(run);
-        warnings.extend(self.interrupted(&earlier));
+        let interrupted = self.interrupted(&earlier);
+        if let Some(id) = interrupted.first() {
+            let which = if Some(id) == earlier.first() {
+                "the last"
+            } else {
+                "an earlier"
+            };
+            warnings.push(format!(
+                "{which} run ({id}) was interrupted; `orchestrate report {id}` shows what is known of it"
+            ));
+        }
         self.prune();
-        Ok((folder, warnings))
+        Ok(Begun {
+            folder,
+            warnings,
+            interrupted,
+        })
     }
 
     /// A path as a person would name it from the root.
@@ -155,24 +180,15 @@ impl Folder {
         }
     }
 
-    /// Says which of these runs was interrupted, if none has said so before.
-    fn interrupted(&self, earlier: &[String]) -> Option<String> {
-        let mut told = None;
-        for (age, id) in earlier.iter().enumerate() {
+    /// Which of these runs were interrupted, if nobody has been told so before.
+    fn interrupted(&self, earlier: &[String]) -> Vec<String> {
+        let is_news = |id: &&String| {
             let folder = self.run(id);
             let lock = folder.path.join("lock");
-            if !lock.exists() || folder.fate() != Fate::Interrupted {
-                continue;
-            }
             // Of all that see it, one can remove it.
-            if fs::remove_file(lock).is_ok() && told.is_none() {
-                let which = if age == 0 { "the last" } else { "an earlier" };
-                told = Some(format!(
-                    "{which} run ({id}) was interrupted; `orchestrate report {id}` shows what is known of it"
-                ));
-            }
-        }
-        told
+            lock.exists() && folder.fate() == Fate::Interrupted && fs::remove_file(lock).is_ok()
+        };
+        earlier.iter().filter(is_news).cloned().collect()
     }
 
     fn prune(&self) {

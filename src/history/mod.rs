@@ -6,6 +6,6 @@ mod folder;
 mod journal;
 mod store;
 
-pub use folder::{Fate, Folder, RunFolder};
+pub use folder::{Begun, Fate, Folder, RunFolder};
 pub use journal::Journal;
 pub use store::{Recorder, Store};

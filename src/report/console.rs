@@ -352,7 +352,17 @@ impl Reporter for Console {
                     ));
                 }
             }
-            Event::HookStarted { .. } | Event::TestStarted { .. } => {}
+            Event::HookOwed(owed) if self.verbosity > Verbosity::Quiet => {
+                let run = harmless(&owed.run);
+                let text = format!(
+                    "{}: {} is made up for, which run {run} could not run",
+                    owed.group,
+                    owed.hook.key()
+                );
+                let text = self.paint.dim(&text);
+                self.line(&text);
+            }
+            Event::HookOwed(_) | Event::HookStarted { .. } | Event::TestStarted { .. } => {}
         }
         Ok(())
     }

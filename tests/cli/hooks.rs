@@ -216,3 +216,74 @@ fn a_worker_that_is_killed_is_replaced_and_its_after_hook_is_made_up_for() {
     let left = project.read("left");
     assert!(!std::path::Path::new(&format!("/proc/{}", left.trim())).exists());
 }
+
+/// A run whose test has begun, killed; its hooks are still owed.
+fn killed(project: &Project, arguments: &[&str]) {
+    use std::io::{BufRead, BufReader};
+    let mut all = vec!["run", "--no-capture"];
+    all.extend(arguments);
+    let mut child = project
+        .command(&all)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines
+        .find(|line| line.as_ref().unwrap().contains("has-begun"))
+        .unwrap()
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_a_killed_run_owes_the_next_one_makes_up_for() {
+    let manifest = "[groups.g]\ncommand = [\"./t\"]\nresources = { database = \"db_<pid>\" }\n\
+        before-all = ['echo A=all >> $ORCHESTRATE_ENV']\n\
+        before-worker = ['mkdir <database>; echo W=worker >> $ORCHESTRATE_ENV']\n\
+        after-worker = ['rmdir <database>; echo worker $A $W $ORCHESTRATE_RUN_ID >> log']\n\
+        after-all = ['echo all $A >> log']\n[groups.other]\ncommand = [\"true\"]\n";
+    let project = Project::with(manifest).script("t", "echo has-begun; sleep 600");
+    killed(&project, &[]);
+    let databases = || {
+        let entries = std::fs::read_dir(project.path()).unwrap().flatten();
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("db_"))
+            .count()
+    };
+    assert_eq!((project.read("log").as_str(), databases()), ("", 1));
+    let first = std::fs::read_link(project.path().join(".fastest/last")).unwrap();
+    let first = first.file_name().unwrap().to_string_lossy().into_owned();
+    // Whatever is run next.
+    let ran = project
+        .run(&["-g", "other"])
+        .exits(0)
+        .says("was interrupted")
+        .says("g: after-worker is made up for");
+    assert_eq!(ran.outcomes(), ["other passed"]);
+    assert_eq!(
+        project.read("log"),
+        format!("worker all worker {first}\nall all\n")
+    );
+    assert_eq!(databases(), 0);
+    // And only once.
+    project.run(&["-g", "other"]).exits(0);
+    assert_eq!(project.read("log").lines().count(), 2);
+}
+
+#[test]
+fn hooks_that_take_back_run_when_the_run_is_stopped() {
+    let manifest = "[defaults]\ngrace = \"200ms\"\n[groups.g]\ncommand = [\"./t\"]\nafter-job = ['echo job >> log']\n\
+        after-worker = ['sleep 0.3; echo worker >> log']\nafter-all = ['echo all >> log']\n";
+    for signal in ["INT", "TERM", "HUP"] {
+        let project = Project::with(manifest).script(
+            "t",
+            &format!("kill -{signal} $(ps -o ppid= -p $ORCHESTRATE_PID); sleep 600"),
+        );
+        let ran = project.run(&[]);
+        assert!(ran.code > 128, "{signal}: {}", ran.code);
+        assert_eq!(ran.outcomes(), ["g cancelled"]);
+        assert_eq!(project.read("log"), "job\nworker\nall\n", "{signal}");
+    }
+}

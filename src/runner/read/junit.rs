@@ -169,7 +169,11 @@ fn case(element: &BytesStart<'_>) -> Case {
         name: attribute(element, "name"),
         class: attribute(element, "classname"),
         file: attribute(element, "file"),
-        seconds: attribute(element, "time").replace(',', "").parse().ok(),
+        seconds: attribute(element, "time")
+            .replace(',', "")
+            .parse()
+            .ok()
+            .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0),
         ..Case::default()
     }
 }
