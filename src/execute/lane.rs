@@ -94,7 +94,7 @@ const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 /// How often a job is put back for such a shortage.
 const MOST_SHORTAGES: u32 = 100;
 
-impl<'l, 'a> Lane<'l, 'a> {
+impl<'l> Lane<'l, '_> {
     /// The next job, and its slot among all that run; none when there will be no more for the group.
     fn next(&self) -> Option<(usize, usize)> {
         let shared = self.shared;
@@ -329,7 +329,7 @@ impl<'l, 'a> Lane<'l, 'a> {
         if failure.outcome == Outcome::NotRun {
             return self.short(job, failure.message);
         }
-        let output = Some(failure.output).filter(|output| !output.is_empty());
+        let output = Some(&failure.output).filter(|output| !output.is_empty());
         Ran::NoWorker(self.all(job, failure.outcome, &failure.message, output))
     }
 
@@ -503,10 +503,10 @@ impl<'l, 'a> Lane<'l, 'a> {
     }
 
     /// Ends all tests of a job alike. Returns how many of them count as failed.
-    fn all(&self, job: &Job, outcome: Outcome, why: &str, output: Option<String>) -> usize {
+    fn all(&self, job: &Job, outcome: Outcome, why: &str, output: Option<&String>) -> usize {
         for item in &job.items {
             let finished = TestFinished {
-                output: output.clone(),
+                output: output.cloned(),
                 ..job.finished(self.shared.plan, item, outcome, why.to_owned())
             };
             self.shared.send(Event::TestFinished(finished));

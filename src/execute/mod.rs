@@ -15,7 +15,7 @@ mod port;
 mod stop;
 mod values;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -204,7 +204,7 @@ pub fn execute(
         let _ = watcher.join();
     });
     // All workers are gone by now.
-    kill_strays(&HashSet::new());
+    kill_strays(&BTreeSet::new());
     let state = shared.state();
     for (job, blocked_by) in state.scheduler.left() {
         let why = match (blocked_by, state.reason) {

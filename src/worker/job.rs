@@ -307,7 +307,7 @@ fn clean_up(job: &JobRequest, ended: &mut Ended) {
         match scratch::keep(Path::new(&job.tmp)) {
             Ok(path) => ended.kept = Some(path.into()),
             Err(error) => {
-                ended.trouble = Some(format!("its temporary folder could not be kept: {error}"))
+                ended.trouble = Some(format!("its temporary folder could not be kept: {error}"));
             }
         }
     }

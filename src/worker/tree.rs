@@ -4,7 +4,7 @@
 //! parent ends, in whatever session or group it hides. A clean job costs one `waitpid`. `orchestrate` itself is a subreaper
 //! too: what a killed worker leaves behind comes to it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::fd::BorrowedFd;
 use std::thread;
@@ -35,7 +35,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn all(&self) -> HashSet<i32> {
+    fn all(&self) -> BTreeSet<i32> {
         let kept = self.job.iter().chain(&self.worker);
         kept.filter(|(pid, start)| started(**pid) == Some(**start))
             .map(|(pid, _)| *pid)
@@ -68,7 +68,7 @@ impl Kept {
                 return left;
             }
         };
-        for pid in descendants(&HashSet::new()) {
+        for pid in descendants(&BTreeSet::new()) {
             let pid = pid.as_raw_nonzero().get();
             keep.extend(started(pid).map(|start| (pid, start)));
         }
@@ -86,7 +86,7 @@ fn started(pid: i32) -> Option<u64> {
 
 /// Ends what is left of the group `job` and of everything below this process but `kept`: TERM to all, until `until` to end by
 /// themselves, or until nobody holds the lifeline any more, then KILL until there is nobody. Returns how many there were.
-fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>, kept: &HashSet<i32>) -> u32 {
+fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTreeSet<i32>) -> u32 {
     let is_left = || reap() && (kept.is_empty() || !descendants(kept).is_empty());
     if !is_left() {
         return 0;
@@ -122,7 +122,7 @@ pub fn kill_all(job: Pid) {
 
 /// Kills everything below this process, whatever its group.
 pub fn kill_everything() {
-    let nobody = HashSet::new();
+    let nobody = BTreeSet::new();
     let mut round = 0;
     while reap() {
         kill_round(&nobody);
@@ -131,7 +131,7 @@ pub fn kill_everything() {
 }
 
 /// Kills everything below this process except `ours` and what is below those. Meant for what a worker left that was killed.
-pub fn kill_strays(ours: &HashSet<i32>) {
+pub fn kill_strays(ours: &BTreeSet<i32>) {
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let mut round = 0;
     loop {
@@ -151,7 +151,7 @@ pub fn kill_strays(ours: &HashSet<i32>) {
 }
 
 /// Stopped first, so that a process that forks faster than we kill can't win.
-fn kill_round(except: &HashSet<i32>) {
+fn kill_round(except: &BTreeSet<i32>) {
     let left = descendants(except);
     for pid in &left {
         signal(*pid, Signal::STOP);
@@ -173,7 +173,7 @@ fn pause_after(round: &mut u32) {
 /// Sends a signal to everything below this process; twice, for what was started meanwhile.
 pub fn signal_all(what: Signal) {
     for _ in 0..2 {
-        for pid in descendants(&HashSet::new()) {
+        for pid in descendants(&BTreeSet::new()) {
             signal(pid, what);
         }
     }
@@ -182,7 +182,7 @@ pub fn signal_all(what: Signal) {
 /// The resident memory of everything below this process, in bytes. Shared pages count once for each: it is a bound.
 pub fn memory() -> u64 {
     let page = rustix::param::page_size() as u64;
-    let pages = descendants(&HashSet::new()).into_iter().filter_map(|pid| {
+    let pages = descendants(&BTreeSet::new()).into_iter().filter_map(|pid| {
         let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).ok()?;
         text.split(' ').nth(1)?.parse::<u64>().ok()
     });
@@ -252,7 +252,7 @@ fn reap() -> bool {
 
 /// Every process below this one, parents first, but for some children and what is below them.
 #[cfg(target_os = "linux")]
-fn descendants(except: &HashSet<i32>) -> Vec<Pid> {
+fn descendants(except: &BTreeSet<i32>) -> Vec<Pid> {
     let mut found = Vec::new();
     let mut open = vec![rustix::process::getpid().as_raw_nonzero().get()];
     while let Some(parent) = open.pop() {
@@ -287,7 +287,7 @@ fn children(parent: i32) -> Vec<i32> {
 
 /// Without /proc only the job's own group is known.
 #[cfg(not(target_os = "linux"))]
-fn descendants(_: &HashSet<i32>) -> Vec<Pid> {
+fn descendants(_: &BTreeSet<i32>) -> Vec<Pid> {
     Vec::new()
 }
 

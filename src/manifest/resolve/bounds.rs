@@ -57,7 +57,10 @@ impl Resolver<'_> {
             limits: Limits {
                 memory: memory.map(|size| size.0),
                 // The kernel counts whole seconds, and 0 would be none at all.
-                cpu_seconds: cpu_time.map(|span| span.0.as_secs_f64().ceil().max(1.0) as u64),
+                cpu_seconds: cpu_time.map(|span| {
+                    let more = u64::from(span.0.subsec_nanos() > 0);
+                    (span.0.as_secs() + more).max(1)
+                }),
                 open_files: open_files.map(|count| u64::from(count.0)),
                 file_size: file_size.map(|size| size.0),
             },
