@@ -12,5 +12,7 @@
 mod support;
 
 mod arena;
+mod names;
 mod output;
 mod processes;
+mod verdicts;
