@@ -15,4 +15,6 @@ mod arena;
 mod names;
 mod output;
 mod processes;
+mod scratch;
+mod shortage;
 mod verdicts;
