@@ -17,4 +17,6 @@ mod output;
 mod processes;
 mod scratch;
 mod shortage;
+mod signals;
+mod terminal;
 mod verdicts;
