@@ -202,8 +202,7 @@ impl Arena {
     pub fn finish(&self, started: Started) -> End {
         let Started { pid, begun } = started;
         let mut peaks = HashMap::new();
-        let mut looked = Instant::now();
-        let (status, own_peak) = loop {
+        let status = loop {
             if let Some(ended) = try_wait(pid) {
                 break ended;
             }
@@ -213,18 +212,10 @@ impl Arena {
                 let _ = kill_process(pid, Signal::KILL);
                 panic!("it hangs\nprocesses: {left:#?}\n{}", self.said());
             }
-            if looked.elapsed() > PAUSE * 5 {
-                sample(pid, &mut peaks);
-                looked = Instant::now();
-            }
+            sample(pid, &mut peaks);
             thread::sleep(PAUSE);
         };
         let elapsed = begun.elapsed();
-        let workers: u64 = peaks
-            .iter()
-            .filter(|(id, _)| **id != pid)
-            .map(|(_, kib)| kib)
-            .sum();
         End {
             code: if libc::WIFEXITED(status) {
                 libc::WEXITSTATUS(status)
@@ -232,7 +223,7 @@ impl Arena {
                 -libc::WTERMSIG(status)
             },
             elapsed,
-            peak_kib: own_peak.max(peaks.get(&pid).copied().unwrap_or(0)) + workers,
+            peak_kib: peaks.values().sum(),
             said: self.said(),
             events: self.read("log/events.jsonl"),
         }
@@ -526,26 +517,18 @@ pub fn compiled(name: &str) -> Option<PathBuf> {
     }
 }
 
-/// How it ended and the most memory it had, in KiB, if it has ended.
-fn try_wait(pid: Pid) -> Option<(i32, u64)> {
+/// How it ended, if it has ended.
+fn try_wait(pid: Pid) -> Option<i32> {
     let mut status = 0;
-    // SAFETY: both structures live until the call returns, and any bytes are a valid `rusage`; wait4(2).
-    let (found, usage) = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        let found = libc::wait4(
-            pid.as_raw_nonzero().get(),
-            &raw mut status,
-            libc::WNOHANG,
-            &raw mut usage,
-        );
-        (found, usage)
-    };
+    // SAFETY: the status lives until the call returns; waitpid(2).
+    let found =
+        unsafe { libc::waitpid(pid.as_raw_nonzero().get(), &raw mut status, libc::WNOHANG) };
     assert!(found >= 0, "{}", io::Error::last_os_error());
-    // Of the largest process that it has waited for, too; a job is small here.
-    (found > 0).then(|| (status, usage.ru_maxrss.cast_unsigned()))
+    (found > 0).then_some(status)
 }
 
-/// Notes the peaks of a process and of its workers.
+/// Notes the peaks of a process and of its workers. What wait4(2) tells is of no use here: it counts the memory of whoever
+/// started a process, too, which is that process's until it executes its program.
 fn sample(pid: Pid, peaks: &mut HashMap<Pid, u64>) {
     let mut look = |pid: Pid| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
