@@ -1,7 +1,5 @@
 //! Output without end, without lines, and without meaning.
 
-use std::time::Duration;
-
 use crate::arena::Arena;
 
 /// The most that `orchestrate` and its supervisors may need together, whatever is written.
@@ -98,7 +96,7 @@ fn output_of_tests_that_run_at_once_is_not_mixed() {
         crate::arena::array(&names)
     );
     let arena = Arena::new(&manifest);
-    let end = arena.run(&[]).exits(1).within(Duration::from_secs(10));
+    let end = arena.run(&[]).exits(1);
     for test in end.finished() {
         let id = test["id"].as_str().unwrap().trim_start_matches("g::");
         let expected = format!("out {id}\nerr {id}\n").repeat(8);

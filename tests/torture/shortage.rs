@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::arena::{Arena, Started, array, is_root};
 
@@ -255,37 +254,44 @@ fn sixty_four_workers_and_sixty_four_descriptors() {
     arena.is_clean();
 }
 
+/// At most so many processes and threads. Whatever could not be run is said, and is no pass; nothing is counted twice or lost.
+fn few_processes(most: u64) {
+    let Some(arena) = many(40, 8).of_another_user() else {
+        return;
+    };
+    if !is_root() {
+        eprintln!("skipped: what else the user runs would be counted");
+        return;
+    }
+    let mut command = arena.run_command(&[]);
+    limit(&mut command, libc::RLIMIT_NPROC, most);
+    let end = arena.finish(arena.start(&mut command));
+    assert!(!end.said.contains("panicked"), "{}", end.shown());
+    if end.code == 0 {
+        assert_eq!(end.outcomes(), all_passed(40));
+    } else {
+        assert!(matches!(end.code, 1 | 3), "{}: {}", end.code, end.shown());
+        let ran = end.finished().len();
+        assert!(ran == 40 || ran == 0, "{ran} results\n{}", end.shown());
+        assert!(
+            end.said.contains("Resource temporarily unavailable"),
+            "{}",
+            end.shown()
+        );
+    }
+    arena.is_clean();
+}
+
 #[test]
 #[ignore = "a worker panics where a process can not be started"]
-fn few_processes() {
-    for most in [24, 12, 6] {
-        let Some(arena) = many(40, 8).of_another_user() else {
-            return;
-        };
-        if !is_root() {
-            eprintln!("skipped: what else the user runs would be counted");
-            return;
-        }
-        let mut command = arena.run_command(&[]);
-        limit(&mut command, libc::RLIMIT_NPROC, most);
-        let end = arena.finish(arena.start(&mut command));
-        eprintln!("{most} processes: {}", end.code);
-        // Whatever could not be run is said, and is no pass; nothing is counted twice or lost.
-        if end.code == 0 {
-            assert_eq!(end.outcomes(), all_passed(40));
-        } else {
-            assert!(matches!(end.code, 1 | 3), "{}: {}", end.code, end.shown());
-            let ran = end.finished().len();
-            assert!(ran == 40 || ran == 0, "{ran} results\n{}", end.shown());
-            assert!(
-                end.said.contains("Resource temporarily unavailable"),
-                "{}",
-                end.shown()
-            );
-        }
-        assert!(!end.said.contains("panicked"), "{}", end.shown());
-        arena.is_clean();
-    }
+fn twelve_processes() {
+    few_processes(12);
+}
+
+#[test]
+#[ignore = "a panic, and then a hang, where a thread can not be started"]
+fn six_processes() {
+    few_processes(6);
 }
 
 /// With room for a few processes at a time, everything runs, on fewer workers.
@@ -376,7 +382,7 @@ fn two_runs_at_once() {
         .count();
     assert_eq!(runs, 2);
     assert!(arena.read("junit.xml").contains("tests=\"60\""));
-    arena.run(&[]).exits(0).within(Duration::from_secs(10));
+    arena.run(&[]).exits(0);
     arena.is_clean();
 }
 
