@@ -103,16 +103,17 @@ impl<'l> Lane<'l, '_> {
             match state.scheduler.next(self.group) {
                 Next::Run(number, global_slot) => return Some((number, global_slot)),
                 Next::Done => {
-                    drop(state);
                     // Another lane may wait for what only this one's look has settled.
-                    shared.changed.notify_all();
+                    shared.wake(state);
                     return None;
                 }
                 Next::Wait => {
+                    state.waiting += 1;
                     state = shared
                         .changed
                         .wait(state)
                         .unwrap_or_else(std::sync::PoisonError::into_inner);
+                    state.waiting -= 1;
                 }
             }
         }
@@ -146,11 +147,10 @@ impl<'l> Lane<'l, '_> {
         state.scheduler.finished(global_slot, failed > 0, specs);
         let most = self.shared.options.max_fail;
         let stop = most.is_some_and(|most| state.failures >= most) && !state.scheduler.is_stopped();
-        drop(state);
+        self.shared.wake(state);
         if stop {
             self.shared.stop(Reason::MaxFail);
         }
-        self.shared.changed.notify_all();
     }
 
     fn config(&self) -> &'l GroupConfig {

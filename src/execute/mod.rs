@@ -90,6 +90,8 @@ struct State {
     started: usize,
     failures: usize,
     reason: Option<Reason>,
+    /// How many lanes wait for something to change.
+    waiting: usize,
     /// How many lanes of each group are at work.
     lanes: Vec<usize>,
 }
@@ -100,6 +102,15 @@ impl Shared<'_> {
         self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Lets the lanes that wait look again; to wake nobody would cost a system call a job.
+    fn wake(&self, state: MutexGuard<'_, State>) {
+        let anybody = state.waiting > 0;
+        drop(state);
+        if anybody {
+            self.changed.notify_all();
+        }
     }
 
     fn send(&self, event: Event) {
@@ -147,11 +158,10 @@ impl Shared<'_> {
         if state.reason.is_none() {
             state.reason = Some(reason);
         }
-        drop(state);
+        self.wake(state);
         if reason.ends_jobs() {
             self.clients.stop_all();
         }
-        self.changed.notify_all();
     }
 }
 
@@ -306,6 +316,7 @@ fn initial(plan: &Plan) -> State {
         scheduler: Scheduler::new(specs, plan.workers),
         jobs,
         running: BTreeMap::new(),
+        waiting: 0,
         lanes: plan.groups.iter().map(|group| group.workers).collect(),
         started: 0,
         failures: 0,

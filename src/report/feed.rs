@@ -57,16 +57,26 @@ impl Feed {
             return false;
         }
         self.totals.add(event);
+        self.each(|reporter| reporter.event(at, event));
+        true
+    }
+
+    /// Lets the reports write what they have taken in.
+    fn flush(&mut self) {
+        self.each(|reporter| reporter.flush());
+    }
+
+    /// A report that fails gets no more.
+    fn each(&mut self, mut what: impl FnMut(&mut dyn Reporter) -> Result<(), ReportError>) {
         let errors = &mut self.errors;
         self.reporters
-            .retain_mut(|reporter| match reporter.event(at, event) {
+            .retain_mut(|reporter| match what(reporter.as_mut()) {
                 Ok(()) => true,
                 Err(error) => {
                     errors.push(error);
                     false
                 }
             });
-        true
     }
 
     fn warn(&mut self, at: f64, message: String) {
@@ -110,7 +120,14 @@ pub fn feed(
 ) -> Reported {
     let at = || begun.elapsed().as_secs_f64();
     let mut feed = Feed::new(reporters);
-    for event in events {
+    // Each event is written at once, or together with those that have come meanwhile.
+    let next = |feed: &mut Feed| {
+        events.try_recv().ok().or_else(|| {
+            feed.flush();
+            events.recv().ok()
+        })
+    };
+    while let Some(event) = next(&mut feed) {
         if !feed.take(at(), &event)
             && let Event::TestFinished(test) = event
         {

@@ -12,9 +12,14 @@ pub struct Jsonl {
     what: &'static str,
     path: PathBuf,
     to: To,
+    /// Lines that are not written yet.
+    waiting: String,
     /// Whether it has to be on disk when the run is over: what is kept for us may as well come later.
     is_report: bool,
 }
+
+/// How many bytes wait at the most.
+const MOST_WAITING: usize = 64 << 10;
 
 enum To {
     Stdout,
@@ -49,6 +54,7 @@ impl Jsonl {
             what,
             path: path.to_owned(),
             to,
+            waiting: String::new(),
             is_report,
         })
     }
@@ -57,17 +63,32 @@ impl Jsonl {
 impl Reporter for Jsonl {
     fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
         let text = Line::write(at, event).map_err(io::Error::other);
-        text.and_then(|text| match &mut self.to {
+        let text = text.map_err(|error| ReportError::new(self.what, &self.path, &error))?;
+        self.waiting.push_str(&text);
+        if self.waiting.len() < MOST_WAITING {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), ReportError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let text = self.waiting.as_bytes();
+        let written = match &mut self.to {
             To::Stdout => {
                 let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+                out.write_all(text).and_then(|()| out.flush())
             }
-            To::File(file) => file.write_all(text.as_bytes()),
-        })
-        .map_err(|error| ReportError::new(self.what, &self.path, &error))
+            To::File(file) => file.write_all(text),
+        };
+        self.waiting.clear();
+        written.map_err(|error| ReportError::new(self.what, &self.path, &error))
     }
 
     fn finish(&mut self) -> Result<(), ReportError> {
+        self.flush()?;
         // A file system may say only now that it is full; what is no plain file can't be asked.
         match &self.to {
             To::File(file)

@@ -31,6 +31,14 @@ pub trait Reporter: Send {
     /// It can't be written; it is given no more events then.
     fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError>;
 
+    /// Writes what was taken in: for the moment there is no more. Reports that are written in the end have nothing to do.
+    ///
+    /// # Errors
+    /// It can't be written; it is given no more events then.
+    fn flush(&mut self) -> Result<(), ReportError> {
+        Ok(())
+    }
+
     /// Writes what is left; the run is over.
     ///
     /// # Errors

@@ -8,12 +8,21 @@ use std::path::Path;
 
 use super::frame::Output;
 
-/// Opens a file for a job's output in `folder`; it has no name by the time the job runs.
+/// Opens a file without a name for a job's output, on the file system of `folder`. Standard output and error share it: each
+/// write goes to its end.
 pub fn open(folder: &Path) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
+        // Not every file system can (open(2), O_TMPFILE).
+        if let Ok(file) = rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR) {
+            return Ok(file.into());
+        }
+    }
     let path = folder.join("output");
     let file = OpenOptions::new()
         .read(true)
-        // Standard output and error share the file: each write goes to its end.
         .append(true)
         .create_new(true)
         .mode(0o600)
@@ -29,6 +38,9 @@ pub fn read(mut file: File, limit: u64) -> io::Result<Output> {
         total,
         ..Output::default()
     };
+    if total == 0 {
+        return Ok(output);
+    }
     file.seek(SeekFrom::Start(0))?;
     if total <= limit {
         file.take(limit).read_to_end(&mut output.head)?;

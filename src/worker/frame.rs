@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// The longest frame that is read: reports and outputs have limits of their own that are far below.
 const MOST_BYTES: u32 = 256 << 20;
 
+/// How much of a frame is read at once.
+const MOST_AT_ONCE: usize = 1 << 20;
+
 /// What a worker is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -241,19 +244,23 @@ pub fn write<T: Serialize>(writer: &mut impl Write, message: &T) -> io::Result<(
 /// A broken stream: it ends within a frame, or what is in it is none.
 pub fn read<T: DeserializeOwned>(reader: &mut impl Read) -> io::Result<Option<T>> {
     let mut length = [0; 4];
-    if reader.read(&mut length[..1])? == 0 {
+    let begun = reader.read(&mut length)?;
+    if begun == 0 {
         return Ok(None);
     }
-    reader.read_exact(&mut length[1..])?;
+    reader.read_exact(&mut length[begun..])?;
     let length = u32::from_le_bytes(length);
     if length > MOST_BYTES {
         return Err(io::Error::other("a frame is too long"));
     }
     let mut bytes = Vec::new();
-    // `take` and not a buffer of that size: a broken length must not cost 256 MiB.
-    reader.take(u64::from(length)).read_to_end(&mut bytes)?;
-    if bytes.len() < length as usize {
-        return Err(io::ErrorKind::UnexpectedEof.into());
+    let mut left = length as usize;
+    while left > 0 {
+        // Not a buffer of that size at once: a broken length must not cost 256 MiB.
+        let from = bytes.len();
+        bytes.resize(from + left.min(MOST_AT_ONCE), 0);
+        reader.read_exact(&mut bytes[from..])?;
+        left -= bytes.len() - from;
     }
     postcard::from_bytes(&bytes)
         .map(Some)
