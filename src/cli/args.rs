@@ -40,6 +40,11 @@ pub enum Command {
     Schema(SchemaArguments),
     /// Writes a manifest for what is found here
     Init(InitArguments),
+    /// Says what works on this system: isolation levels, temporary folders
+    Doctor,
+    /// The first process of a namespace; started by a worker
+    #[command(hide = true)]
+    Hold(HoldArguments),
     /// Serves jobs on standard input and output; started by `run`
     #[command(hide = true)]
     Worker(WorkerArguments),
@@ -161,6 +166,16 @@ pub struct InitArguments {
     /// Do not write fastest.schema.json, by which editors complete the manifest
     #[arg(long)]
     pub no_schema: bool,
+}
+
+/// `orchestrate hold`.
+#[derive(Args, Debug)]
+pub struct HoldArguments {
+    /// The descriptor that is told how the program ended.
+    pub pipe: i32,
+    /// The program and its arguments.
+    #[arg(last = true)]
+    pub words: Vec<std::ffi::OsString>,
 }
 
 /// `orchestrate worker`.

@@ -4,9 +4,11 @@
 
 mod args;
 mod check;
+mod doctor;
 mod environment;
 mod error;
 pub mod exit;
+mod hold;
 mod init;
 mod list;
 mod open;
@@ -48,6 +50,8 @@ pub fn main() -> ExitCode {
         Command::Show(arguments) => show::show(&arguments),
         Command::Schema(arguments) => schema::schema(&arguments),
         Command::Init(arguments) => init::init(&arguments),
+        Command::Doctor => Ok(doctor::doctor()),
+        Command::Hold(arguments) => hold::hold(&arguments),
         Command::Worker(arguments) => worker::worker(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error: CliError| {

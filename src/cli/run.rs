@@ -9,6 +9,7 @@ use crate::manifest::Config;
 use crate::plan::full_id;
 use crate::report::harmless;
 use crate::run::Run;
+use crate::worker::frame::Level;
 
 /// Runs tests.
 pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
@@ -35,6 +36,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
         return Ok(exit::NOTHING_MATCHED);
     }
     run.warnings.append(&mut run.empty);
+    levels_work(&run)?;
     if arguments.dry_run {
         return Ok(dry_run(&run));
     }
@@ -71,6 +73,25 @@ fn targets(arguments: &RunArguments, config: &Config) -> Result<Vec<Target>, Cli
             path: config.root.join(path),
         })
         .collect())
+}
+
+/// A level of isolation that does not work here is told once, and not by every test.
+fn levels_work(run: &Run) -> Result<(), CliError> {
+    let groups = run.plan.groups.iter();
+    let mut asked: Vec<_> = groups
+        .map(|group| (group.config.bounds.level, &group.config.name))
+        .filter(|(level, _)| *level != Level::Supervisor)
+        .collect();
+    asked.sort();
+    asked.dedup_by_key(|(level, _)| *level);
+    for (level, name) in asked {
+        execute::probe(level).map_err(|why| {
+            CliError::System(format!(
+                "the isolation-level of group {name} does not work here: {why}; `orchestrate doctor` says which do"
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 /// What would run: the jobs of each group, in order.

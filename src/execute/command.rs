@@ -97,6 +97,7 @@ pub fn request(
             Leftovers::EndOwn
         },
         limits: group.bounds.limits.clone(),
+        level: group.bounds.level,
     })
 }
 

@@ -12,6 +12,7 @@ mod job;
 mod lane;
 mod owed;
 mod port;
+mod probe;
 mod stop;
 mod values;
 
@@ -37,6 +38,7 @@ use group::GroupHooks;
 use job::Job;
 
 pub use owed::{Owed, owed};
+pub use probe::probe;
 pub use stop::{Order, Reason, Stop};
 
 /// How a run is executed.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::model::{ChunkBy, ChunkSize, Compat, Expect, ListFormat, Lock, ResultFormat, Separator};
 use super::pattern::Pattern;
 use super::template::{Name, Template};
-use crate::worker::frame::{KeepTmp, Limits};
+use crate::worker::frame::{KeepTmp, Level, Limits};
 
 /// A whole run's configuration.
 #[derive(Clone, Debug)]
@@ -155,6 +155,8 @@ pub struct Bounds {
     pub limits: Limits,
     /// Of the caller's variables only these; `None` is all.
     pub env_only: Option<Vec<String>>,
+    /// What holds its processes together.
+    pub level: Level,
     /// When its temporary folder is kept.
     pub keep_tmp: KeepTmp,
 }

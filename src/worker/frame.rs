@@ -62,6 +62,20 @@ pub struct JobRequest {
     pub output_max: u64,
     /// What it may use.
     pub limits: Limits,
+    /// What holds its processes together.
+    pub level: Level,
+}
+
+/// What holds a job's processes together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Level {
+    /// The worker alone.
+    #[default]
+    Supervisor,
+    /// A process namespace.
+    PidNamespace,
+    /// A control group.
+    Cgroup,
 }
 
 /// What a job may use; `None` is no limit of ours.

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::frame::{self, Cause, Ended, JobRequest, KeepTmp, Request, Status};
+use super::frame::{self, Cause, Ended, JobRequest, KeepTmp, Level, Request, Status};
+use super::level::Cgroup;
 use super::process::{Process, Sink, Spawner, Woken};
 use super::tree::Kept;
 use super::{capture, scratch, tree};
@@ -62,7 +63,18 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
     let duration = running.begun.elapsed().saturating_sub(running.paused);
     // A job that was asked to end before has used up part of its grace.
     let until = term_at.unwrap_or_else(Instant::now) + job.grace;
-    let leaked = kept.settle(job.leftovers, group, until, lifeline.as_fd());
+    let mut leaked = kept.settle(job.leftovers, group, until, lifeline.as_fd());
+    let mut trouble = None;
+    let mut cause = cause;
+    if let Some(group) = running.group.take() {
+        if group.is_out_of_memory() {
+            cause = Cause::Memory;
+        }
+        match group.end() {
+            Ok(left) => leaked += left,
+            Err(error) => trouble = Some(format!("its control group could not be ended: {error}")),
+        }
+    }
     let report = job
         .report
         .as_ref()
@@ -71,18 +83,25 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
         cause,
         duration,
         report,
-        // What was killed together with its job was not left behind by it.
-        leaked: if cause == Cause::Itself { leaked } else { 0 },
+        trouble,
         ..Ended::not_started(String::new())
     };
     match exit {
         Ok(exit) => {
-            ended.status = exit.status;
+            leaked += exit.left;
+            ended.status = match (exit.status, exit.errno) {
+                (Status::NotStarted(_), Some(errno)) => {
+                    Status::NotStarted(explain(job, &io::Error::from_raw_os_error(errno)))
+                }
+                (status, _) => status,
+            };
             ended.cpu = exit.cpu;
             ended.memory = exit.memory.max(running.peak);
         }
         Err(error) => ended.status = Status::NotStarted(format!("its end was lost: {error}")),
     }
+    // What was killed together with its job was not left behind by it.
+    ended.leaked = if cause == Cause::Itself { leaked } else { 0 };
     let output = running
         .output
         .map(|file| capture::read(file, job.output_limit));
@@ -93,6 +112,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
 
 struct Running {
     process: Process,
+    group: Option<Cgroup>,
     output: Option<File>,
     begun: Instant,
     /// How long it was paused, all in all.
@@ -128,16 +148,30 @@ impl Running {
                 return Err(cant("pass output on", &why));
             }
         };
+        let group = match job.level {
+            Level::Cgroup => Some(
+                Cgroup::new(job.limits.memory).map_err(|why| Box::new(Ended::not_started(why)))?,
+            ),
+            _ => None,
+        };
         let begun = Instant::now();
-        let process = place.spawner.start(job, &sink).map_err(|error| {
+        let process = place.spawner.start(job, &sink, group.as_ref());
+        let process = process.map_err(|error| {
+            let is_refused = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
             if is_shortage(&error) {
                 cant("start a process", &error)
+            } else if is_refused && job.level == Level::PidNamespace {
+                cant(
+                    "make a process namespace, which needs CAP_SYS_ADMIN",
+                    &error,
+                )
             } else {
                 Box::new(Ended::not_started(explain(job, &error)))
             }
         })?;
         Ok(Self {
             process,
+            group,
             output,
             begun,
             paused: Duration::ZERO,

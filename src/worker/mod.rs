@@ -8,11 +8,15 @@
 mod capture;
 pub mod frame;
 mod job;
+mod level;
 mod process;
 mod scratch;
 mod supervisor;
 mod tree;
 
+#[cfg(target_os = "linux")]
+pub use level::hold;
+pub use process::inherited;
 pub use scratch::{Scratch, ScratchError};
 pub use supervisor::supervise;
 pub use tree::{adopt_orphans, kill_strays};

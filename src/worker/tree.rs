@@ -179,6 +179,12 @@ pub fn signal_all(what: Signal) {
     }
 }
 
+/// How many processes are below this one.
+pub fn count() -> u32 {
+    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    u32::try_from(descendants(&BTreeSet::new()).len()).unwrap_or(u32::MAX)
+}
+
 /// The resident memory of everything below this process, in bytes. Shared pages count once for each: it is a bound.
 pub fn memory() -> u64 {
     let page = rustix::param::page_size() as u64;

@@ -117,7 +117,7 @@ pub struct Group {
     pub env_allow: Option<Vec<String>>,
     /// When a job's temporary folder outlives it.
     pub keep_tmp: Option<KeepTmp>,
-    /// What holds a job's processes together, so that none outlives it.
+    /// What holds a job's processes together, so that none outlives it. `orchestrate doctor` says which levels work here.
     pub isolation_level: Option<IsolationLevel>,
     /// How much tests of a session share a process. Not yet supported.
     pub isolation: Option<Isolation>,
@@ -281,9 +281,9 @@ pub enum KeepTmp {
 pub enum IsolationLevel {
     /// The worker process, to which orphans come; needs no privilege. The default.
     Supervisor,
-    /// A process namespace a job. Not yet supported.
+    /// A process namespace a job besides: when the job ends, the kernel ends all in it, whoever owns it. Needs root.
     PidNamespace,
-    /// A control group a job. Not yet supported.
+    /// A control group a job besides: the kernel ends all in it, and counts its memory where that is delegated to us.
     Cgroup,
 }
 

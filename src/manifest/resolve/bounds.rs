@@ -5,7 +5,7 @@ use super::layers::Layers;
 use crate::manifest::config::{Bounds, Origin};
 use crate::manifest::model::{IsolationLevel, KeepTmp as Asked};
 use crate::manifest::problem::Problem;
-use crate::worker::frame::{KeepTmp, Limits};
+use crate::worker::frame::{KeepTmp, Level, Limits};
 
 const OUTPUT_LIMIT: u64 = 1 << 20;
 const OUTPUT_MAX: u64 = 1 << 30;
@@ -24,19 +24,11 @@ impl Resolver<'_> {
         let open_files = layers.take("open-files", |group| group.open_files, built_in("none"));
         let file_size = layers.take("file-size", |group| group.file_size, built_in("none"));
         let keep_tmp = layers.take("keep-tmp", |group| group.keep_tmp, built_in("\"never\""));
-        let level_at = layers.pointer("isolation-level", |group| group.isolation_level);
         let level = layers.take(
             "isolation-level",
             |group| group.isolation_level,
             built_in("\"supervisor\""),
         );
-        if let Some(IsolationLevel::PidNamespace | IsolationLevel::Cgroup) = level {
-            self.problems.push(
-                Problem::value(level_at.unwrap_or_default(), "this level is not yet supported")
-                    .label("not yet supported")
-                    .help("take it out: `supervisor` ends all that a job leaves behind, but for processes of other users".to_owned()),
-            );
-        }
         let clear = layers.take("env-clear", |group| group.env_clear, built_in("false"));
         let allow_at = layers.pointer("env-allow", |group| group.env_allow.as_ref());
         let allow = layers.take(
@@ -65,6 +57,11 @@ impl Resolver<'_> {
                 file_size: file_size.map(|size| size.0),
             },
             env_only: clear.then(|| allow.cloned().unwrap_or_else(|| vec!["PATH".to_owned()])),
+            level: match level {
+                None | Some(IsolationLevel::Supervisor) => Level::Supervisor,
+                Some(IsolationLevel::PidNamespace) => Level::PidNamespace,
+                Some(IsolationLevel::Cgroup) => Level::Cgroup,
+            },
             keep_tmp: match keep_tmp {
                 None | Some(Asked::Never) => KeepTmp::Never,
                 Some(Asked::Failed) => KeepTmp::Failed,

@@ -18,7 +18,12 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 
 use super::{Exit, Sink, Woken};
-use crate::worker::frame::{JobRequest, Status};
+use crate::worker::frame::{JobRequest, Level, Status};
+use crate::worker::level::{Cgroup, Held};
+
+/// How we are called as the first process of a namespace.
+const HOLD: [&str; 4] = ["orchestrate", "hold", "3", "--"];
+const HOLD_PIPE: c_int = 3;
 
 const STACK: usize = 64 * 1024;
 const PAGE: usize = 4096;
@@ -34,6 +39,8 @@ pub struct Spawner {
 pub struct Process {
     pid: Pid,
     handle: OwnedFd,
+    /// Where the first process of its namespace tells how the program ended.
+    held: Option<OwnedFd>,
     exit: Option<Exit>,
 }
 
@@ -182,6 +189,10 @@ struct Plan {
     /// Standard error; ours where it is negative.
     errors: c_int,
     limits: Vec<(libc::__rlimit_resource_t, libc::rlimit)>,
+    /// Where it joins a control group, or a negative number.
+    group: c_int,
+    /// What the first process of a namespace tells how the program ended, or a negative number.
+    pipe: c_int,
     mask: libc::sigset_t,
     errno: c_int,
 }
@@ -199,21 +210,35 @@ impl Spawner {
         })
     }
 
-    /// Starts a job.
+    /// Starts a job, in a control group if there is one.
     ///
     /// # Errors
     /// Why the program could not be executed, or the process not be made.
-    pub fn start(&self, job: &JobRequest, sink: &Sink<'_>) -> io::Result<Process> {
-        let words: Vec<CString> = job
-            .words
-            .iter()
-            .map(|word| text(word.as_bytes()))
-            .collect::<io::Result<_>>()?;
+    pub fn start(
+        &self,
+        job: &JobRequest,
+        sink: &Sink<'_>,
+        group: Option<&Cgroup>,
+    ) -> io::Result<Process> {
         let program = job
             .words
             .first()
             .ok_or_else(|| io::Error::other("the command is empty"))?;
-        let programs = self.candidates(job, program)?;
+        let in_namespace = job.level == Level::PidNamespace;
+        let (before, programs) = if in_namespace {
+            (&HOLD[..], vec![c"/proc/self/exe".to_owned()])
+        } else {
+            (&[][..], self.candidates(job, program)?)
+        };
+        let words: Vec<CString> = before
+            .iter()
+            .map(|word| word.as_bytes())
+            .chain(job.words.iter().map(|word| word.as_bytes()))
+            .map(text)
+            .collect::<io::Result<_>>()?;
+        let pipe = in_namespace
+            .then(|| rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC))
+            .transpose()?;
         let folder = text(job.folder.clone().into_vec())?;
         let variables = self.environment.with(job)?;
         let (output, errors) = match sink {
@@ -234,6 +259,8 @@ impl Spawner {
             output,
             errors,
             limits: limits(job),
+            group: group.map_or(-1, |group| group.door.as_raw_fd()),
+            pipe: pipe.as_ref().map_or(-1, |(_, write)| write.as_raw_fd()),
             mask: empty_mask(),
             errno: 0,
         };
@@ -241,6 +268,7 @@ impl Spawner {
         let mut process = Process {
             pid,
             handle,
+            held: pipe.map(|(read, _)| read),
             exit: None,
         };
         if plan.errno != 0 {
@@ -273,7 +301,10 @@ impl Spawner {
 
     fn clone(&self, plan: &mut Plan) -> io::Result<(Pid, OwnedFd)> {
         let mut handle: c_int = -1;
-        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+        if plan.pipe >= 0 {
+            flags |= libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+        }
         // SAFETY: the child runs `child` on a stack that nothing else uses, while this thread sleeps in the call (CLONE_VFORK)
         // and so keeps everything alive that `plan` points to. All signals are blocked meanwhile: a handler of ours must not
         // run in the child, which shares our memory. The descriptor that is written to `handle` is ours alone.
@@ -352,6 +383,8 @@ unsafe fn go(plan: &Plan) -> c_int {
             || libc::dup2(plan.input, 0) < 0
             || libc::dup2(plan.output, 1) < 0
             || (plan.errors >= 0 && libc::dup2(plan.errors, 2) < 0)
+            || (plan.pipe >= 0 && libc::dup2(plan.pipe, HOLD_PIPE) < 0)
+            || (plan.group >= 0 && libc::write(plan.group, c"0".as_ptr().cast(), 1) < 0)
         {
             return errno();
         }
@@ -435,16 +468,23 @@ impl Process {
                 }
             }
         };
-        let exit = Exit {
+        let mut exit = Exit {
             status: if libc::WIFSIGNALED(status) {
                 Status::Signal(libc::WTERMSIG(status))
             } else {
                 Status::Exit(libc::WEXITSTATUS(status))
             },
+            left: 0,
+            errno: None,
             cpu: span(usage.ru_utime) + span(usage.ru_stime),
             // In KiB on Linux.
             memory: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
         };
+        if let Some(held) = self.held.take().and_then(Held::read) {
+            exit.status = held.status;
+            exit.left = held.left;
+            exit.errno = held.errno;
+        }
         self.exit = Some(exit.clone());
         Ok(exit)
     }

@@ -45,6 +45,10 @@ pub enum Sink<'a> {
 pub struct Exit {
     /// How.
     pub status: Status,
+    /// How many processes it left in its namespace, if it had one.
+    pub left: u32,
+    /// The error's number where it could not start in its namespace.
+    pub errno: Option<i32>,
     /// Processor time, user and system.
     pub cpu: Duration,
     /// The peak memory of the largest of them, in bytes. Never less than what the worker itself had when it started the process,

@@ -12,6 +12,7 @@ use wait_timeout::ChildExt;
 
 use super::{Exit, Sink, Woken};
 use crate::worker::frame::{JobRequest, Status};
+use crate::worker::level::Cgroup;
 
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -36,7 +37,12 @@ impl Spawner {
     ///
     /// # Errors
     /// Why the program could not be executed, or the process not be made.
-    pub fn start(&self, job: &JobRequest, sink: &Sink<'_>) -> io::Result<Process> {
+    pub fn start(
+        &self,
+        job: &JobRequest,
+        sink: &Sink<'_>,
+        _: Option<&Cgroup>,
+    ) -> io::Result<Process> {
         let (program, arguments) = job
             .words
             .split_first()
@@ -146,6 +152,8 @@ impl Process {
                 Some(signal) => Status::Signal(signal),
                 None => Status::Exit(status.code().unwrap_or(0)),
             },
+            left: 0,
+            errno: None,
             cpu: Duration::ZERO,
             memory: 0,
         })

@@ -1,0 +1,58 @@
+//! `orchestrate doctor`: what works on this system.
+
+use std::path::Path;
+
+use super::{exit, print};
+use crate::execute;
+use crate::worker::Scratch;
+use crate::worker::frame::Level;
+
+/// What each level can't hold, even where it works.
+const LEVELS: [(Level, &str, &str); 3] = [
+    (
+        Level::Supervisor,
+        "supervisor",
+        "does not hold processes of another user (set-uid programs), nor what a daemon outside starts for a job; nor a job \
+         that kills its worker and orchestrate at the same time",
+    ),
+    (
+        Level::PidNamespace,
+        "pid-namespace",
+        "does not hold what a daemon outside starts for a job",
+    ),
+    (
+        Level::Cgroup,
+        "cgroup",
+        "does not hold what a daemon outside starts for a job, nor what root moves to another control group",
+    ),
+];
+
+/// Prints it; an error if not even a plain job can be run.
+pub fn doctor() -> u8 {
+    let mut code = exit::SUCCESS;
+    print("isolation-level:\n");
+    for (level, name, limits) in LEVELS {
+        match execute::probe(level) {
+            Ok(_) => print(&format!("  {name:<14} works; {limits}\n")),
+            Err(why) => {
+                if level == Level::Supervisor {
+                    code = exit::INFRASTRUCTURE;
+                }
+                print(&format!("  {name:<14} does not work here: {why}\n"));
+            }
+        }
+    }
+    match Scratch::new("doctor") {
+        Ok(scratch) => {
+            let base = scratch.path().parent().unwrap_or(Path::new("/"));
+            print(&format!("temporary folders: in {}\n", base.display()));
+        }
+        Err(error) => {
+            code = exit::INFRASTRUCTURE;
+            print(&format!("temporary folders: {error}\n"));
+        }
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    print(&format!("cores: {cores}\n"));
+    code
+}

@@ -1,0 +1,33 @@
+//! Whether a job can be run at all, and at which level of isolation.
+
+use std::time::Duration;
+
+use super::client::{Client, Clients};
+use crate::worker::frame::{Ended, JobRequest, Level, Status};
+
+/// Runs a program that does nothing at a level.
+///
+/// # Errors
+/// Why that does not work here.
+pub fn probe(level: Level) -> Result<Ended, String> {
+    let clients = Clients::new(true);
+    let mut client = Client::start(&clients).map_err(|error| error.to_string())?;
+    let request = JobRequest {
+        words: vec!["true".into()],
+        folder: "/".into(),
+        tmp: client.tmp.join("probe").into(),
+        timeout: Some(Duration::from_secs(10)),
+        capture: true,
+        output_limit: 4096,
+        output_max: 1 << 20,
+        level,
+        ..JobRequest::default()
+    };
+    let ended = client.run(request).map_err(|error| error.to_string())?;
+    match &ended.status {
+        Status::Exit(0) => Ok(ended),
+        Status::Exit(code) => Err(format!("`true` exited with code {code}")),
+        Status::Signal(signal) => Err(format!("`true` was killed by signal {signal}")),
+        Status::NotStarted(why) => Err(why.clone()),
+    }
+}
