@@ -283,7 +283,6 @@ fn few_processes(most: u64) {
 }
 
 #[test]
-#[ignore = "a worker panics where a process can not be started"]
 fn twelve_processes() {
     few_processes(12);
 }

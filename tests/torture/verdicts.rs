@@ -78,7 +78,7 @@ fn what_can_not_be_started() {
         .script("t/bad-interpreter", "")
         .file("t/bad-interpreter", "#!/nowhere/at/all\n")
         .script("t/interpreter-is-a-folder", "")
-        .file("t/interpreter-is-a-folder", "#!/tmp\n")
+        .file("t/interpreter-is-a-folder", "#!/usr\n")
         .script("t/itself", "")
         .script("t/no-program", "")
         .file("t/no-program", "\u{7f}ELF, it says\n")
