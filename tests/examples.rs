@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 #[allow(dead_code)] // The builder serves tests/cli; not all of it is needed here.
 mod support;
 
+#[path = "postgres/server.rs"]
+#[allow(dead_code)] // Only whether there is one.
+mod server;
+
 use support::{Project, python};
 
 /// One test below for each.
-const EXAMPLES: [&str; 4] = ["batch", "python", "rust", "shell"];
+const EXAMPLES: [&str; 5] = ["batch", "postgres", "python", "rust", "shell"];
 
 /// What a run of an example leaves in its folder; a copy starts without it.
 const LEFT_BY_A_RUN: [&str; 5] = [".fastest", "__pycache__", "backups", "target", "var"];
@@ -32,6 +36,19 @@ fn every_example_is_tested() {
 fn batch() {
     let project = copy("batch");
     has_outcomes(&project, &[("passed", 9)]);
+    keeps_its_readme(&project);
+}
+
+#[test]
+fn postgres() {
+    if !server::is_installed() {
+        return;
+    }
+    let own = server::LEADING;
+    let project = own
+        .iter()
+        .fold(copy("postgres"), |project, name| project.env(name, ""));
+    has_outcomes(&project, &[("passed", 10)]);
     keeps_its_readme(&project);
 }
 
