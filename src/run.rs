@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
 use crate::event::{Event, Totals};
@@ -121,10 +122,12 @@ impl Run {
             .cloned()
             .map(Arc::new)
             .collect();
-        let found: Vec<_> = chosen
-            .into_par_iter()
-            .map(|group| (discover(&discovery, &group), group))
-            .collect();
+        let listed = |group: Arc<GroupConfig>| (discover(&discovery, &group), group);
+        // Where no threads are to be had, one after the other will do.
+        let found: Vec<_> = match ThreadPoolBuilder::new().build() {
+            Ok(pool) => pool.install(|| chosen.into_par_iter().map(listed).collect()),
+            Err(_) => chosen.into_iter().map(listed).collect(),
+        };
         let mut all: Vec<(String, Item)> = Vec::new();
         let mut selected = Vec::new();
         for (found, group) in found {
@@ -142,6 +145,7 @@ impl Run {
             );
             selected.push((group, mine));
         }
+        discovery.close();
         check_selectors(selection, &all)?;
         let machine = Machine {
             cores: thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -221,21 +225,34 @@ impl Run {
             let _ = sender.send(Event::Warning { message });
         }
         let stopped = std::sync::OnceLock::new();
-        let reported = thread::scope(|scope| {
-            let why = &stopped;
-            let reports = scope.spawn(move || {
-                report::feed(&receiver, reporters, begun, |totals| {
-                    exit_code(totals, why.get().copied().flatten())
-                })
-            });
+        let why = &stopped;
+        let feed = Mutex::new(Some(move || {
+            report::feed(&receiver, reporters, begun, |totals| {
+                exit_code(totals, why.get().copied().flatten())
+            })
+        }));
+        let take = || {
+            let feed = feed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            feed.map(|feed| feed())
+        };
+        let mut reported = thread::scope(|scope| {
+            // Without a thread to be had, everything is told in the end.
+            let reports = thread::Builder::new()
+                .name("reports".into())
+                .spawn_scoped(scope, take);
             // The sender goes with the call, so the reports see the end when the run is over and `stopped` is set.
             let last = sender.clone();
             let reason = execute::execute(&self.plan, &options, &self.discovery, sender, stop);
             let _ = stopped.set(reason);
             drop(last);
-            reports.join()
+            let reported = match reports {
+                Ok(reports) => reports
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => take(),
+            };
+            reported.expect("only one of the two takes the feed, and tells what came of it")
         });
-        let mut reported = reported.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         reported.errors.extend(unkept);
         if let Some(folder) = kept {
             folder.end();
@@ -279,6 +296,7 @@ fn exit_code(totals: &Totals, stopped: Option<Reason>) -> u8 {
     use crate::cli::exit;
     match stopped {
         Some(Reason::Signal(signal)) => exit::of_signal(signal),
+        Some(Reason::NoThreads) => exit::INFRASTRUCTURE,
         _ if totals.failed_hooks > 0 => exit::INFRASTRUCTURE,
         _ if totals.all() == 0 => exit::NOTHING_MATCHED,
         _ if totals.is_success() => exit::SUCCESS,

@@ -184,4 +184,7 @@ pub struct WorkerArguments {
     /// The descriptor that jobs write to where output is not captured.
     #[arg(long)]
     pub output_fd: Option<i32>,
+    /// What is removed if the run is killed.
+    #[arg(long)]
+    pub run_folder: Option<PathBuf>,
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::{ListArguments, ListForm};
 use super::error::CliError;
-use super::{exit, open, print, say};
+use super::{exit, open, print, say, shown};
 use crate::execute;
 use crate::plan::{Item, Known, full_id};
 use crate::report::harmless;
@@ -58,7 +58,7 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
     match arguments.format {
         ListForm::Ids => listed
             .iter()
-            .for_each(|item| print(&format!("{}\n", item.id))),
+            .for_each(|item| print(&format!("{}\n", shown(&item.id)))),
         ListForm::Json => {
             let text = serde_json::to_string_pretty(&listed)
                 .map_err(|error| CliError::System(error.to_string()))?;

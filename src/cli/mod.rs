@@ -10,6 +10,7 @@ mod error;
 pub mod exit;
 mod hold;
 mod init;
+mod keys;
 mod list;
 mod open;
 mod report;
@@ -20,13 +21,15 @@ mod signals;
 mod target;
 mod worker;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Arguments, Command};
 use error::CliError;
+
+use crate::report::one_line;
 
 /// Runs the command line tool.
 #[must_use]
@@ -66,6 +69,15 @@ fn print(text: &str) {
     let _ = io::stdout()
         .write_all(text.as_bytes())
         .and_then(|()| io::stdout().flush());
+}
+
+/// A name as it is for a program, and as it can't steer the terminal for a person.
+fn shown(name: &str) -> String {
+    if io::stdout().is_terminal() {
+        one_line(name)
+    } else {
+        name.to_owned()
+    }
 }
 
 /// Says something to a person; a terminal that has gone away is a normal end too, where `eprintln!` would panic.

@@ -3,7 +3,7 @@
 use super::args::RunArguments;
 use super::error::CliError;
 use super::target::{self, Target, Voice};
-use super::{exit, open, print, say, signals};
+use super::{exit, keys, open, print, say, shown, signals};
 use crate::execute::{self, Stop};
 use crate::manifest::Config;
 use crate::plan::full_id;
@@ -56,7 +56,9 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     let stop = Stop::default();
     signals::listen(stop.handle())
         .map_err(|error| CliError::System(format!("can't handle signals: {error}")))?;
+    let listening = (!arguments.no_capture).then(|| keys::listen(stop.handle()));
     let finished = run.execute(reporters, !arguments.no_capture, &stop);
+    drop(listening);
     target::tell_errors(&finished.reported);
     Ok(finished.exit())
 }
@@ -112,13 +114,13 @@ fn dry_run(run: &Run) -> u8 {
         for (index, job) in group.jobs.iter().enumerate() {
             text.push_str(&format!("  job {}\n", index + 1));
             for item in &job.items {
-                text.push_str(&format!("    {}\n", full_id(name, &item.id)));
+                text.push_str(&format!("    {}\n", shown(&full_id(name, &item.id))));
             }
         }
         for item in &group.known {
             text.push_str(&format!(
                 "  known before it runs: {}\n",
-                full_id(name, &item.id)
+                shown(&full_id(name, &item.id))
             ));
         }
     }

@@ -5,25 +5,35 @@ use std::io;
 use std::process;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use super::exit;
+use super::{exit, keys};
 use crate::execute::{Order, Reason};
 
 /// Listens from now on.
 pub fn listen(tell: impl Fn(Order) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGUSR1])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGUSR1])?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
             let mut is_stopping = false;
             for signal in signals.forever() {
                 match signal {
-                    SIGTSTP => tell(Order::Pause),
+                    SIGTSTP => {
+                        keys::give_back();
+                        tell(Order::Pause);
+                    }
+                    SIGCONT => {
+                        keys::take();
+                        tell(Order::Continue);
+                    }
                     SIGUSR1 => tell(Order::Tell),
                     // The lifelines of all workers close with us: they kill what is below them and go.
-                    _ if is_stopping => process::exit(i32::from(exit::of_signal(signal))),
+                    _ if is_stopping => {
+                        keys::give_back();
+                        process::exit(i32::from(exit::of_signal(signal)));
+                    }
                     _ => {
                         is_stopping = true;
                         tell(Order::Stop(Reason::Signal(signal)));

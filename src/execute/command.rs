@@ -76,6 +76,7 @@ pub fn request(
         tmp: values.tmp.clone().into(),
         keep_tmp: group.bounds.keep_tmp,
         report: (group.runner.results != ResultFormat::Exit).then(|| values.report.clone().into()),
+        stdout: None,
         // The timeout is one test's. Where nobody tells when a test begins, the job has as much time as all of its tests.
         timeout: job.settings.timeout.map(|timeout| {
             if each {

@@ -4,30 +4,30 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use super::Shared;
-use super::client::Client;
 use super::command::Place;
 use super::hooks::{self, Failure, Subject, Variables};
 use super::values::JobValues;
 use crate::manifest::config::Hook;
+use crate::worker::client::Client;
 
 /// The hooks of a group, which run in a worker of their own: what `before-all` leaves running is ended with that.
 #[derive(Default)]
-pub struct GroupHooks<'a> {
-    state: Mutex<Progress<'a>>,
+pub struct GroupHooks {
+    state: Mutex<Progress>,
 }
 
 #[derive(Default)]
-struct Progress<'a> {
-    client: Option<Client<'a>>,
+struct Progress {
+    client: Option<Client>,
     before: Option<Result<Variables, Failure>>,
 }
 
-impl<'a> GroupHooks<'a> {
+impl GroupHooks {
     /// Waits until `before-all` has run; whoever comes first runs it. Returns the variables that it has set.
     ///
     /// # Errors
     /// How it failed.
-    pub fn ready(&self, shared: &Shared<'a>, group: usize) -> Result<Variables, Failure> {
+    pub fn ready(&self, shared: &Shared<'_>, group: usize) -> Result<Variables, Failure> {
         let mut progress = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(result) = &progress.before {
             return result.clone();
@@ -41,14 +41,14 @@ impl<'a> GroupHooks<'a> {
             return Ok(Variables::new());
         }
         // A shortage is no failure of the hook: the next lane tries again.
-        let client = progress.client.insert(Client::start(shared.clients)?);
+        let client = progress.client.insert(Client::start(&shared.clients)?);
         let result = run(shared, group, client, Hook::BeforeAll, &Variables::new());
         progress.before = Some(result.clone());
         result
     }
 
     /// Runs `after-all`, if `before-all` has started, and ends what that left running.
-    pub fn close(&self, shared: &Shared<'a>, group: usize) {
+    pub fn close(&self, shared: &Shared<'_>, group: usize) {
         let mut progress = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(mut client) = progress.client.take() else {
             return;
@@ -65,7 +65,7 @@ impl<'a> GroupHooks<'a> {
 fn run(
     shared: &Shared<'_>,
     group: usize,
-    client: &mut Client<'_>,
+    client: &mut Client,
     hook: Hook,
     variables: &Variables,
 ) -> Result<Variables, Failure> {

@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use super::client::Client;
 use super::command::{Place, environment};
 use super::values::JobValues;
 use super::{Shared, is_shortage};
@@ -15,6 +14,7 @@ use crate::manifest::config::{CommandTemplate, GroupConfig, Hook};
 use crate::manifest::template::{Lookup, Name, Template};
 use crate::outcome::Outcome;
 use crate::runner::list;
+use crate::worker::client::Client;
 use crate::worker::frame::{Cause, Ended, JobRequest, Leftovers, Output, Status};
 
 /// Variables that hooks have set, later ones stronger.
@@ -51,7 +51,7 @@ pub struct Subject<'a> {
 /// How one of them failed.
 pub fn run(
     shared: &Shared<'_>,
-    client: &mut Client<'_>,
+    client: &mut Client,
     hook: Hook,
     subject: &Subject<'_>,
 ) -> Result<Variables, Failure> {
@@ -102,7 +102,7 @@ pub fn run(
 }
 
 fn one(
-    client: &mut Client<'_>,
+    client: &mut Client,
     hook: Hook,
     command: (&CommandTemplate, bool),
     subject: &Subject<'_>,
@@ -149,7 +149,7 @@ fn why_failed(ended: &Ended) -> Option<String> {
 }
 
 fn request(
-    client: &mut Client<'_>,
+    client: &mut Client,
     hook: Hook,
     (command, is_last): (&CommandTemplate, bool),
     subject: &Subject<'_>,

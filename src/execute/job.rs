@@ -17,8 +17,6 @@ pub struct Job {
     pub settings: TestSettings,
     /// Which try this is, from 1.
     pub attempt: u32,
-    /// How often there was nothing to run it with.
-    pub shortages: u32,
     /// How its one test ended at the last try, where this is another.
     pub failed: Option<Box<TestFinished>>,
 }

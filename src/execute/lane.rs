@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::Client;
 use super::command::{Place, request};
 use super::hooks::{self, Failure, Subject, Variables};
 use super::job::Job;
@@ -21,6 +20,7 @@ use crate::outcome::Outcome;
 use crate::plan::full_id;
 use crate::runner::read::{self, Results, Verdict};
 use crate::schedule::Next;
+use crate::worker::client::Client;
 use crate::worker::frame::{Cause, Ended, Status};
 
 /// Runs jobs until there are no more for the group.
@@ -33,6 +33,7 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         port: None,
         variables: Variables::new(),
         owed: Vec::new(),
+        shortages: 0,
     };
     while let Some((number, global_slot)) = worker.next() {
         let mut state = shared.state();
@@ -71,12 +72,14 @@ struct Lane<'l, 'a> {
     shared: &'l Shared<'a>,
     group: usize,
     slot: usize,
-    client: Option<Client<'a>>,
+    client: Option<Client>,
     port: Option<Port>,
     /// What hooks have set for the group and this worker.
     variables: Variables,
     /// Workers whose `after-worker` is still to run, by process id, with their variables.
     owed: Vec<(u32, Variables)>,
+    /// How often in a row there was nothing to run a job with.
+    shortages: u32,
 }
 
 /// What became of a job.
@@ -91,7 +94,7 @@ enum Ran {
 
 /// How long the last lane of a group waits when there are no processes, descriptors or memory.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
-/// How often a job is put back for such a shortage.
+/// How often in a row that may be; then what is left is errored.
 const MOST_SHORTAGES: u32 = 100;
 
 impl<'l> Lane<'l, '_> {
@@ -163,7 +166,7 @@ impl<'l> Lane<'l, '_> {
         if self.client.is_some() {
             return Ok(());
         }
-        self.client = Some(Client::start(self.shared.clients)?);
+        self.client = Some(Client::start(&self.shared.clients)?);
         self.make_up(global_slot);
         self.variables = of_group;
         if self.port.is_none() && names_port(self.config()) {
@@ -251,7 +254,7 @@ impl<'l> Lane<'l, '_> {
         }
         if !self.owed.is_empty() {
             if self.client.is_none() {
-                self.client = Client::start(self.shared.clients).ok();
+                self.client = Client::start(&self.shared.clients).ok();
             }
             self.make_up(0);
         }
@@ -295,6 +298,7 @@ impl<'l> Lane<'l, '_> {
             };
             self.short(job, why)
         } else {
+            self.shortages = 0;
             let runner = &self.config().runner;
             let results = read::judge(
                 runner,
@@ -325,7 +329,7 @@ impl<'l> Lane<'l, '_> {
     }
 
     /// What becomes of a job whose worker is not ready.
-    fn unready(&self, job: &Job, failure: Failure) -> Ran {
+    fn unready(&mut self, job: &Job, failure: Failure) -> Ran {
         if failure.outcome == Outcome::NotRun {
             return self.short(job, failure.message);
         }
@@ -333,14 +337,13 @@ impl<'l> Lane<'l, '_> {
         Ran::NoWorker(self.all(job, failure.outcome, &failure.message, output))
     }
 
-    /// Puts a job back that there was nothing to run with, until it has been often enough.
-    fn short(&self, job: &Job, why: String) -> Ran {
-        let mut again = job.clone();
-        again.shortages += 1;
-        if again.shortages > MOST_SHORTAGES {
+    /// Puts a job back that there was nothing to run with, until that has been so often enough in a row.
+    fn short(&mut self, job: &Job, why: String) -> Ran {
+        self.shortages += 1;
+        if self.shortages > MOST_SHORTAGES {
             return Ran::Over(self.all(job, Outcome::Errored, &why, None), Vec::new());
         }
-        Ran::Nothing(why, again)
+        Ran::Nothing(why, job.clone())
     }
 
     /// Hands a job to the worker.

@@ -4,7 +4,6 @@
 //! a lane asks the one shared scheduler for a job, runs it in its own worker process, and tells what became of it. One job a
 //! worker at a time; a panic becomes a result. Nothing here judges tests: `runner::read` does.
 
-mod client;
 mod command;
 mod group;
 mod hooks;
@@ -19,7 +18,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::sync::mpsc::Sender;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,8 +31,8 @@ use crate::outcome::Outcome;
 use crate::plan::{Item, Known, Plan, full_id};
 use crate::runner::Discovery;
 use crate::schedule::{GroupSpec, Scheduler};
-use crate::worker::{adopt_orphans, kill_strays};
-use client::Clients;
+use crate::worker::client::Clients;
+use crate::worker::{adopt_orphans, kill_strays, sweep};
 use group::GroupHooks;
 use job::Job;
 
@@ -68,8 +67,8 @@ struct Shared<'a> {
     events: Mutex<Sender<Event>>,
     state: Mutex<State>,
     changed: Condvar,
-    clients: &'a Clients,
-    groups: Vec<GroupHooks<'a>>,
+    clients: Arc<Clients>,
+    groups: Vec<GroupHooks>,
 }
 
 /// A job that runs, for whoever asks.
@@ -129,10 +128,11 @@ impl Shared<'_> {
             Order::Stop(reason) => self.stop(reason),
             Order::Pause => {
                 self.clients.pause_all();
-                // The shell that we belong to sees us stopped; the call returns when somebody continues us.
+                // The shell that we belong to sees us stopped. Other threads may go on for a moment after this call, so
+                // it says nothing of when we are continued.
                 let _ = kill_process(getpid(), Signal::STOP);
-                self.clients.resume_all();
             }
+            Order::Continue => self.clients.resume_all(),
             Order::Tell => self.tell(),
         }
     }
@@ -179,7 +179,6 @@ pub fn execute(
     // What a worker that is killed leaves behind comes to us.
     adopt_orphans();
     let state = initial(plan);
-    let clients = Clients::new(options.capture);
     let shared = Shared {
         plan,
         options,
@@ -187,7 +186,7 @@ pub fn execute(
         events: Mutex::new(events),
         state: Mutex::new(state),
         changed: Condvar::new(),
-        clients: &clients,
+        clients: Clients::new(options.capture, Some(discovery.folder())),
         groups: plan.groups.iter().map(|_| GroupHooks::default()).collect(),
     };
     shared.send(started(plan, options));
@@ -200,7 +199,17 @@ pub fn execute(
             .for_each(|item| shared.send(known(name, item)));
     }
     thread::scope(|scope| {
-        let watcher = scope.spawn(|| stop.watch(options.deadline, |order| shared.obey(order)));
+        let watch = || stop.watch(options.deadline, |order| shared.obey(order));
+        let watcher = thread::Builder::new()
+            .name("orders".into())
+            .spawn_scoped(scope, watch);
+        if let Err(error) = &watcher {
+            shared.send(Event::Warning {
+                message: format!(
+                    "can't start a thread ({error}): signals and the run's timeout are not obeyed"
+                ),
+            });
+        }
         thread::scope(|scope| {
             for (index, group) in plan
                 .groups
@@ -209,14 +218,24 @@ pub fn execute(
                 .filter(|(_, group)| !group.jobs.is_empty())
             {
                 let shared = &shared;
-                scope.spawn(move || run_group(shared, index, group.workers));
+                let run = move || run_group(shared, index, group.workers);
+                let name = group.config.name.to_string();
+                let started = thread::Builder::new().name(name).spawn_scoped(scope, run);
+                if let Err(error) = started {
+                    let name = &group.config.name;
+                    shared.send(Event::Warning {
+                        message: format!("group {name}: can't start a thread: {error}"),
+                    });
+                    shared.stop(Reason::NoThreads);
+                }
             }
         });
         stop.finish();
-        let _ = watcher.join();
+        let _ = watcher.map(thread::ScopedJoinHandle::join);
     });
     // All workers are gone by now.
     kill_strays(&BTreeSet::new());
+    sweep();
     let state = shared.state();
     for (job, blocked_by) in state.scheduler.left() {
         let why = match (blocked_by, state.reason) {
@@ -292,7 +311,6 @@ fn initial(plan: &Plan) -> State {
                 items: planned.items.clone(),
                 settings: planned.settings.clone(),
                 attempt: 1,
-                shortages: 0,
                 failed: None,
             };
             list.push(job.spec(jobs.len()));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::Shared;
-use super::client::Client;
 use super::command::Place;
 use super::hooks::{self, Subject, Variables};
 use super::values::JobValues;
 use crate::event::{Event, HookOwed};
 use crate::manifest::config::{GroupConfig, Hook};
+use crate::worker::client::Client;
 
 /// A hook that is still to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ pub fn make_up(shared: &Shared<'_>, list: &[(Owed, GroupConfig)]) {
         shared.send(Event::HookOwed(owed.clone().into()));
     }
     for (owed, group) in list {
-        let mut client = match Client::start(shared.clients) {
+        let mut client = match Client::start(&shared.clients) {
             Ok(client) => client,
             Err(error) => {
                 shared.send(Event::Warning {

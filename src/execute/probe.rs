@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::{Client, Clients};
+use crate::worker::client::{Client, Clients};
 use crate::worker::frame::{Ended, JobRequest, Level, Status};
 
 /// Runs a program that does nothing at a level.
@@ -10,7 +10,7 @@ use crate::worker::frame::{Ended, JobRequest, Level, Status};
 /// # Errors
 /// Why that does not work here.
 pub fn probe(level: Level) -> Result<Ended, String> {
-    let clients = Clients::new(true);
+    let clients = Clients::new(true, None);
     let mut client = Client::start(&clients).map_err(|error| error.to_string())?;
     let request = JobRequest {
         words: vec!["true".into()],

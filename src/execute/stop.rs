@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Why a run stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Reason {
     Timeout,
     /// `max-fail` was reached.
     MaxFail,
+    /// The system has no more threads for us.
+    NoThreads,
 }
 
 impl Reason {
@@ -32,6 +34,7 @@ impl fmt::Display for Reason {
                 None => write!(f, "the run was stopped by signal {signal}"),
             },
             Self::Timeout => f.write_str("the run's timeout was over"),
+            Self::NoThreads => f.write_str("no thread could be started"),
             Self::MaxFail => f.write_str("the run stopped after max-fail failures"),
         }
     }
@@ -42,8 +45,10 @@ impl fmt::Display for Reason {
 pub enum Order {
     /// To stop in good order.
     Stop(Reason),
-    /// To hold all jobs, stop this very process, and go on when it is continued.
+    /// To hold all jobs and stop this very process.
     Pause,
+    /// To let them go on: somebody has continued this process.
+    Continue,
     /// To tell what runs.
     Tell,
 }
@@ -79,11 +84,12 @@ impl Stop {
         let _ = self.sender.send(None);
     }
 
-    /// Waits for orders, and for the deadline, and passes each on, until the run is over. What an order takes to be obeyed is
-    /// not charged to the deadline: a run that is paused does not run out of time.
+    /// Waits for orders, and for the deadline, and passes each on, until the run is over. A run that is held does not run out
+    /// of time.
     pub fn watch(&self, deadline: Option<Instant>, on: impl Fn(Order)) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let mut deadline = deadline;
+        let mut held = None;
         loop {
             let message = match deadline {
                 Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
@@ -91,9 +97,15 @@ impl Stop {
             };
             match message {
                 Ok(Some(order)) => {
-                    let begun = Instant::now();
+                    match order {
+                        Order::Pause => held = held.or(Some(Instant::now())),
+                        Order::Continue => {
+                            let held = held.take().map_or(Duration::ZERO, |at| at.elapsed());
+                            deadline = deadline.map(|deadline| deadline + held);
+                        }
+                        _ => {}
+                    }
                     on(order);
-                    deadline = deadline.map(|deadline| deadline + begun.elapsed());
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     deadline = None;

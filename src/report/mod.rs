@@ -15,7 +15,7 @@ pub use console::{Console, Verbosity, stream};
 pub use feed::{Reported, feed, replay};
 pub use jsonl::Jsonl;
 pub use junit::Junit;
-pub(crate) use paint::harmless;
+pub(crate) use paint::{harmless, one_line};
 
 use std::fmt;
 use std::io;

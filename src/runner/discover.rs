@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use walkdir::{DirEntry, WalkDir};
 
@@ -16,6 +17,7 @@ use crate::manifest::pattern::Pattern;
 use crate::manifest::template::{Lookup, Name};
 use crate::plan::{Item, Known};
 use crate::worker::Scratch;
+use crate::worker::client::{Client, Clients};
 
 /// What discovery needs to know of the world.
 pub struct Discovery {
@@ -27,6 +29,9 @@ pub struct Discovery {
     pub environment: HashMap<OsString, OsString>,
     scratch: Scratch,
     support: OnceLock<PathBuf>,
+    clients: Arc<Clients>,
+    /// Workers that have nothing to list just now.
+    idle: Mutex<Vec<Client>>,
 }
 
 /// A group's items.
@@ -47,13 +52,39 @@ impl Discovery {
         run: String,
         environment: HashMap<OsString, OsString>,
     ) -> Result<Self, crate::worker::ScratchError> {
+        let scratch = Scratch::new("run")?;
         Ok(Self {
             root: config.root.clone(),
             run,
             environment,
-            scratch: Scratch::new("run")?,
             support: OnceLock::new(),
+            clients: Clients::new(true, Some(scratch.path())),
+            idle: Mutex::default(),
+            scratch,
         })
+    }
+
+    /// A worker to list with: what lists is the project's own, and ends like any job.
+    ///
+    /// # Errors
+    /// There is none, and none can be started.
+    pub fn borrow(&self) -> io::Result<Client> {
+        let idle = self.idle().pop();
+        idle.map_or_else(|| Client::start(&self.clients), Ok)
+    }
+
+    /// Gives a worker back.
+    pub fn give_back(&self, client: Client) {
+        self.idle().push(client);
+    }
+
+    /// Lets all workers go: nothing is listed any more.
+    pub fn close(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Client>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A folder for temporary files of the whole run.

@@ -23,6 +23,8 @@ pub enum Request {
     Pause,
     /// Let them go on.
     Resume,
+    /// There will be no more: a lifeline that closes without this one's being said means that the run was killed.
+    End,
 }
 
 /// A job, with nothing left to resolve.
@@ -48,6 +50,8 @@ pub struct JobRequest {
     pub leftovers: Leftovers,
     /// The file that results are written to, if the runner writes one.
     pub report: Option<OsString>,
+    /// A file to be made for standard output, where that is wanted by itself.
+    pub stdout: Option<OsString>,
     /// The longest it may take.
     pub timeout: Option<Duration>,
     /// Whether the timeout is each test's: then the report, a stream of events, says when the last one began.

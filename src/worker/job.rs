@@ -1,11 +1,12 @@
 //! One job, from its temporary folder to the last of its processes.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
@@ -13,7 +14,7 @@ use super::frame::{self, Cause, Ended, JobRequest, KeepTmp, Level, Request, Stat
 use super::level::Cgroup;
 use super::process::{Process, Sink, Spawner, Woken};
 use super::tree::Kept;
-use super::{capture, scratch, tree};
+use super::{Scratch, capture, tree};
 
 /// The most bytes of a report that are read.
 const MOST_REPORT: u64 = 128 << 20;
@@ -34,7 +35,7 @@ pub struct Place<'a> {
     /// Starts processes.
     pub spawner: &'a Spawner,
     /// The worker's own folder.
-    pub folder: &'a Path,
+    pub scratch: &'a Scratch,
     /// Where output goes that is not captured.
     pub through: Option<&'a OwnedFd>,
 }
@@ -47,7 +48,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
     let mut running = match Running::start(job, place) {
         Ok(running) => running,
         Err(ended) => {
-            let _ = remove(job);
+            let _ = remove(job, place);
             return Ok(*ended);
         }
     };
@@ -56,7 +57,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
     let group = running.process.group();
     let Ok((cause, term_at)) = result else {
         tree::kill_all(group);
-        let _ = remove(job);
+        let _ = remove(job, place);
         return Err(Abandoned);
     };
     let exit = running.process.exit();
@@ -106,7 +107,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
         .output
         .map(|file| capture::read(file, job.output_limit));
     ended.output = output.and_then(Result::ok).unwrap_or_default();
-    clean_up(job, &mut ended);
+    clean_up(job, place, &mut ended);
     Ok(ended)
 }
 
@@ -133,15 +134,32 @@ impl Running {
             Box::new(ended)
         };
         if !job.has_tmp {
-            scratch::make(Path::new(&job.tmp))
+            place
+                .scratch
+                .make(Path::new(&job.tmp))
                 .map_err(|error| cant("make the job's temporary folder", &error))?;
         }
         let output = match place.through {
             Some(_) if !job.capture => None,
-            _ => Some(capture::open(place.folder).map_err(|error| cant("capture output", &error))?),
+            _ => Some(
+                capture::open(place.scratch.path())
+                    .map_err(|error| cant("capture output", &error))?,
+            ),
         };
+        // What is there already was put there to be taken for results.
+        let _ = job
+            .report
+            .as_ref()
+            .map(|path| place.scratch.remove(Path::new(path)));
+        let stdout = job.stdout.as_ref().map(|path| {
+            let mut options = File::options();
+            options.write(true).create_new(true).open(path)
+        });
+        let stdout = stdout
+            .transpose()
+            .map_err(|error| cant("make a file for standard output", &error))?;
         let sink = match (&output, place.through) {
-            (Some(file), _) => Sink::File(file),
+            (Some(file), _) => Sink::Files(stdout.as_ref().unwrap_or(file), file),
             (None, Some(fd)) => Sink::Through(fd.as_fd()),
             (None, None) => {
                 let why = io::Error::other("there is nothing to write to");
@@ -247,7 +265,7 @@ impl Running {
                         }
                     }
                     // One job at a time: nobody sends a second.
-                    Ok(Some(Request::Run(_) | Request::Resume)) => {}
+                    Ok(Some(Request::Run(_) | Request::Resume | Request::End)) => {}
                     Ok(None) | Err(_) => return Err(Abandoned),
                 },
             }
@@ -289,7 +307,8 @@ impl Running {
     /// Where the timeout is each test's: when the test that runs now will have taken too long, if that is still to come.
     fn later(&self, job: &JobRequest, passed: Option<Instant>) -> Option<Instant> {
         let timeout = job.timeout.filter(|_| job.timeout_each)?;
-        let text = job.report.as_ref().and_then(|path| fs::read(path).ok());
+        let path = job.report.as_ref()?;
+        let text = read_report(Path::new(path)).ok();
         let started = text.and_then(|text| crate::runner::read::last_start(&text));
         let later = match started {
             Some(started) => {
@@ -320,16 +339,20 @@ impl Read for RawStdin<'_> {
     }
 }
 
+/// Only a file that is one: a pipe would hold us for ever, and a link leads who knows where.
 fn read_report(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MOST_REPORT)
-        .read_to_end(&mut bytes)?;
+    file.take(MOST_REPORT).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// Removes what the job leaves on disk, or keeps it where that was asked for.
-fn clean_up(job: &JobRequest, ended: &mut Ended) {
+fn clean_up(job: &JobRequest, place: &Place<'_>, ended: &mut Ended) {
     let failed = ended.status != Status::Exit(0) || ended.cause != Cause::Itself;
     let keep = !job.leave_tmp
         && match job.keep_tmp {
@@ -338,28 +361,28 @@ fn clean_up(job: &JobRequest, ended: &mut Ended) {
             KeepTmp::Always => true,
         };
     if keep {
-        match scratch::keep(Path::new(&job.tmp)) {
+        match place.scratch.keep(Path::new(&job.tmp)) {
             Ok(path) => ended.kept = Some(path.into()),
             Err(error) => {
                 ended.trouble = Some(format!("its temporary folder could not be kept: {error}"));
             }
         }
     }
-    if let Err(error) = remove(job) {
+    if let Err(error) = remove(job, place) {
         ended.trouble = Some(format!(
             "its temporary folder could not be removed: {error}"
         ));
     }
 }
 
-fn remove(job: &JobRequest) -> io::Result<()> {
+fn remove(job: &JobRequest, place: &Place<'_>) -> io::Result<()> {
     if let Some(report) = &job.report {
-        let _ = fs::remove_file(report);
+        let _ = place.scratch.remove(Path::new(report));
     }
     if job.leave_tmp {
         return Ok(());
     }
-    scratch::remove(Path::new(&job.tmp))
+    place.scratch.remove(Path::new(&job.tmp))
 }
 
 /// Whether something was short that may be there again in a moment.

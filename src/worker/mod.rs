@@ -6,6 +6,7 @@
 //! It is single-threaded, and it never judges: it reports how a process ended, what it wrote and what it left behind.
 
 mod capture;
+pub mod client;
 pub mod frame;
 mod job;
 mod level;
@@ -17,6 +18,6 @@ mod tree;
 #[cfg(target_os = "linux")]
 pub use level::hold;
 pub use process::inherited;
-pub use scratch::{Scratch, ScratchError};
+pub use scratch::{Scratch, ScratchError, sweep};
 pub use supervisor::supervise;
 pub use tree::{adopt_orphans, kill_strays};

@@ -2,17 +2,18 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use super::frame::{self, Reply, Request};
 use super::job::{self, Place, RawStdin};
 use super::process::Spawner;
-use super::{Scratch, process, tree};
+use super::{Scratch, process, scratch, tree};
 
-/// Serves requests until the lifeline closes. `through` is the descriptor that jobs write to where output is not captured.
+/// Serves requests until the lifeline closes. `run_folder` is what a run that was killed could not remove; `through` is the descriptor that jobs write to where output is not captured.
 ///
 /// # Errors
 /// Nobody reads the replies.
-pub fn supervise(through: Option<i32>) -> io::Result<()> {
+pub fn supervise(through: Option<i32>, run_folder: Option<&Path>) -> io::Result<()> {
     tree::adopt_orphans();
     process::start_clean();
     // A job must not reach our descriptors through /proc: results go over one of them (proc_pid_fd(5)).
@@ -30,7 +31,7 @@ pub fn supervise(through: Option<i32>) -> io::Result<()> {
     };
     let place = Place {
         spawner: &spawner,
-        folder: scratch.path(),
+        scratch: &scratch,
         through: through.as_ref(),
     };
     let ready = Reply::Ready {
@@ -42,24 +43,29 @@ pub fn supervise(through: Option<i32>) -> io::Result<()> {
     // What hooks left running goes with the worker.
     let result = serve(lifeline.as_fd(), &mut replies, &place);
     tree::kill_everything();
-    result
+    if let (Some(folder), Ok(false)) = (run_folder, &result) {
+        let _ = scratch::remove(folder);
+    }
+    result.map(|_| ())
 }
 
+/// Returns whether the end was told, and did not just come.
 fn serve(
     lifeline: BorrowedFd<'_>,
     replies: &mut impl io::Write,
     place: &Place<'_>,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let mut kept = tree::Kept::default();
     while let Some(request) = frame::read(&mut RawStdin(lifeline))? {
         match request {
             Request::Run(request) => match job::run(&request, place, &mut kept) {
                 Ok(ended) => frame::write(replies, &Reply::Ended(Box::new(ended)))?,
-                Err(job::Abandoned) => return Ok(()),
+                Err(job::Abandoned) => return Ok(false),
             },
+            Request::End => return Ok(true),
             // The job that it meant has ended meanwhile.
             Request::Stop | Request::Pause | Request::Resume => {}
         }
     }
-    Ok(())
+    Ok(false)
 }

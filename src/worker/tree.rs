@@ -92,7 +92,8 @@ fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTreeSet<i32
         return 0;
     }
     let left = descendants(kept);
-    let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
+    let alive = left.iter().filter(|pid| is_alive(**pid)).count();
+    let count = u32::try_from(alive).unwrap_or(u32::MAX);
     let _ = kill_process_group(job, Signal::TERM);
     for pid in left {
         signal(pid, Signal::TERM);
@@ -211,6 +212,14 @@ fn signal(pid: Pid, what: Signal) {
 #[cfg(not(target_os = "linux"))]
 fn signal(pid: Pid, what: Signal) {
     let _ = rustix::process::kill_process(pid, what);
+}
+
+/// Whether a process does something still, and does not only wait to be reaped: proc_pid_stat(5), field 3.
+fn is_alive(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    let stat = stat.unwrap_or_default();
+    let state = stat.rsplit(')').next().map(str::trim_start);
+    state.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
 }
 
 /// Whether a process has this one among its ancestors.

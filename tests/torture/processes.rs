@@ -187,7 +187,6 @@ fn a_job_that_kills_its_supervisor() {
 }
 
 #[test]
-#[ignore = "what a killed supervisor leaves is not removed yet"]
 fn a_job_that_kills_its_supervisor_leaves_no_files() {
     let arena = with_siblings("kill -KILL $PPID; sleep 60");
     arena.run(&[]).exits(1);
@@ -196,7 +195,6 @@ fn a_job_that_kills_its_supervisor_leaves_no_files() {
 
 /// Stopped, a supervisor neither keeps time nor hears that its lifeline closes: `orchestrate` has to notice.
 #[test]
-#[ignore = "nobody notices yet that a supervisor is stopped"]
 fn a_job_that_stops_its_supervisor() {
     let arena = with_siblings("kill -STOP $PPID; sleep 60");
     let end = arena.run(&[]).exits(1).within(TIMEOUT + GRACE * 2);

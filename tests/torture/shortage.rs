@@ -288,14 +288,12 @@ fn twelve_processes() {
 }
 
 #[test]
-#[ignore = "a panic, and then a hang, where a thread can not be started"]
 fn six_processes() {
     few_processes(6);
 }
 
 /// With room for a few processes at a time, everything runs, on fewer workers.
 #[test]
-#[ignore = "a worker panics where a process can not be started"]
 fn few_processes_are_enough() {
     let Some(arena) = many(40, 8).of_another_user() else {
         return;

@@ -76,7 +76,6 @@ fn a_killed_run_leaves_no_process() {
 }
 
 #[test]
-#[ignore = "nobody removes the run's own folder"]
 fn a_killed_run_leaves_no_files() {
     let Some(arena) = arena("30s") else { return };
     let started = started(&arena);
@@ -124,7 +123,6 @@ fn ends_while_it_lists(signal: Signal, code: i32) {
 }
 
 #[test]
-#[ignore = "what lists is not supervised"]
 fn a_run_that_is_stopped_while_it_lists() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         ends_while_it_lists(signal, code);
@@ -132,13 +130,11 @@ fn a_run_that_is_stopped_while_it_lists() {
 }
 
 #[test]
-#[ignore = "what lists is not supervised"]
 fn a_run_that_is_killed_while_it_lists() {
     ends_while_it_lists(Signal::KILL, -9);
 }
 
 #[test]
-#[ignore = "what lists is not supervised"]
 fn a_listing_that_leaves_a_daemon() {
     let manifest = "[groups.g]\ncommand = [\"true\", \"<items>\"]\nitems = { command = [\"sh\", \"-c\", \"./daemon bare deaf; echo one\"] }\n";
     let Some(arena) = Arena::new(manifest).program("daemon") else {
@@ -178,7 +174,6 @@ fn interrupted_by_a_key() {
 
 /// Held by Ctrl-Z for twice as long as its job may take: time that nobody could use is not charged.
 #[test]
-#[ignore = "jobs are let go on before the run itself has stopped"]
 fn a_run_that_is_held_and_goes_on() {
     let manifest = "[groups.g]\ncommand = [\"./job\"]\ntimeout = \"1s\"\n";
     // It tells that it runs, so that it can be seen whether it is held.

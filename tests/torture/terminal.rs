@@ -243,13 +243,11 @@ fn shows_tamely(arguments: &[&str]) {
 }
 
 #[test]
-#[ignore = "names are shown as they are, also on a terminal"]
 fn names_in_what_would_run_do_not_steer_the_terminal() {
     shows_tamely(&["run", "--dry-run"]);
 }
 
 #[test]
-#[ignore = "names are shown as they are, also on a terminal"]
 fn names_in_a_list_do_not_steer_the_terminal() {
     shows_tamely(&["list"]);
 }

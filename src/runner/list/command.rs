@@ -1,32 +1,31 @@
-//! Running a listing command: with `std::process` and `wait-timeout`, since it runs once and not a thousand times.
+//! Running a listing command, in a worker's care: it is the project's own, and may hang or leave something behind like any job.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::process::CommandExt;
+use std::fs;
+use std::io;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process_group};
-use wait_timeout::ChildExt;
 
 use crate::manifest::config::{CommandTemplate, GroupConfig};
 use crate::manifest::template::{Lookup, Name, Template, Unset};
 use crate::runner::discover::{Discovery, GroupLookup};
+use crate::worker::frame::{Cause, JobRequest, Status};
 
 /// A listing may build the tests first, so it has long.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// How much of what a failed command wrote is shown.
-const TAIL: u64 = 8 * 1024;
+const TAIL: usize = 8 * 1024;
+/// The most that it may write to standard error, where builds tell what they do.
+const MOST_ERRORS: u64 = 1 << 30;
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a command did.
 pub struct Captured {
     /// The command, for messages.
     pub shown: String,
-    status: ExitStatus,
-    stdout: File,
-    stderr: File,
+    status: Status,
+    stdout: Vec<u8>,
+    stderr: String,
 }
 
 impl Captured {
@@ -34,43 +33,33 @@ impl Captured {
     ///
     /// # Errors
     /// How it failed, with the end of what it wrote.
-    pub fn stdout_of_success(mut self) -> Result<Vec<u8>, String> {
+    pub fn stdout_of_success(self) -> Result<Vec<u8>, String> {
         self.check()?;
-        let mut bytes = Vec::new();
-        self.stdout
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| self.stdout.read_to_end(&mut bytes))
-            .map_err(|error| format!("can't read what {} printed: {error}", self.shown))?;
-        Ok(bytes)
+        Ok(self.stdout)
     }
 
     /// Whether it succeeded.
     ///
     /// # Errors
     /// How it failed, with the end of what it wrote.
-    pub fn check(&mut self) -> Result<(), String> {
-        if self.status.success() {
-            return Ok(());
-        }
-        let mut text = tail(&mut self.stderr);
+    pub fn check(&self) -> Result<(), String> {
+        let how = match &self.status {
+            Status::Exit(0) => return Ok(()),
+            Status::Exit(code) => format!("exit code {code}"),
+            Status::Signal(signal) => format!("signal {signal}"),
+            Status::NotStarted(why) => why.clone(),
+        };
+        let mut text = self.stderr.clone();
         if text.trim().is_empty() {
-            text = tail(&mut self.stdout);
+            let from = self.stdout.len().saturating_sub(TAIL);
+            text = String::from_utf8_lossy(&self.stdout[from..]).into_owned();
         }
         Err(format!(
-            "the listing failed ({})\n{}\nthe command was: {}",
-            self.status,
+            "the listing failed ({how})\n{}\nthe command was: {}",
             text.trim_end(),
             self.shown
         ))
     }
-}
-
-fn tail(file: &mut File) -> String {
-    let mut bytes = Vec::new();
-    let length = file.metadata().map_or(0, |meta| meta.len());
-    let from = SeekFrom::Start(length.saturating_sub(TAIL));
-    let _ = file.seek(from).and_then(|_| file.read_to_end(&mut bytes));
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 struct ListLookup<'a> {
@@ -172,51 +161,43 @@ pub fn start(
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>();
     let shown: String = shown.join(" ").chars().take(200).collect();
-    let run = || -> io::Result<(ExitStatus, File, File)> {
-        let file = || tempfile_in(discovery);
-        let (stdout, stderr) = (file()?, file()?);
-        let (program, arguments) = words
-            .split_first()
-            .ok_or_else(|| io::Error::other("no command"))?;
-        let mut child = Command::new(program_in(discovery, program))
-            .args(arguments)
-            .current_dir(&discovery.root)
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(stdout.try_clone()?)
-            .stderr(stderr.try_clone()?)
-            .process_group(0)
-            .spawn()?;
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let status = child.wait_timeout(LONGEST)?;
-        // What it left running would write on into files that are read now.
-        if let Some(group) = group {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        if let Some(status) = status {
-            Ok((status, stdout, stderr))
-        } else {
-            child.wait()?;
-            Err(io::Error::other("it took longer than 30 minutes"))
-        }
+    let worker = |error: io::Error| format!("can't start a worker: {error}");
+    let mut client = discovery.borrow().map_err(worker)?;
+    let stdout = client.tmp.join(format!("listing-{}.out", client.jobs));
+    let mut words = words.to_vec();
+    if let Some(program) = words.first_mut() {
+        *program = program_in(discovery, program).into();
+    }
+    let request = JobRequest {
+        words,
+        folder: discovery.root.clone().into(),
+        env: env.to_vec(),
+        tmp: client.tmp.join(format!("listing-{}", client.jobs)).into(),
+        stdout: Some(stdout.clone().into()),
+        timeout: Some(LONGEST),
+        grace: GRACE,
+        capture: true,
+        output_limit: TAIL as u64,
+        output_max: MOST_ERRORS,
+        ..JobRequest::default()
     };
-    let (status, stdout, stderr) = run().map_err(|error| {
-        let program = words
-            .first()
-            .map(|word| word.to_string_lossy())
-            .unwrap_or_default();
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "; is it installed, and is the path relative to the root?",
-            io::ErrorKind::PermissionDenied => "; is it executable?",
-            _ => "",
-        };
-        format!("can't run {program}: {error}{remedy}")
-    })?;
+    let ended = client
+        .run(request)
+        .map_err(|error| format!("`{shown}`: {error}"))?;
+    let printed = fs::read(&stdout);
+    let _ = fs::remove_file(&stdout);
+    discovery.give_back(client);
+    if let Status::NotStarted(why) = ended.status {
+        return Err(why);
+    }
+    if ended.cause == Cause::Timeout {
+        return Err(format!("`{shown}` took longer than 30 minutes"));
+    }
     Ok(Captured {
         shown,
-        status,
-        stdout,
-        stderr,
+        status: ended.status,
+        stdout: printed.map_err(|error| format!("can't read what a listing printed: {error}"))?,
+        stderr: ended.output.text(),
     })
 }
 
@@ -227,19 +208,4 @@ fn program_in(discovery: &Discovery, program: &OsStr) -> PathBuf {
     } else {
         PathBuf::from(program)
     }
-}
-
-/// A file without a name.
-fn tempfile_in(discovery: &Discovery) -> io::Result<File> {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = discovery.folder().join(format!("listing-{number}"));
-    let file = File::options()
-        .read(true)
-        .append(true)
-        .create_new(true)
-        .open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
 }

@@ -242,7 +242,7 @@ impl Spawner {
         let folder = text(job.folder.clone().into_vec())?;
         let variables = self.environment.with(job)?;
         let (output, errors) = match sink {
-            Sink::File(file) => (file.as_raw_fd(), file.as_raw_fd()),
+            Sink::Files(out, errors) => (out.as_raw_fd(), errors.as_raw_fd()),
             Sink::Through(fd) => (fd.as_raw_fd(), -1),
         };
         let ended = [ptr::null()];
@@ -322,11 +322,10 @@ impl Spawner {
             );
             let error = io::Error::last_os_error();
             libc::sigprocmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
-            match Pid::from_raw(pid) {
-                Some(pid) if pid.as_raw_nonzero().get() > 0 => {
-                    Ok((pid, OwnedFd::from_raw_fd(handle)))
-                }
-                _ => Err(error),
+            // -1 is no process id, which `from_raw` insists on.
+            match Pid::from_raw(pid.max(0)) {
+                Some(pid) => Ok((pid, OwnedFd::from_raw_fd(handle))),
+                None => Err(error),
             }
         }
     }

@@ -34,8 +34,8 @@ pub enum Woken {
 
 /// Where a job's output goes.
 pub enum Sink<'a> {
-    /// Both streams into this file.
-    File(&'a File),
+    /// Standard output into the first file, standard error into the second, which may be the same.
+    Files(&'a File, &'a File),
     /// Standard output to this descriptor, standard error to the worker's own.
     Through(BorrowedFd<'a>),
 }

@@ -48,9 +48,9 @@ impl Spawner {
             .split_first()
             .ok_or_else(|| io::Error::other("the command is empty"))?;
         let (stdout, stderr) = match sink {
-            Sink::File(file) => (
-                Stdio::from(file.try_clone()?),
-                Stdio::from(file.try_clone()?),
+            Sink::Files(out, errors) => (
+                Stdio::from(out.try_clone()?),
+                Stdio::from(errors.try_clone()?),
             ),
             Sink::Through(fd) => (
                 Stdio::from(fd.as_fd().try_clone_to_owned()?),

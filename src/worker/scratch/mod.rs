@@ -3,12 +3,16 @@
 mod remove;
 
 use std::env;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::fs::{CWD, FlockOperation, Mode, flock, mkdirat, renameat};
 
 pub use remove::remove;
 
@@ -23,7 +27,12 @@ pub struct ScratchError {
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    /// The folder, locked for as long as the process lives, by which others know that it is in use.
+    folder: Option<File>,
 }
+
+/// How old a folder is whose owner, if it has one, has locked it long since.
+const SETTLED: Duration = Duration::from_secs(60);
 
 impl Scratch {
     /// Makes one: under `$TMPDIR` if it is set, else on tmpfs, where it costs a tenth of what it costs on a disk, else
@@ -40,7 +49,10 @@ impl Scratch {
                 let _ = remove(&path);
             }
             match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self { path }),
+                Ok(()) => {
+                    let folder = lock(&path);
+                    return Ok(Self { path, folder });
+                }
                 Err(error) => tried.push(format!("{}: {error}", path.display())),
             }
         }
@@ -54,17 +66,93 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The folder itself, whatever its path leads to by now, and the name of something in it.
+    fn place<'a>(&'a self, path: &'a Path) -> io::Result<(BorrowedFd<'a>, &'a Path)> {
+        let folder = self.folder.as_ref().map(AsFd::as_fd);
+        match (folder, path.strip_prefix(&self.path), path.file_name()) {
+            (Some(folder), Ok(inside), Some(name)) if inside == Path::new(name) => {
+                Ok((folder, inside))
+            }
+            _ => Err(io::Error::other("it is not in the worker's folder")),
+        }
+    }
+
+    /// Makes a job's own folder.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn make(&self, path: &Path) -> io::Result<()> {
+        let (folder, name) = self.place(path)?;
+        Ok(mkdirat(folder, name, Mode::RWXU)?)
+    }
+
+    /// Removes what is in the folder by this name.
+    ///
+    /// # Errors
+    /// The first thing that could not be removed.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        let (folder, name) = self.place(path)?;
+        remove::remove_in(folder, name)
+    }
+
+    /// Takes a job's folder out of this one, which will be removed. Returns where it is from now on.
+    ///
+    /// # Errors
+    /// It can't be renamed.
+    pub fn keep(&self, path: &Path) -> io::Result<PathBuf> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (folder, name) = self.place(path)?;
+        let base = self.path.parent().unwrap_or(Path::new("/"));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let kept = base.join(format!("orchestrate-kept-{}-{number}", process::id()));
+        renameat(folder, name, CWD, &kept)?;
+        Ok(kept)
+    }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        // By its own handle: its path may lead elsewhere by now.
+        if let Some(folder) = &self.folder {
+            let _ = remove::empty_folder(folder.as_fd());
+        }
         let _ = remove(&self.path);
+    }
+}
+
+fn lock(path: &Path) -> Option<File> {
+    let folder = File::open(path).ok()?;
+    flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(folder)
+}
+
+/// Removes the folders of processes that were killed before they could.
+pub fn sweep() {
+    for base in bases() {
+        let entries = fs::read_dir(base).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_ours = ["orchestrate-run-", "orchestrate-worker-"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix));
+            let is_settled = || {
+                let changed = entry.metadata().and_then(|meta| meta.modified()).ok();
+                changed.and_then(|at| at.elapsed().ok()) > Some(SETTLED)
+            };
+            if is_ours && is_settled() && lock(&entry.path()).is_some() {
+                // Another user's can't be removed, nor locked where it can't be read.
+                let _ = remove(&entry.path());
+            }
+        }
     }
 }
 
 fn bases() -> Vec<PathBuf> {
     if let Some(asked) = env::var_os("TMPDIR").filter(|path| !path.is_empty()) {
-        return vec![PathBuf::from(asked)];
+        // A job may run elsewhere, where a relative path would lead elsewhere.
+        return std::path::absolute(asked).into_iter().collect();
     }
     let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     runtime
@@ -72,30 +160,6 @@ fn bases() -> Vec<PathBuf> {
         .chain(["/dev/shm", "/tmp"].map(PathBuf::from))
         .filter(|path| path.is_absolute() && has_room(path))
         .collect()
-}
-
-/// A job's own folder.
-///
-/// # Errors
-/// It can't be made.
-pub fn make(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(0o700).create(path)
-}
-
-/// Takes a job's folder out of its worker's, which is removed. Returns where it is from now on.
-///
-/// # Errors
-/// It can't be renamed.
-pub fn keep(path: &Path) -> io::Result<PathBuf> {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let base = path
-        .parent()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new("/"));
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let kept = base.join(format!("orchestrate-kept-{}-{number}", process::id()));
-    fs::rename(path, &kept)?;
-    Ok(kept)
 }
 
 /// Whether a file system has 64 MiB left: less is a runtime folder that is full or was never meant for data.

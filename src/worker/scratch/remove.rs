@@ -43,27 +43,43 @@ struct Level {
     folders: Vec<CString>,
 }
 
-/// Removes a folder and everything in it. One that does not exist is removed already.
+/// Removes a folder and everything in it, by its path. One that does not exist is removed already.
 ///
 /// # Errors
 /// The first thing that could not be removed; everything else was.
 pub fn remove(path: &Path) -> io::Result<()> {
+    remove_in(CWD, path)
+}
+
+/// The same, by its name in an open folder.
+///
+/// # Errors
+/// The first thing that could not be removed; everything else was.
+pub fn remove_in(parent: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
     // Most are empty.
-    match unlinkat(CWD, path, AtFlags::REMOVEDIR) {
+    match unlinkat(parent, name, AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
-        Err(Errno::NOTDIR) => return Ok(unlinkat(CWD, path, AtFlags::empty())?),
+        Err(Errno::NOTDIR) => return Ok(unlinkat(parent, name, AtFlags::empty())?),
         Err(_) => {}
     }
-    let mut trouble = None;
-    let text = CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))?;
-    let root = open(CWD, &text)?;
-    let device = Identity::from(fstat(&root)?).device;
-    empty(root, device, &mut trouble)?;
-    match (unlinkat(CWD, path, AtFlags::REMOVEDIR), trouble) {
-        (_, Some(error)) => Err(error),
-        (Ok(()) | Err(Errno::NOENT), None) => Ok(()),
-        (Err(error), None) => Err(error.into()),
+    let text = CString::new(std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()))?;
+    let emptied = empty_folder(open(parent, &text)?.as_fd());
+    match (unlinkat(parent, name, AtFlags::REMOVEDIR), emptied) {
+        (_, Err(error)) => Err(error),
+        (Ok(()) | Err(Errno::NOENT), Ok(())) => Ok(()),
+        (Err(error), Ok(())) => Err(error.into()),
     }
+}
+
+/// Removes everything in an open folder.
+///
+/// # Errors
+/// The first thing that could not be removed; everything else was.
+pub fn empty_folder(folder: BorrowedFd<'_>) -> io::Result<()> {
+    let mut trouble = None;
+    let device = Identity::from(fstat(folder)?).device;
+    empty(folder.try_clone_to_owned()?, device, &mut trouble)?;
+    trouble.map_or(Ok(()), Err)
 }
 
 /// Empties an open folder.

@@ -3,21 +3,27 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io::{self, BufReader};
-use std::os::fd::AsRawFd;
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-use crate::worker::frame::{self, Ended, JobRequest, Reply, Request};
-use crate::worker::kill_strays;
+use super::frame::{self, Ended, JobRequest, Reply, Request};
+use super::scratch;
+use super::tree::kill_strays;
 
 /// All workers that are there, so that they can be told to stop.
 pub struct Clients {
     capture: bool,
+    /// What a worker removes if we are killed before we could.
+    run_folder: Option<PathBuf>,
     inputs: Mutex<Inputs>,
 }
 
@@ -30,7 +36,7 @@ struct Inputs {
 
 struct Worker {
     /// Its lifeline; none once it may go.
-    input: Option<Arc<Mutex<ChildStdin>>>,
+    input: Option<Arc<Mutex<UnixStream>>>,
     /// What it runs must not be ended early: a hook that takes back what another has done.
     to_its_end: bool,
 }
@@ -45,11 +51,12 @@ impl Worker {
 
 impl Clients {
     /// No workers yet.
-    pub fn new(capture: bool) -> Self {
-        Self {
+    pub fn new(capture: bool, run_folder: Option<&Path>) -> Arc<Self> {
+        Arc::new(Self {
             capture,
+            run_folder: run_folder.map(Path::to_owned),
             inputs: Mutex::new(Inputs::default()),
-        }
+        })
     }
 
     fn inputs(&self) -> std::sync::MutexGuard<'_, Inputs> {
@@ -94,18 +101,18 @@ impl Clients {
     }
 }
 
-fn send(input: &Mutex<ChildStdin>, request: &Request) {
+fn send(input: &Mutex<UnixStream>, request: &Request) {
     let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
     // A worker that is gone is noticed by the lane that waits for its reply.
     let _ = frame::write(&mut *input, request);
 }
 
 /// A worker process.
-pub struct Client<'a> {
-    clients: &'a Clients,
+pub struct Client {
+    clients: Arc<Clients>,
     child: Child,
-    input: Option<Arc<Mutex<ChildStdin>>>,
-    output: BufReader<ChildStdout>,
+    input: Option<Arc<Mutex<UnixStream>>>,
+    output: BufReader<UnixStream>,
     /// Its process id: `<pid>`.
     pub pid: u32,
     /// The folder that its jobs' temporary folders are made in.
@@ -116,16 +123,25 @@ pub struct Client<'a> {
     pub jobs: usize,
 }
 
-impl<'a> Client<'a> {
+impl Client {
     /// Starts a worker.
-    pub fn start(clients: &'a Clients) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// There is no process, descriptor or folder to be had for it.
+    pub fn start(clients: &Arc<Clients>) -> io::Result<Self> {
         let mut command = Command::new(this_program()?);
         command.arg("worker");
+        // A socket and not a pipe: a job could open a pipe through /proc and forge what goes over it, and nobody can open a
+        // socket so (proc_pid_fd(5)).
+        let (ours, theirs) = UnixStream::pair()?;
         // It must not see the terminal's Ctrl-C: it is told to stop, so that its job gets its grace.
         command
             .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .stdin(OwnedFd::from(theirs.try_clone()?))
+            .stdout(OwnedFd::from(theirs));
+        if let Some(folder) = &clients.run_folder {
+            command.arg("--run-folder").arg(folder);
+        }
         // A descriptor that the worker inherits stands in for its standard output, which carries frames.
         let through = if clients.capture {
             None
@@ -135,11 +151,12 @@ impl<'a> Client<'a> {
         if let Some(fd) = &through {
             command.arg("--output-fd").arg(fd.as_raw_fd().to_string());
         }
-        let missing = || io::Error::other("a worker has no pipes");
         let mut inputs = clients.inputs();
-        let mut child = command.spawn()?;
-        let input = Arc::new(Mutex::new(child.stdin.take().ok_or_else(missing)?));
-        let output = BufReader::new(child.stdout.take().ok_or_else(missing)?);
+        let input = Arc::new(Mutex::new(ours.try_clone()?));
+        let output = BufReader::new(ours);
+        let child = command.spawn()?;
+        // The command holds the other end, and a worker's end is seen only when nobody has it.
+        drop(command);
         let worker = Worker {
             input: Some(input.clone()),
             to_its_end: false,
@@ -147,7 +164,7 @@ impl<'a> Client<'a> {
         inputs.by_pid.insert(child.id(), worker);
         drop(inputs);
         let mut client = Self {
-            clients,
+            clients: clients.clone(),
             pid: child.id(),
             child,
             input: Some(input),
@@ -164,6 +181,28 @@ impl<'a> Client<'a> {
             }
             Some(Reply::Failed(why)) => Err(io::Error::other(why)),
             _ => Err(io::Error::other("a worker ended before it began")),
+        }
+    }
+
+    /// Waits for the worker's answer; one that was stopped, as a job may do to it, is made to go on.
+    fn answer(&mut self) -> io::Result<Option<Reply>> {
+        const LOOK: Timespec = Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
+        loop {
+            let mut polled = [PollFd::new(self.output.get_ref(), PollFlags::IN)];
+            let is_silent = matches!(poll(&mut polled, Some(&LOOK)), Ok(0));
+            if !is_silent {
+                return frame::read(&mut self.output);
+            }
+            let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+            if let Some(pid) = pid {
+                let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+                if let Ok(Some(_)) = waitid(WaitId::Pid(pid), stopped) {
+                    let _ = kill_process(pid, Signal::CONT);
+                }
+            }
         }
     }
 
@@ -207,7 +246,7 @@ impl<'a> Client<'a> {
                 send(input, &Request::Pause);
             }
         }
-        let answer = match frame::read(&mut self.output) {
+        let answer = match self.answer() {
             Ok(Some(Reply::Ended(ended))) => return Ok(*ended),
             Ok(Some(_)) => io::Error::other("a worker answered what it was not asked"),
             Ok(None) => io::Error::other("a worker was killed"),
@@ -220,14 +259,18 @@ impl<'a> Client<'a> {
     }
 }
 
-impl Drop for Client<'_> {
+impl Drop for Client {
     fn drop(&mut self) {
         // Closing its lifeline is what ends a worker; the registry's share of it goes first.
         let process = self.child.id();
         if let Some(worker) = self.clients.inputs().by_pid.get_mut(&process) {
             worker.input = None;
         }
-        self.input = None;
+        if let Some(input) = self.input.take() {
+            // What nobody says to a worker that we leave by being killed.
+            send(&input, &Request::End);
+        }
+        let _ = self.output.get_ref().shutdown(Shutdown::Both);
         // It stays in the registry until it is reaped: as long, its number is its own and it is no stray.
         if let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) {
             let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -236,6 +279,11 @@ impl Drop for Client<'_> {
         let mut inputs = self.clients.inputs();
         let _ = self.child.wait();
         inputs.by_pid.remove(&process);
+        drop(inputs);
+        // It has done so itself, unless it was killed.
+        if !self.tmp.as_os_str().is_empty() {
+            let _ = scratch::remove(&self.tmp);
+        }
     }
 }
 
