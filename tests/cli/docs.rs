@@ -97,7 +97,7 @@ fn the_readme_is_true() {
             "tests/db/write.sh",
             "[ \"$ORCHESTRATE_RESOURCE_DATABASE\" = db_$ORCHESTRATE_PID ]",
         );
-    assert_eq!(run_all(&project, &readme).len(), 8);
+    assert_eq!(run_all(&project, &readme).len(), 10);
     assert!(project.read("junit.xml").contains("migrate.sh"));
     assert!(project.read("events.jsonl").contains("run-finished"));
 }
@@ -130,8 +130,15 @@ fn getting_started_is_true() {
         .script("tests/a.sh", "exit 0")
         .script("tests/slow.sh", "exit 0");
     let page = page("docs/getting-started.md");
-    assert_eq!(run_all(&project, &page).len(), 9);
+    assert_eq!(run_all(&project, &page).len(), 11);
     assert!(project.path().join("fastest.schema.json").exists());
+    let manifest = blocks(&page, "toml").concat();
+    let project = Project::with(&manifest).script(
+        "tests/a.sh",
+        "[ -n \"$STARTED\" ] && [ -d var/db_$ORCHESTRATE_PID ]",
+    );
+    project.run(&[]).exits(0);
+    assert!(!project.path().join("var").read_dir().unwrap().any(|_| true));
 }
 
 #[test]
@@ -143,7 +150,7 @@ fn the_runners_page_shows_manifests_that_are_right() {
 #[test]
 fn every_guarantee_names_tests_that_exist() {
     let mut code = String::new();
-    for folder in ["tests", "tests/cli"] {
+    for folder in ["tests", "tests/cli", "tests/torture"] {
         for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap()
         {
             let path = entry.unwrap().path();
