@@ -244,3 +244,26 @@ fn a_run_that_is_stopped_and_then_killed_leaves_no_process() {
     arena.finish(started).exits(-9);
     arena.is_soon_without_processes(Duration::ZERO);
 }
+
+/// A person who waits can ask what for.
+#[test]
+fn what_runs_is_told_by_a_key_and_by_a_signal() {
+    let manifest = "[groups.g]\ncommand = \"touch up; until [ -e down ]; do sleep 0.02; done\"\n";
+    let arena = Arena::new(manifest);
+    let mut command = arena.run_command(&[]);
+    let mut terminal = Terminal::of(&mut command);
+    let started = arena.start(&mut command);
+    drop(command);
+    arena.until_file("up");
+    let told = |terminal: &Terminal, times: usize| {
+        let seen = String::from_utf8_lossy(&terminal.seen()).into_owned();
+        seen.matches("running: 1 job").count() == times
+    };
+    terminal.types(b"xt");
+    assert!(until(Duration::from_secs(10), || told(&terminal, 1)));
+    started.signal(Signal::USR1);
+    assert!(until(Duration::from_secs(10), || told(&terminal, 2)));
+    std::fs::write(arena.path().join("down"), "").unwrap();
+    arena.finish(started).exits(0).ends(&["g passed"]);
+    arena.is_clean();
+}
