@@ -27,7 +27,7 @@ type Moment = (&'static str, &'static str, usize);
 const SERVER_COMES_UP: Moment = ("hook-started", "before-all", 1);
 const DATABASES_ARE_MADE: Moment = ("hook-started", "before-worker", 2);
 const ALL_WORKERS_RUN: Moment = ("job-started", "", 4);
-const SOME_TESTS_ARE_OVER: Moment = ("test-finished", "", 3);
+const A_TEST_IS_OVER: Moment = ("test-finished", "", 1);
 
 #[test]
 fn with_a_server_of_its_own() {
@@ -73,7 +73,7 @@ fn a_run_that_is_killed_and_its_server_is_not() {
         return;
     }
     let server = Server::start("killed");
-    for moment in [DATABASES_ARE_MADE, ALL_WORKERS_RUN, SOME_TESTS_ARE_OVER] {
+    for moment in [DATABASES_ARE_MADE, ALL_WORKERS_RUN, A_TEST_IS_OVER] {
         let project = example(Some(&server));
         let killed = interrupt(&project, "-KILL", moment);
         assert_eq!(killed.code, None, "{moment:?}");
@@ -109,7 +109,7 @@ fn a_run_that_is_stopped_with_its_server() {
     if !server::is_installed() {
         return;
     }
-    for moment in [SERVER_COMES_UP, SOME_TESTS_ARE_OVER] {
+    for moment in [SERVER_COMES_UP, A_TEST_IS_OVER] {
         let project = example(None);
         let stopped = interrupt(&project, "-INT", moment);
         assert_eq!(stopped.code, Some(130), "{moment:?}");
