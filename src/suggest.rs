@@ -1,10 +1,24 @@
 //! "Did you mean …": the known name that is nearest to one that is not known.
 
+/// The longest word that something is suggested for: nobody slips at a longer one, and comparing costs its square.
+const LONGEST: usize = 64;
+
+/// How many candidates are looked at.
+const MOST: usize = 500;
+
+/// How many names a message lists.
+const MOST_LISTED: usize = 30;
+
 /// The candidate most like `word`, if one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST {
+        return None;
+    }
     let lower = word.to_lowercase();
     candidates
         .into_iter()
+        .take(MOST)
+        .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| {
             let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
             (distance, candidate)
@@ -23,6 +37,14 @@ pub fn did_you_mean<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     nearest(word, candidates).map(|name| format!("did you mean `{name}`?"))
+}
+
+/// Names in a sentence, the first few of them.
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut names = names.into_iter();
+    let first: Vec<&str> = names.by_ref().take(MOST_LISTED).collect();
+    let more = names.next().map_or("", |_| ", \u{2026}");
+    first.join(", ") + more
 }
 
 #[cfg(test)]

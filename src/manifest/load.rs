@@ -5,10 +5,12 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
+
 use super::config::Config;
 use super::model::Manifest;
-use super::problem::{Place, Problem, Problems};
-use super::resolve::{Choices, Document, resolve};
+use super::problem::{MOST_SHOWN, Place, Problem, Problems};
+use super::resolve::{Choices, Document, resolve, stray_overlays};
 use super::source::{self, MOST_BYTES, Source};
 use super::validate::validate;
 
@@ -17,7 +19,15 @@ pub const FILE_NAME: &str = "fastest.toml";
 
 /// The most bytes that begin or part a line, a key or a value. A hundred bytes of memory are spent on each, so this bounds what a
 /// hostile manifest can cost; it is counted without regard to strings, where nobody writes as many.
-const MOST_MARKS: usize = 50_000;
+const MOST_MARKS: usize = 20_000;
+
+/// What resolution may cost, in units of about ten nanoseconds and a byte or two. `[defaults]`, a profile and a runner are
+/// worked into every group, and `check` does so for every profile: what is short to write can be long to read.
+const MOST_COST: usize = 10_000_000;
+/// What a group costs that says nothing.
+const GROUP_COST: usize = 1_000;
+/// What a value costs besides its text.
+const VALUE_COST: usize = 100;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -57,10 +67,6 @@ pub fn find(start: &Path) -> Option<PathBuf> {
 /// # Errors
 /// A file that can't be read, is over 1 MiB, has a NUL byte or is not UTF-8.
 pub fn read(path: &Path) -> Result<Source, LoadError> {
-    let refused = |why: &str| LoadError::Refused {
-        path: path.to_owned(),
-        why: why.to_owned(),
-    };
     let mut bytes = Vec::new();
     fs::File::open(path)
         // One byte more than allowed is enough to know.
@@ -69,6 +75,18 @@ pub fn read(path: &Path) -> Result<Source, LoadError> {
             path: path.to_owned(),
             source,
         })?;
+    accept(path, bytes)
+}
+
+/// The text of a manifest, unless it can't be one whatever it says.
+///
+/// # Errors
+/// See [`read`].
+pub fn accept(path: &Path, bytes: Vec<u8>) -> Result<Source, LoadError> {
+    let refused = |why: &str| LoadError::Refused {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
     if bytes.len() > MOST_BYTES {
         return Err(refused(
             "it is over 1 MiB; a manifest is written by hand, lists belong into a file that `items` names",
@@ -82,7 +100,7 @@ pub fn read(path: &Path) -> Result<Source, LoadError> {
     let marks = bytes.iter().filter(|byte| b"[{,.=\n".contains(byte));
     if marks.count() > MOST_MARKS {
         return Err(refused(
-            "it has over 50,000 lines, keys and values; a manifest is written by hand, lists belong into a file that `items` names",
+            "it has over 20,000 lines, keys and values; a manifest is written by hand, lists belong into a file that `items` names",
         ));
     }
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -107,13 +125,47 @@ fn parse(source: &Source) -> (Document<'_>, Vec<Problem>) {
             Err(error) => problems.push(Problem::new(Place::Text(0..0), error.to_string())),
         }
     }
-    let document = Document {
-        source,
-        spans,
-        value,
-        manifest,
-    };
-    (document, problems)
+    problems.extend(stray_overlays(&manifest));
+    if cost(&value) > MOST_COST {
+        let message =
+            "groups, profiles and `[defaults]` multiply to more than a manifest may ask for";
+        let place = Place::Key("/groups".to_owned());
+        problems.push(
+            Problem::new(place, message)
+                .label("too many together")
+                .help(
+                    "let one group have many files or items; put what is long into a file"
+                        .to_owned(),
+                ),
+        );
+        // Nothing of it is looked at further.
+        manifest = Manifest::default();
+    }
+    (Document::new(source, spans, value, manifest), problems)
+}
+
+/// What resolving a manifest with each of its profiles costs.
+fn cost(manifest: &Value) -> usize {
+    fn of(value: &Value) -> usize {
+        VALUE_COST
+            + match value {
+                Value::String(text) => text.len(),
+                Value::Array(list) => list.iter().map(of).sum(),
+                Value::Object(map) => map.iter().map(|(key, value)| key.len() + of(value)).sum(),
+                _ => 0,
+            }
+    }
+    let table = |key: &str| manifest.get(key).and_then(Value::as_object);
+    let groups = table("groups").map_or(1, Map::len).max(1);
+    let runner = table("runners").into_iter().flatten();
+    let runner = runner.map(|(_, runner)| of(runner)).max().unwrap_or(0);
+    let defaults = manifest.get("defaults").map_or(0, of);
+    let each = GROUP_COST + runner + defaults;
+    let profiles = table("profiles").into_iter().flatten();
+    let profiles: usize = profiles
+        .map(|(_, profile)| each + profile.get("defaults").map_or(0, of))
+        .sum();
+    groups.saturating_mul(each + profiles)
 }
 
 /// The configuration that a manifest and the choices give.
@@ -142,19 +194,26 @@ pub fn check(source: &Source, root: &Path) -> Result<Config, LoadError> {
     let profiles = document.manifest.profiles.iter().flatten();
     let mut choices = vec![None];
     choices.extend(profiles.map(|(name, _)| Some(name.clone())));
+    // A problem outside of the profiles is found once with each of them.
+    let mut seen = HashSet::new();
+    problems.retain(|problem| seen.insert((problem.place.clone(), problem.message.clone())));
     for profile in choices {
+        if problems.len() > MOST_SHOWN {
+            break;
+        }
         let choices = Choices {
             profile,
             workers: None,
         };
         match resolve(&document, root.to_owned(), &choices) {
             Ok(resolved) => config = config.or(Some(resolved)),
-            Err(more) => problems.extend(more),
+            Err(more) => {
+                problems.extend(more.into_iter().filter(|problem| {
+                    seen.insert((problem.place.clone(), problem.message.clone()))
+                }));
+            }
         }
     }
-    // A problem outside of the profiles is found once with each of them.
-    let mut seen = HashSet::new();
-    problems.retain(|problem| seen.insert((problem.place.clone(), problem.message.clone())));
     match config {
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(report(&document, problems)),

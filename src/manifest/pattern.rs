@@ -2,15 +2,26 @@
 
 use std::fmt;
 
-/// A pattern: `*` and `?` stay within a folder, `**` crosses folders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(glob::Pattern);
+/// The longest pattern: as long as a path can be (`PATH_MAX`).
+const LONGEST: usize = 4096;
 
-const OPTIONS: glob::MatchOptions = glob::MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: false,
-};
+/// A pattern: `*` and `?` stay within a folder, `**` crosses folders.
+///
+/// Matched name by name. The whole text at once would be simpler, but a star that ends at a `/` makes that take a time that is
+/// exponential in the stars before it; within a name, no star is tried again after a later one has had its turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    /// `**`.
+    Folders,
+    /// The pattern of one name.
+    Name(glob::Pattern),
+}
 
 impl Pattern {
     /// Parses a pattern.
@@ -24,35 +35,132 @@ impl Pattern {
         if text.is_empty() {
             return Err("a pattern can't be empty".into());
         }
-        glob::Pattern::new(text.trim_start_matches("./"))
-            .map(Self)
-            .map_err(|error| format!("{} at character {}", error.msg, error.pos + 1))
+        if text.len() > LONGEST {
+            return Err(format!("it is longer than a path can be ({LONGEST} bytes)"));
+        }
+        let text = text.trim_start_matches("./");
+        glob::Pattern::new(text)
+            .map_err(|error| format!("{} at character {}", error.msg, error.pos + 1))?;
+        let mut parts = Vec::new();
+        // `**/` is `**`.
+        let whole = text
+            .strip_suffix("**/")
+            .map_or(text, |_| &text[..text.len() - 1]);
+        for name in whole.split('/') {
+            let is_folders = name == "**";
+            // So is `**/**`.
+            if is_folders && parts.last() == Some(&Part::Folders) {
+                continue;
+            }
+            parts.push(if is_folders {
+                Part::Folders
+            } else {
+                // What is a pattern as a whole and none in its parts has a class with a `/` in it.
+                let name = glob::Pattern::new(name);
+                Part::Name(name.map_err(|_| "`/` can't be in `[\u{2026}]`")?)
+            });
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
     }
 
     /// Whether it matches a path or an id.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
-        self.0.matches_with(text, OPTIONS)
+        // No text is left at the end, which is not the same as an empty name.
+        let mut rest = Some(text);
+        let mut part = 0;
+        // After the last `**`: the part behind it, and what it was last tried with.
+        let mut again: Option<(usize, Option<&str>)> = None;
+        loop {
+            match (self.parts.get(part), rest) {
+                (None, None) => return true,
+                (Some(Part::Folders), Some(_)) if part + 1 == self.parts.len() => return true,
+                (Some(Part::Folders), _) if part + 1 < self.parts.len() => {
+                    part += 1;
+                    again = Some((part, rest));
+                    continue;
+                }
+                (Some(Part::Name(pattern)), Some(text)) => {
+                    let (name, after) = first_name(text);
+                    if pattern.matches(name) {
+                        part += 1;
+                        rest = after;
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            // The last `**` takes one name more: an earlier one could do no better.
+            let Some((behind, Some(text))) = again else {
+                return false;
+            };
+            part = behind;
+            rest = first_name(text).1;
+            again = Some((behind, rest));
+        }
     }
 
     /// The folders that every match begins with, so that no other folder need be read.
     #[must_use]
     pub fn folder(&self) -> &str {
-        let text = self.0.as_str();
-        let literal = text.find(['*', '?', '[']).unwrap_or(text.len());
-        text[..literal].rfind('/').map_or("", |end| &text[..end])
+        let literal = self.text.find(['*', '?', '[']).unwrap_or(self.text.len());
+        self.text[..literal]
+            .rfind('/')
+            .map_or("", |end| &self.text[..end])
     }
+}
+
+/// A path's first name, and what comes after it if anything does.
+fn first_name(path: &str) -> (&str, Option<&str>) {
+    path.split_once('/')
+        .map_or((path, None), |(name, after)| (name, Some(after)))
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str())
+        f.write_str(&self.text)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn it_matches_what_the_whole_matches(pattern in "([ab.]|/|[*?]|\\*\\*/|/\\*\\*|\\[[!a]b\\]){1,8}", text in "[ab./]{0,8}") {
+            let options = glob::MatchOptions {
+                case_sensitive: true,
+                require_literal_separator: true,
+                require_literal_leading_dot: false,
+            };
+            if let Ok(ours) = Pattern::new(&pattern) {
+                let theirs = glob::Pattern::new(pattern.trim_start_matches("./")).unwrap();
+                prop_assert_eq!(ours.matches(&text), theirs.matches_with(&text, options), "{} {}", pattern, text);
+            }
+        }
+    }
+
+    #[test]
+    fn no_pattern_takes_long() {
+        let name = "ab".repeat(120);
+        let path = format!("{}z", format!("{name}/").repeat(15));
+        for pattern in [
+            "*?*?*?*?*?*?*?*?*?*?*?*?*?*?x/*",
+            "**/*a*b*a*b*a*b*a*b*a*bx/**/*a*b*a*bx/y",
+        ] {
+            assert!(!Pattern::new(pattern).unwrap().matches(&path));
+        }
+        assert!(Pattern::new(&"**/".repeat(1000)).unwrap().matches(&path));
+        assert!(Pattern::new(&"**/".repeat(2000)).is_err());
+    }
 
     #[test]
     fn stars_stay_in_their_folder() {

@@ -117,6 +117,7 @@ impl Problems {
         };
         let path = self.source.path.to_string_lossy();
         let mut text = String::new();
+        let (mut counted, mut line) = (0, 1);
         for (range, problem) in self.list.iter().take(MOST_SHOWN) {
             // Only the lines themselves: the renderer reads all that it is given, for each problem anew.
             let whole = &self.source.text;
@@ -124,7 +125,9 @@ impl Problems {
             let to = whole[range.end..]
                 .find('\n')
                 .map_or(whole.len(), |at| range.end + at);
-            let line = whole[..from].matches('\n').count() + 1;
+            // They are in order, so no part of the text is counted twice.
+            line += whole[counted..from].matches('\n').count();
+            counted = from;
             let annotation = AnnotationKind::Primary.span(range.start - from..range.end - from);
             let annotation = if problem.label.is_empty() {
                 annotation

@@ -5,7 +5,9 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::suggest::did_you_mean;
+use indexmap::IndexSet;
+
+use crate::suggest::{did_you_mean, listed};
 
 /// A name in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,9 +104,9 @@ impl Context {
 #[derive(Clone, Debug, Default)]
 pub struct Own {
     /// Resources and settings with one value.
-    pub single: Vec<String>,
+    pub single: IndexSet<String>,
     /// Settings with a list of values, which must be a word of their own.
-    pub lists: Vec<String>,
+    pub lists: IndexSet<String>,
 }
 
 /// A string with its names found.
@@ -312,13 +314,18 @@ fn name(word: &str, context: Context, own: &Own) -> Result<Name, TemplateError> 
     if let Some((_, name)) = known.iter().find(|(known, _)| *known == word) {
         return Ok(name.clone());
     }
-    let mine = || own.single.iter().chain(&own.lists).map(String::as_str);
-    if mine().any(|mine| mine == word) {
+    if own.single.contains(word) || own.lists.contains(word) {
         return Ok(Name::Own(word.to_owned()));
     }
-    let names: Vec<_> = known.iter().map(|(name, _)| *name).chain(mine()).collect();
-    let help = did_you_mean(word, names.iter().copied())
-        .unwrap_or_else(|| format!("known here: <{}>, <env:NAME>", names.join(">, <")));
+    let mine = own.single.iter().chain(&own.lists).map(String::as_str);
+    let names = known.iter().map(|(name, _)| *name).chain(mine);
+    let help = did_you_mean(word, names.clone()).unwrap_or_else(|| {
+        let names: Vec<_> = names.map(|name| format!("<{name}>")).collect();
+        format!(
+            "known here: <env:NAME>, {}",
+            listed(names.iter().map(String::as_str))
+        )
+    });
     Err(TemplateError {
         message: format!("`<{}>` is not known here", shorten(word)),
         help: format!("{help} (write `<<` for a `<` that begins no name)"),
@@ -375,8 +382,8 @@ mod tests {
 
     fn parse(text: &str) -> Result<Template, TemplateError> {
         let own = Own {
-            single: vec!["database".into()],
-            lists: vec!["args".into()],
+            single: ["database".into()].into(),
+            lists: ["args".into()].into(),
         };
         Template::parse(text, Context::RunCommand, &own)
     }

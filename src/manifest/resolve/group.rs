@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use indexmap::{IndexMap, IndexSet};
+
 use super::Resolver;
 use super::layers::Layers;
 use super::runner::Chosen;
@@ -39,7 +41,7 @@ impl Resolver<'_> {
         );
         let chosen = self.choose_runner(&mut layers)?;
         let resources = self.resources(&mut layers);
-        let names: Vec<_> = resources.iter().map(|(name, _)| name.clone()).collect();
+        let names: IndexSet<_> = resources.iter().map(|(name, _)| name.clone()).collect();
         let runner = self.build_runner(&chosen, &mut layers, &names);
         let source = self.source(&chosen, &mut layers);
         let env = self.env(&mut layers, &names);
@@ -368,10 +370,14 @@ impl Resolver<'_> {
         }
     }
 
-    fn env(&mut self, layers: &mut Layers<'_>, resources: &[String]) -> Vec<(String, Template)> {
+    fn env(
+        &mut self,
+        layers: &mut Layers<'_>,
+        resources: &IndexSet<String>,
+    ) -> Vec<(String, Template)> {
         let own = Own {
-            single: resources.to_vec(),
-            lists: Vec::new(),
+            single: resources.clone(),
+            lists: IndexSet::new(),
         };
         self.map(
             layers,
@@ -407,12 +413,12 @@ impl Resolver<'_> {
         &mut self,
         layers: &mut Layers<'a>,
         key: &str,
-        get: impl Fn(&'a Group) -> Option<&'a indexmap::IndexMap<String, T>>,
+        get: impl Fn(&'a Group) -> Option<&'a IndexMap<String, T>>,
         text: impl Fn(&'a T) -> &'a String,
         own: &Own,
         wrong: impl Fn(&str) -> Option<&'static str>,
     ) -> Vec<(String, Template)> {
-        let mut merged: indexmap::IndexMap<String, (usize, &'a String)> = indexmap::IndexMap::new();
+        let mut merged: IndexMap<String, (usize, &'a String)> = IndexMap::new();
         for (index, layer) in layers.list.iter().enumerate().rev() {
             for (name, value) in get(layer.group).into_iter().flatten() {
                 merged.insert(name.clone(), (index, text(value)));
@@ -420,6 +426,9 @@ impl Resolver<'_> {
         }
         let mut list = Vec::new();
         for (name, (index, text)) in merged {
+            if self.is_hopeless() {
+                break;
+            }
             let pointer = join(&layers.list[index].at(key), &name);
             layers.note_entry(index, key, &name);
             if let Some(why) = wrong(&name) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use indexmap::IndexSet;
+
 use super::Resolver;
 use super::layers::Layers;
 use crate::manifest::config::{CommandTemplate, Hook, Hooks, Origin};
@@ -23,19 +25,19 @@ const KEYS: [(Hook, Get); 6] = [
 ];
 
 impl Resolver<'_> {
-    pub(super) fn hooks(&mut self, layers: &mut Layers<'_>, resources: &[String]) -> Hooks {
+    pub(super) fn hooks(&mut self, layers: &mut Layers<'_>, resources: &IndexSet<String>) -> Hooks {
         let none = || ("[]".to_owned(), Origin::BuiltIn);
         let mut hooks = Hooks::default();
         for (hook, get) in KEYS {
             let pointer = layers.pointer(hook.key(), get);
             let commands = layers.take(hook.key(), get, none());
             let (context, single) = match hook {
-                Hook::BeforeAll | Hook::AfterAll => (Context::GroupHook, Vec::new()),
-                _ => (Context::Value, resources.to_vec()),
+                Hook::BeforeAll | Hook::AfterAll => (Context::GroupHook, IndexSet::new()),
+                _ => (Context::Value, resources.clone()),
             };
             let own = Own {
                 single,
-                lists: Vec::new(),
+                lists: IndexSet::new(),
             };
             let pointer = pointer.unwrap_or_default();
             let parsed: Vec<CommandTemplate> = commands

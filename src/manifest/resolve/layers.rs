@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::Document;
 use crate::manifest::config::{Origin, Provenance};
 use crate::manifest::model::{Group, Profile};
-use crate::manifest::problem::Place;
 use crate::manifest::source::join;
 
 /// One table.
@@ -129,8 +128,7 @@ impl<'a> Layers<'a> {
 pub fn written(document: &Document<'_>, table: &str, pointer: &str, key: &str) -> (String, Origin) {
     let pointer = join(pointer, key);
     let value = document.value.pointer(&pointer).unwrap_or(&Value::Null);
-    let range = document.spans.range(&Place::Key(pointer));
-    let line = document.source.text[..range.start].matches('\n').count() + 1;
+    let line = document.line(&pointer);
     let value =
         toml::Value::try_from(value).map_or_else(|_| String::new(), |value| value.to_string());
     (

@@ -11,13 +11,14 @@ mod layers;
 mod needs;
 mod runner;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::config::{Config, GroupName, Origin, Provenance, RunConfig};
 use super::model::{Manifest, Run};
-use super::problem::Problem;
+use super::problem::{MOST_SHOWN, Place, Problem};
 use super::source::{Source, Spans, join};
 use crate::suggest::did_you_mean;
 use layers::Layers;
@@ -42,6 +43,35 @@ pub struct Document<'t> {
     pub value: Value,
     /// Its tables.
     pub manifest: Manifest,
+    lines: OnceCell<Vec<usize>>,
+}
+
+impl<'t> Document<'t> {
+    /// A manifest as it was read.
+    #[must_use]
+    pub fn new(source: &'t Source, spans: Spans<'t>, value: Value, manifest: Manifest) -> Self {
+        Self {
+            source,
+            spans,
+            value,
+            manifest,
+            lines: OnceCell::new(),
+        }
+    }
+
+    /// The line of a key, from 1.
+    #[must_use]
+    pub fn line(&self, pointer: &str) -> usize {
+        let ends = self.lines.get_or_init(|| {
+            let bytes = self.source.text.bytes().enumerate();
+            bytes
+                .filter(|(_, byte)| *byte == b'\n')
+                .map(|(at, _)| at)
+                .collect()
+        });
+        let start = self.spans.range(&Place::Key(pointer.to_owned())).start;
+        ends.partition_point(|end| *end < start) + 1
+    }
 }
 
 /// The formats that reports can be asked for in.
@@ -69,6 +99,32 @@ pub fn resolve(
     }
 }
 
+/// What profiles say of groups that there are not.
+#[must_use]
+pub fn stray_overlays(manifest: &Manifest) -> Vec<Problem> {
+    let groups = manifest.groups.as_ref();
+    let names = || groups.into_iter().flatten().map(|(name, _)| name.as_str());
+    let mut problems = Vec::new();
+    for (name, profile) in manifest.profiles.iter().flatten() {
+        for group in profile.groups.iter().flatten().map(|(group, _)| group) {
+            if groups.is_some_and(|groups| groups.contains_key(group)) {
+                continue;
+            }
+            let pointer = format!("{}/groups", join("/profiles", name));
+            let message = format!("there is no group `{group}`");
+            problems.push(
+                Problem::key(join(&pointer, group), message)
+                    .label("a profile overlays groups that exist")
+                    .help(did_you_mean(group, names())),
+            );
+            if problems.len() > MOST_SHOWN {
+                return problems;
+            }
+        }
+    }
+    problems
+}
+
 pub(super) struct Resolver<'a> {
     document: &'a Document<'a>,
     choices: &'a Choices,
@@ -85,25 +141,11 @@ impl Resolver<'_> {
         }
         let profile = self.choices.profile.as_ref();
         let profile = profile.and_then(|name| Some((name, manifest.profiles.as_ref()?.get(name)?)));
-        let groups = manifest.groups.as_ref();
-        for (name, profile) in manifest.profiles.iter().flatten() {
-            for group in profile.groups.iter().flatten().map(|(group, _)| group) {
-                if !groups.is_some_and(|groups| groups.contains_key(group)) {
-                    let pointer = format!("{}/groups", join("/profiles", name));
-                    let known = groups.into_iter().flatten().map(|(name, _)| name.as_str());
-                    self.problems.push(
-                        Problem::key(
-                            join(&pointer, group),
-                            format!("there is no group `{group}`"),
-                        )
-                        .label("a profile overlays groups that exist")
-                        .help(did_you_mean(group, known)),
-                    );
-                }
-            }
-        }
         let mut resolved = Vec::new();
-        for (name, group) in groups.into_iter().flatten() {
+        for (name, group) in manifest.groups.iter().flatten() {
+            if self.is_hopeless() {
+                break;
+            }
             let pointer = join("/groups", name);
             let Some(group_name) = GroupName::new(name) else {
                 let message = format!("`{name}` can't be a group's name");
@@ -124,6 +166,11 @@ impl Resolver<'_> {
             run: self.run(profile.map(|(name, profile)| (name.as_str(), profile.run.as_ref()))),
             groups: resolved,
         }
+    }
+
+    /// Whether there are more problems than are told, so that looking for more is for nothing.
+    fn is_hopeless(&self) -> bool {
+        self.problems.len() > MOST_SHOWN
     }
 
     fn run(&mut self, profile: Option<(&str, Option<&Run>)>) -> RunConfig {

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use super::Resolver;
+use indexmap::IndexSet;
+
 use super::layers::Layers;
+use super::{Document, Resolver};
 use crate::manifest::config::{CommandTemplate, Origin, Runner, SettingValue};
 use crate::manifest::model::{Command, Group, RunnerTable, Setting};
 use crate::manifest::problem::Problem;
 use crate::manifest::source::join;
 use crate::manifest::template::{Context, Own, Template, TemplateError};
 use crate::runner::preset;
-use crate::suggest::did_you_mean;
+use crate::suggest::{did_you_mean, listed};
 
 /// What a group runs: the runner's table, and where its commands are written, for messages.
 pub struct Chosen {
@@ -22,6 +24,14 @@ pub struct Chosen {
     pub pointer: Option<String>,
     /// Whether it is the group's own command.
     pub is_command: bool,
+}
+
+/// All runners there are.
+fn runner_names<'a>(document: &'a Document<'_>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = preset::names().collect();
+    let own = document.manifest.runners.iter().flatten();
+    names.extend(own.map(|(name, _)| name.as_str()));
+    names
 }
 
 impl Resolver<'_> {
@@ -42,7 +52,7 @@ impl Resolver<'_> {
                 .label("says neither")
                 .help(format!(
                     "add `runner = \"\u{2026}\"` ({}) or `command = [\u{2026}]`",
-                    self.runner_names().join(", ")
+                    listed(runner_names(self.document))
                 )),
             );
             return None;
@@ -109,21 +119,13 @@ impl Resolver<'_> {
                 is_command: false,
             });
         }
-        let names = self.runner_names();
+        let names = runner_names(self.document);
         self.problems.push(
             Problem::value(place, format!("there is no runner `{name}`"))
-                .label(format!("one of {}", names.join(", ")))
-                .help(did_you_mean(name, names.iter().map(String::as_str))),
+                .label(format!("one of {}", listed(names.iter().copied())))
+                .help(did_you_mean(name, names)),
         );
         None
-    }
-
-    fn runner_names(&self) -> Vec<String> {
-        let own = self.document.manifest.runners.iter().flatten();
-        preset::names()
-            .map(str::to_owned)
-            .chain(own.map(|(name, _)| name.clone()))
-            .collect()
     }
 
     /// Fills a runner with a group's settings and parses its templates.
@@ -131,20 +133,20 @@ impl Resolver<'_> {
         &mut self,
         chosen: &Chosen,
         layers: &mut Layers<'_>,
-        resources: &[String],
+        resources: &IndexSet<String>,
     ) -> Option<Runner> {
         let table = &chosen.table;
         let settings = self.settings(chosen, layers);
         let mut own = Own {
-            single: resources.to_vec(),
-            lists: Vec::new(),
+            single: resources.clone(),
+            lists: IndexSet::new(),
         };
         let mut parsed = Vec::new();
         for (name, setting, pointer) in settings {
             match &setting {
-                Setting::List(_) => own.lists.push(name.clone()),
-                _ => own.single.push(name.clone()),
-            }
+                Setting::List(_) => own.lists.insert(name.clone()),
+                _ => own.single.insert(name.clone()),
+            };
             let template = |text: &String, resolver: &mut Self| {
                 let own = Own::default();
                 let place = pointer.as_deref();
@@ -223,7 +225,7 @@ impl Resolver<'_> {
                     let names: Vec<_> = known.keys().map(String::as_str).collect();
                     let what = match names.as_slice() {
                         [] => "it has no settings".to_owned(),
-                        _ => format!("it has {}", names.join(", ")),
+                        _ => format!("it has {}", listed(names.iter().copied())),
                     };
                     self.problems.push(
                         Problem::key(
