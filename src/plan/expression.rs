@@ -10,10 +10,10 @@ pub enum Expression {
     Word(String),
     /// Not this.
     Not(Box<Expression>),
-    /// Both.
-    And(Box<Expression>, Box<Expression>),
-    /// Either.
-    Or(Box<Expression>, Box<Expression>),
+    /// All of these. A list, not a pair of pairs: what looks through it must not call itself as often as it is long.
+    And(Vec<Expression>),
+    /// One of these.
+    Or(Vec<Expression>),
 }
 
 /// Why a text is no expression.
@@ -65,8 +65,8 @@ impl Expression {
         match self {
             Self::Word(word) => id.contains(word.as_str()),
             Self::Not(inner) => !inner.matches(id),
-            Self::And(left, right) => left.matches(id) && right.matches(id),
-            Self::Or(left, right) => left.matches(id) || right.matches(id),
+            Self::And(all) => all.iter().all(|one| one.matches(id)),
+            Self::Or(any) => any.iter().any(|one| one.matches(id)),
         }
     }
 }
@@ -137,19 +137,27 @@ impl Parser {
     }
 
     fn or(&mut self) -> Result<Expression, ExpressionError> {
-        let mut left = self.and()?;
-        while self.take(&Token::Or) {
-            left = Expression::Or(Box::new(left), Box::new(self.and()?));
+        let first = self.and()?;
+        if self.peek() != Some(&Token::Or) {
+            return Ok(first);
         }
-        Ok(left)
+        let mut any = vec![first];
+        while self.take(&Token::Or) {
+            any.push(self.and()?);
+        }
+        Ok(Expression::Or(any))
     }
 
     fn and(&mut self) -> Result<Expression, ExpressionError> {
-        let mut left = self.not()?;
-        while self.take(&Token::And) {
-            left = Expression::And(Box::new(left), Box::new(self.not()?));
+        let first = self.not()?;
+        if self.peek() != Some(&Token::And) {
+            return Ok(first);
         }
-        Ok(left)
+        let mut all = vec![first];
+        while self.take(&Token::And) {
+            all.push(self.not()?);
+        }
+        Ok(Expression::And(all))
     }
 
     fn not(&mut self) -> Result<Expression, ExpressionError> {
@@ -198,6 +206,13 @@ mod tests {
         assert!(matches("x or y and not z", "x z"));
         assert!(!matches("(x or y) and not z", "x z"));
         assert!(matches("not x and y", "y"));
+    }
+
+    #[test]
+    fn an_expression_may_be_as_long_as_an_argument() {
+        let long = |word: &str| format!("x{}", word.repeat(100_000));
+        assert!(!matches(&long(" or b"), "a"));
+        assert!(matches(&long(" and x"), "x"));
     }
 
     #[test]
