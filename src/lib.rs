@@ -13,6 +13,9 @@
 pub mod cli;
 pub mod event;
 pub mod execute;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod history;
 pub mod manifest;
 pub mod outcome;

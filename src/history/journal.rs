@@ -9,22 +9,32 @@ use crate::event::{Event, Line, VERSION};
 
 /// The events of a journal.
 #[derive(Debug)]
-pub struct Journal {
+pub struct Journal<R> {
     head: vec::IntoIter<Line>,
-    reader: BufReader<File>,
+    reader: R,
     /// How many lines were no events; a last one without an end is not counted.
     pub unreadable: usize,
 }
 
-impl Journal {
+impl Journal<BufReader<File>> {
     /// Opens a journal.
     ///
     /// # Errors
     /// It can't be read, or the run's beginning, which names its tests, is not in it.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::new(BufReader::new(File::open(path)?))
+    }
+}
+
+impl<R: BufRead> Journal<R> {
+    /// A journal that is read from here.
+    ///
+    /// # Errors
+    /// The run's beginning, which names its tests, is not in it.
+    pub fn new(reader: R) -> io::Result<Self> {
         let mut journal = Self {
             head: Vec::new().into_iter(),
-            reader: BufReader::new(File::open(path)?),
+            reader,
             unreadable: 0,
         };
         let mut head = Vec::new();
@@ -64,7 +74,7 @@ impl Journal {
     }
 }
 
-impl Iterator for Journal {
+impl<R: BufRead> Iterator for Journal<R> {
     type Item = Line;
 
     fn next(&mut self) -> Option<Line> {

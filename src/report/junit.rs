@@ -106,7 +106,8 @@ impl Junit {
         case
     }
 
-    fn text(&self) -> io::Result<String> {
+    /// The report as it is now.
+    pub(crate) fn text(&self) -> io::Result<String> {
         let text = self.report().to_string().map_err(io::Error::other)?;
         Ok(text.replace(TAB, "\t"))
     }

@@ -259,7 +259,7 @@ fn file_item(path: PathBuf) -> Item {
 }
 
 /// Two items of the same id could not be told apart in the results.
-fn tell_apart(items: &mut [Item]) {
+pub(crate) fn tell_apart(items: &mut [Item]) {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for item in items {
         let count = seen.entry(item.id.clone()).or_default();
@@ -270,7 +270,8 @@ fn tell_apart(items: &mut [Item]) {
     }
 }
 
-fn split(bytes: &[u8], separator: Separator) -> Vec<Item> {
+/// The items that a list names.
+pub(crate) fn split(bytes: &[u8], separator: Separator) -> Vec<Item> {
     let byte = match separator {
         Separator::Newline => b'\n',
         Separator::Nul => 0,

@@ -101,23 +101,9 @@ pub fn tests(
     let mut items = Vec::new();
     let mut seen = HashSet::new();
     let only_doc = arguments.iter().any(|argument| argument == "--doc");
-    for line in built.split(|byte| *byte == b'\n') {
-        let Ok(message) = serde_json::from_slice::<Message>(line) else {
-            continue;
-        };
-        if message.reason != "compiler-artifact" {
-            continue;
-        }
-        let (Some(id), Some(target)) = (message.package_id, message.target) else {
-            continue;
-        };
-        let Some(package) = metadata.packages.iter().find(|package| package.id == id) else {
-            continue;
-        };
-        seen.insert(id);
-        if let (Some(executable), Some(Profile { test: true }), false) =
-            (message.executable, message.profile, only_doc)
-        {
+    for (package, target, executable) in artifacts(&built, &metadata.packages) {
+        seen.insert(&package.id);
+        if let (Some(executable), false) = (executable, only_doc) {
             let launch = Launch {
                 program: vec![executable.into()],
                 folder: folder(package),
@@ -145,6 +131,23 @@ pub fn tests(
         }
     }
     Ok(items)
+}
+
+/// What cargo says that it built of these packages: each target, and its executable if that has tests.
+fn artifacts<'a>(
+    built: &'a [u8],
+    packages: &'a [Package],
+) -> impl Iterator<Item = (&'a Package, Target, Option<PathBuf>)> {
+    let messages = built
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<Message>(line).ok())
+        .filter(|message| message.reason == "compiler-artifact");
+    messages.filter_map(|message| {
+        let (id, target) = (message.package_id?, message.target?);
+        let package = packages.iter().find(|package| package.id == id)?;
+        let has_tests = message.profile.is_some_and(|profile| profile.test);
+        Some((package, target, message.executable.filter(|_| has_tests)))
+    })
 }
 
 /// The tests of one executable.
@@ -200,24 +203,27 @@ fn list(discovery: &Discovery, launch: &Launch, more: &[&str]) -> Result<Vec<Str
             .map(OsString::from),
     );
     let bytes = start(discovery, &words, &launch.env)?.stdout_of_success()?;
-    let text = String::from_utf8_lossy(&bytes);
-    let lines = text.lines().filter(|line| !line.is_empty());
+    names(&String::from_utf8_lossy(&bytes)).map_err(|line| {
+        let program = launch
+            .program
+            .first()
+            .map(|word| word.to_string_lossy())
+            .unwrap_or_default();
+        format!(
+            "{program} does not list its tests as Rust's harness does (it answered {line:?}); has it `harness = false`? \
+             Then leave it out with `with = {{ args = [\u{2026}] }}` and run it in a group with a `command`"
+        )
+    })
+}
+
+/// The names in a list, or the first line that is none of one.
+fn names(text: &str) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
-    for line in lines {
+    for line in text.lines().filter(|line| !line.is_empty()) {
         match line.rsplit_once(": ") {
             Some((name, "test")) => names.push(name.to_owned()),
             Some((_, "benchmark" | "bench")) => {}
-            _ => {
-                let program = launch
-                    .program
-                    .first()
-                    .map(|word| word.to_string_lossy())
-                    .unwrap_or_default();
-                return Err(format!(
-                    "{program} does not list its tests as Rust's harness does (it answered {line:?}); has it `harness = false`? \
-                     Then leave it out with `with = {{ args = [\u{2026}] }}` and run it in a group with a `command`"
-                ));
-            }
+            _ => return Err(line.to_owned()),
         }
     }
     Ok(names)
@@ -356,4 +362,18 @@ fn variables(
     ));
     list.push((LIBRARY_PATH.into(), libraries.clone()));
     list
+}
+
+/// Reads what cargo might say, as far as that starts no process: for `fuzzing`.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn read_all(packages: &[u8], built: &[u8]) {
+    if let Ok(metadata) = serde_json::from_slice::<Metadata>(packages) {
+        for (package, _, _) in artifacts(built, &metadata.packages) {
+            let _ = variables(package, &OsString::new(), &OsString::new());
+        }
+    }
+    let text = String::from_utf8_lossy(built);
+    if let Ok(names) = names(&text) {
+        assert!(names.len() <= text.lines().count());
+    }
 }

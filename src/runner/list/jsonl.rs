@@ -45,7 +45,8 @@ pub fn tests(
     parse(&text)
 }
 
-fn parse(text: &str) -> Result<Vec<Item>, String> {
+/// The tests of a listing.
+pub fn parse(text: &str) -> Result<Vec<Item>, String> {
     let records = text.lines().enumerate().map(|(index, line)| {
         serde_json::from_str(line)
             .map_err(|error| format!("line {} of the listing: {error}", index + 1))

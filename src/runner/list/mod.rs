@@ -1,8 +1,8 @@
 //! Listing: the command that a runner lists its tests with, and the forms that it may answer in.
 
-mod cargo;
+pub(crate) mod cargo;
 mod command;
-mod jsonl;
+pub(crate) mod jsonl;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -46,7 +46,8 @@ pub fn output_of(
     capture(discovery, group, command, &files, None)?.stdout_of_success()
 }
 
-fn lines(bytes: &[u8]) -> Vec<Item> {
+/// A test a line: its id.
+pub(crate) fn lines(bytes: &[u8]) -> Vec<Item> {
     String::from_utf8_lossy(bytes)
         .lines()
         .map(str::trim_end)

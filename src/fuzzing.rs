@@ -1,0 +1,558 @@
+//! What is fuzzed: a function for each place at which bytes of others come in. It takes any bytes and panics where a promise
+//! is broken, and nowhere else. `fuzz/` feeds them for hours; the test below feeds them every seed and every input that ever
+//! broke one.
+//!
+//! Only there with the feature `fuzzing`, and for our own tests: it is no part of the library.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{io, str};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::event::{Event, Line};
+use crate::history::Journal;
+use crate::manifest::config::{CommandTemplate, Config, GroupConfig, Hook, Runner, SettingValue};
+use crate::manifest::model::{ListFormat, ResultFormat, Separator};
+use crate::manifest::template::{Context, Lookup, Name, Own, Template};
+use crate::manifest::{Choices, LoadError, Manifest, load, source, validate};
+use crate::outcome::Outcome;
+use crate::plan::{Expression, Item};
+use crate::report::{Console, Junit, ReportError, Reporter, Verbosity, harmless, replay};
+use crate::runner::{discover, list, read};
+use crate::worker::frame::{self, Cause, Ended, Reply, Request, Status};
+
+/// A target's name, which its folder of seeds has too, and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 9] = [
+    ("manifest", manifest),
+    ("template", template),
+    ("frames", frames),
+    ("events", events),
+    ("junit", junit),
+    ("libtest", libtest),
+    ("listings", listings),
+    ("journal", journal),
+    ("expression", expression),
+];
+
+/// A manifest is refused with problems that can be shown, or gives a configuration, with each of its profiles, whose templates
+/// all come to an end.
+pub fn manifest(bytes: &[u8]) {
+    let path = Path::new("fastest.toml");
+    let root = Path::new("/nonexistent");
+    let source = match load::accept(path, bytes.to_vec()) {
+        Ok(source) => source,
+        Err(LoadError::Refused { why, .. }) => return assert!(!why.is_empty()),
+        Err(error) => panic!("{error}"),
+    };
+    let (value, _, problems) = source::parse(&source.text);
+    if problems.is_empty() && validate::accepts(&value) {
+        let read = serde_json::from_value::<Manifest>(value);
+        assert!(
+            read.is_ok(),
+            "the schema accepts what the types do not read: {read:?}"
+        );
+    }
+    match load::check(&source, root) {
+        Ok(config) => {
+            expand_all(&config);
+            for profile in load::profiles(&source) {
+                let choices = Choices {
+                    profile: Some(profile),
+                    workers: None,
+                };
+                expand_all(
+                    &load::load(&source, root.to_owned(), &choices).expect("it was checked"),
+                );
+            }
+        }
+        Err(LoadError::Problems(problems)) => {
+            assert!(!problems.is_empty());
+            assert!(problems.render(false).contains("fastest.toml"));
+            let _ = problems.render(true);
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Names of a group, looked up as a job looks them up.
+struct OfGroup<'a>(&'a GroupConfig);
+
+impl Lookup for OfGroup<'_> {
+    fn values(&self, name: &Name) -> Option<Vec<OsString>> {
+        let Name::Own(own) = name else {
+            return Some(vec!["x".into()]);
+        };
+        let resource = self.0.resources.iter().find(|(name, _)| name == own);
+        if let Some((_, template)) = resource {
+            return Some(vec![template.expand(self).ok()?]);
+        }
+        let (_, value) = self
+            .0
+            .runner
+            .settings
+            .iter()
+            .find(|(name, _)| name == own)?;
+        match value {
+            SettingValue::One(template) => Some(vec![template.expand(self).ok()?]),
+            SettingValue::Many(list) | SettingValue::FirstOf(list) => {
+                list.iter().map(|one| one.expand(self).ok()).collect()
+            }
+        }
+    }
+}
+
+/// Expands what a configuration has to expand: every name in it must be known.
+fn expand_all(config: &Config) {
+    for group in &config.groups {
+        let lookup = OfGroup(group);
+        for (name, template) in [&group.env, &group.resources, &group.runner.env]
+            .into_iter()
+            .flatten()
+        {
+            assert!(template.expand(&lookup).is_ok(), "{name} of {}", group.name);
+        }
+        let mut commands = vec![&group.runner.run];
+        commands.extend(&group.runner.list);
+        for hook in Hook::ALL {
+            commands.extend(group.hooks.of(hook));
+        }
+        for command in commands {
+            assert!(list::words(command, &lookup, &[]).is_ok(), "{command:?}");
+        }
+    }
+}
+
+/// Every name with the same value, lists with it twice.
+struct Everywhere(&'static str);
+
+impl Lookup for Everywhere {
+    fn values(&self, name: &Name) -> Option<Vec<OsString>> {
+        let is_list = match name {
+            Name::Items | Name::Files | Name::Program => true,
+            Name::Own(own) => own == "args",
+            _ => false,
+        };
+        Some(vec![self.0.into(); if is_list { 2 } else { 1 }])
+    }
+}
+
+/// A template is what it prints; a value is put in once and is never looked through again; no value is part of the line that
+/// a shell is given.
+///
+/// The first byte chooses where it stands.
+pub fn template(bytes: &[u8]) {
+    let Some((first, rest)) = bytes.split_first() else {
+        return;
+    };
+    let Ok(text) = str::from_utf8(rest) else {
+        return;
+    };
+    let context = match first % 5 {
+        0 => Context::RunCommand,
+        1 => Context::ListCommand,
+        2 => Context::Value,
+        3 => Context::GroupHook,
+        _ => Context::Setting,
+    };
+    let own = Own {
+        single: ["database".into()].into(),
+        lists: ["args".into()].into(),
+    };
+    let template = match Template::parse(text, context, &own) {
+        Ok(template) => template,
+        Err(error) => return assert!(!error.message.is_empty() && !error.help.is_empty()),
+    };
+    let printed = template.to_string();
+    assert_eq!(
+        Template::parse(&printed, context, &own).as_ref(),
+        Ok(&template),
+        "{printed}"
+    );
+    let _ = template.check_word(&own);
+
+    // A value that wants to be more than one, as a template and in every quoting of a shell.
+    let (hostile, tame) = ("\u{1}<pid><items>$(a)`b`\"'; c\n\u{2}", "x");
+    if text.contains(hostile) {
+        return;
+    }
+    let is_list = |name: &Name| {
+        Everywhere(tame)
+            .values(name)
+            .is_some_and(|values| values.len() > 1)
+    };
+    let names: Vec<&Name> = template.names().collect();
+    let lists = names.iter().filter(|name| is_list(name)).count();
+
+    let expanded = template
+        .expand(&Everywhere(hostile))
+        .expect("every name has a value");
+    let expanded = expanded.to_str().expect("text of texts");
+    assert_eq!(expanded.matches(hostile).count(), names.len() + lists);
+    let words = template
+        .expand_words(&Everywhere(hostile))
+        .expect("every name has a value");
+    assert_eq!(words.join(OsStr::new(" ")), expanded);
+
+    let (line, variables) = template
+        .expand_shell(&Everywhere(hostile))
+        .expect("every name has a value");
+    let (same, _) = template
+        .expand_shell(&Everywhere(tame))
+        .expect("every name has a value");
+    assert_eq!(line, same, "the line depends on a value");
+    assert!(!line.contains(hostile));
+    let as_arguments = |name: &&&Name| matches!(name, Name::Items | Name::Files);
+    assert_eq!(
+        variables.len(),
+        names.iter().filter(|name| !as_arguments(name)).count()
+    );
+    for (index, (name, value)) in variables.iter().enumerate() {
+        assert_eq!(*name, format!("ORCHESTRATE_ARG_{}", index + 1));
+        assert!(line.contains(&format!("${{{name}}}")), "{name} in {line}");
+        assert!(value == hostile || *value == *format!("{hostile} {hostile}"));
+    }
+}
+
+/// What is read from a stream can be written, and is read again as it was; broken frames are errors.
+pub fn frames(bytes: &[u8]) {
+    fn of<T: Serialize + DeserializeOwned + PartialEq + Debug>(mut stream: &[u8]) {
+        while let Ok(Some(message)) = frame::read::<T>(&mut stream) {
+            let mut written = Vec::new();
+            frame::write(&mut written, &message).expect("it came from a frame");
+            let mut again = written.as_slice();
+            assert_eq!(
+                frame::read(&mut again).expect("it was written"),
+                Some(message)
+            );
+            assert!(again.is_empty());
+        }
+    }
+    of::<Request>(bytes);
+    of::<Reply>(bytes);
+    // The stream as one whole frame, so that mutations need not keep a length right.
+    let mut framed = u32::try_from(bytes.len())
+        .unwrap_or(u32::MAX)
+        .to_le_bytes()
+        .to_vec();
+    framed.extend_from_slice(bytes);
+    of::<Request>(&framed);
+    of::<Reply>(&framed);
+}
+
+/// Results as JSON lines: see [`judge`].
+pub fn events(bytes: &[u8]) {
+    judge(ResultFormat::Events, bytes);
+    let _ = read::last_start(bytes);
+}
+
+/// Results as JUnit: see [`judge`].
+pub fn junit(bytes: &[u8]) {
+    judge(ResultFormat::Junit, bytes);
+}
+
+/// Results as a log of Rust's harness: see [`judge`].
+pub fn libtest(bytes: &[u8]) {
+    judge(ResultFormat::Libtest, bytes);
+}
+
+/// Each item has exactly one verdict or goes to exactly one other job, and a job that went wrong is not all success.
+///
+/// The first byte chooses how the process ended, the second what ended it. Then come the items, a line each, an empty line,
+/// and the report.
+fn judge(results: ResultFormat, bytes: &[u8]) {
+    let [how, why, rest @ ..] = bytes else { return };
+    let at = rest.windows(2).position(|two| two == b"\n\n");
+    let (head, report) = at.map_or((rest, &b""[..]), |at| (&rest[..at], &rest[at + 2..]));
+    let head = String::from_utf8_lossy(head);
+    let items: Vec<Item> = head
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|id| Item {
+            // Half of them are files that are one test each.
+            file: (id.len() % 2 == 0).then(|| id.into()),
+            ..Item::plain(id.to_owned())
+        })
+        .collect();
+    let runner = Runner {
+        name: "x".into(),
+        list: None,
+        list_format: ListFormat::Lines,
+        run: CommandTemplate::Words(Vec::new()),
+        results,
+        skip_exit: vec![77],
+        start_cost: Duration::ZERO,
+        settings: Vec::new(),
+        env: Vec::new(),
+    };
+    let ended = Ended {
+        status: match how % 4 {
+            0 => Status::Exit(0),
+            1 => Status::Exit(1),
+            2 => Status::Signal(11),
+            _ => Status::NotStarted("gone".into()),
+        },
+        cause: match why % 6 {
+            0 => Cause::Itself,
+            1 => Cause::Timeout,
+            2 => Cause::Stop,
+            3 => Cause::Output,
+            4 => Cause::Memory,
+            _ => Cause::Shortage,
+        },
+        duration: Duration::from_secs(1),
+        report: Some(report.to_vec()),
+        ..Ended::not_started(String::new())
+    };
+    let judged = read::judge(&runner, Path::new("/root"), &items, None, &ended);
+    assert_eq!(judged.verdicts.len(), items.len());
+    assert!(judged.started.iter().all(|index| *index < items.len()));
+    assert!(judged.again.iter().all(|job| !job.is_empty()));
+    for (index, verdict) in judged.verdicts.iter().enumerate() {
+        let again = judged
+            .again
+            .iter()
+            .flatten()
+            .filter(|again| **again == index);
+        assert_eq!(
+            usize::from(verdict.is_some()) + again.count(),
+            1,
+            "item {index}"
+        );
+    }
+    let ended_well = ended.status == Status::Exit(0) && ended.cause == Cause::Itself;
+    let was_stopped = ended.cause == Cause::Stop;
+    let mut verdicts = judged.verdicts.iter().flatten();
+    if !ended_well && !was_stopped && !items.is_empty() && judged.again.is_empty() {
+        assert!(
+            verdicts.any(|verdict| !verdict.outcome.is_success()),
+            "a process that ended with {:?} is believed",
+            ended.status
+        );
+    }
+}
+
+/// Listings are items or an error; nothing is listed that is not there.
+pub fn listings(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.lines().count();
+    if let Ok(items) = list::jsonl::parse(&text) {
+        assert_eq!(items.len(), lines);
+    }
+    assert!(list::lines(bytes).len() <= lines);
+    for separator in [Separator::Newline, Separator::Nul] {
+        let mut items = discover::split(bytes, separator);
+        let before = items.len();
+        discover::tell_apart(&mut items);
+        assert_eq!(items.len(), before);
+    }
+    // What cargo says of the packages, an empty line, what it says of the build.
+    let at = bytes.windows(2).position(|two| two == b"\n\n");
+    let (packages, built) = at.map_or((bytes, bytes), |at| (&bytes[..at], &bytes[at + 2..]));
+    list::cargo::read_all(packages, built);
+}
+
+/// A report that remembers all events, writes them and makes XML of them.
+struct Everything {
+    events: Arc<Mutex<Vec<Event>>>,
+    junit: Junit,
+}
+
+impl Reporter for Everything {
+    fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
+        let line = Line::write(at, event).expect("an event can be written");
+        assert!(serde_json::from_str::<Line>(&line).is_ok(), "{line}");
+        self.events
+            .lock()
+            .expect("nobody panicked")
+            .push(event.clone());
+        self.junit.event(at, event)
+    }
+
+    fn finish(&mut self) -> Result<(), ReportError> {
+        assert!(self.junit.text().is_ok());
+        Ok(())
+    }
+}
+
+/// Whatever a journal says, every test that its beginning names has exactly one result, and a run that lacks one, or has a bad
+/// one, is no success.
+pub fn journal(bytes: &[u8]) {
+    let Ok(mut journal) = Journal::new(bytes) else {
+        return;
+    };
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let everything = Everything {
+        events: events.clone(),
+        junit: Junit::create(Path::new("-")).expect("standard output is not opened"),
+    };
+    let console = Console::new(Box::new(io::sink()), true, false, Verbosity::Verbose);
+    let reported = replay(
+        &mut journal,
+        vec![Box::new(everything), Box::new(console)],
+        "why",
+    );
+    assert!(reported.errors.is_empty());
+    let events = events.lock().expect("nobody panicked");
+    let mut named: Vec<&str> = Vec::new();
+    let mut told: Vec<&str> = Vec::new();
+    let mut all_well = true;
+    for event in &*events {
+        match event {
+            Event::RunStarted { groups, .. } => {
+                named.extend(
+                    groups
+                        .iter()
+                        .flat_map(|group| &group.ids)
+                        .map(String::as_str),
+                );
+            }
+            Event::TestFinished(test) => {
+                told.push(&test.id);
+                all_well &= test.outcome.is_success() && test.outcome != Outcome::NotRun;
+            }
+            _ => {}
+        }
+    }
+    named.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(named, told);
+    assert_eq!(reported.totals.all(), named.len());
+    assert!(reported.exit_with_reports() != 0 || (all_well && !named.is_empty()));
+}
+
+/// An expression is understood or its error names a character of it; `not` turns it round.
+pub fn expression(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return;
+    };
+    let _ = harmless(text);
+    let id = "unit::tests/a.py::test_login[x]";
+    match Expression::parse(text) {
+        Ok(expression) => {
+            let not = Expression::Not(Box::new(expression.clone()));
+            assert!(expression.matches(id) != not.matches(id));
+        }
+        Err(error) => {
+            assert!(
+                (1..=text.chars().count() + 1).contains(&error.at),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::worker::frame::{JobRequest, Limits, Output};
+
+    /// Frames are no text, and change with the types: their seeds are written by these.
+    #[test]
+    fn the_seeds_of_frames_are_frames_of_today() {
+        let job = JobRequest {
+            words: vec!["./a b".into(), "x".into()],
+            folder: "/root".into(),
+            env: vec![("A".into(), "1".into())],
+            env_only: Some(vec!["PATH".into()]),
+            report: Some("/t/r".into()),
+            timeout: Some(Duration::from_millis(1500)),
+            limits: Limits {
+                memory: Some(1 << 30),
+                ..Limits::default()
+            },
+            ..JobRequest::default()
+        };
+        let ended = Ended {
+            status: Status::Signal(11),
+            output: Output {
+                head: b"head".to_vec(),
+                tail: b"tail".to_vec(),
+                total: 100,
+            },
+            report: Some(b"report".to_vec()),
+            kept: Some("/kept".into()),
+            trouble: Some("trouble".into()),
+            ..Ended::not_started(String::new())
+        };
+        let mut requests = Vec::new();
+        for request in [
+            Request::Run(Box::default()),
+            Request::Run(Box::new(job)),
+            Request::Stop,
+            Request::Resume,
+        ] {
+            frame::write(&mut requests, &request).unwrap();
+        }
+        let mut replies = Vec::new();
+        let tmp = "/t".into();
+        for reply in [
+            Reply::Ready { pid: 77, tmp },
+            Reply::Failed("no".into()),
+            Reply::Ended(Box::new(Ended::not_started("gone".into()))),
+            Reply::Ended(Box::new(ended)),
+        ] {
+            frame::write(&mut replies, &reply).unwrap();
+        }
+        // One whole frame for each: the target sets a length before it.
+        let last = |stream: &[u8]| {
+            let mut rest = stream;
+            let mut length = 0;
+            while !rest.is_empty() {
+                length = u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
+                rest = &rest[4 + length..];
+            }
+            stream[stream.len() - length..].to_vec()
+        };
+        let reply = last(&replies);
+        for (name, bytes) in [
+            ("requests", requests),
+            ("replies", replies),
+            ("reply", reply),
+        ] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/frames");
+            let path = path.join(name);
+            if std::env::var_os("BLESS").is_some() {
+                fs::write(&path, &bytes).unwrap();
+            }
+            let is_fresh = fs::read(&path).is_ok_and(|committed| committed == bytes);
+            assert!(
+                is_fresh,
+                "{} is stale: renew it with `BLESS=1 cargo test --lib fuzzing`",
+                path.display()
+            );
+        }
+    }
+
+    /// Also inputs that are cut off at any place, since that is how most files break.
+    #[test]
+    fn every_seed_and_every_input_that_broke_a_promise_holds_now() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        for (name, target) in TARGETS {
+            let folder = corpus.join(name);
+            let mut count = 0;
+            for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{name}: {error}")) {
+                let path = entry.unwrap().path();
+                let bytes = fs::read(&path).unwrap();
+                eprintln!("{}", path.display());
+                target(&bytes);
+                for cut in 1..20 {
+                    target(&bytes[..bytes.len() * cut / 20]);
+                }
+                count += 1;
+            }
+            assert!(count > 0, "{} has no seeds", folder.display());
+        }
+        let folders = fs::read_dir(&corpus).unwrap().count();
+        assert_eq!(folders, TARGETS.len(), "a folder of seeds has no target");
+    }
+}
