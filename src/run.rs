@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::event::{Event, Totals};
 use crate::execute::{self, Owed, Reason, Stop};
-use crate::history::{Begun, Folder, Journal, Recorder, Store};
+use crate::history::{Begun, Folder, Journal, Recorder, RunFolder, Store};
 use crate::manifest::Config;
 use crate::manifest::config::GroupConfig;
 use crate::plan::{Item, Known, Machine, Plan, Selection};
@@ -219,6 +219,7 @@ impl Run {
             seed: 0,
             prepared: self.prepared,
             owed,
+            hold: kept.as_ref().and_then(RunFolder::hold),
         };
         let (sender, receiver) = mpsc::channel();
         for message in warnings {

@@ -8,6 +8,7 @@ use super::command::Place;
 use super::hooks::{self, Failure, Subject, Variables};
 use super::values::JobValues;
 use crate::manifest::config::Hook;
+use crate::outcome::Outcome;
 use crate::worker::client::Client;
 
 /// The hooks of a group, which run in a worker of their own: what `before-all` leaves running is ended with that.
@@ -58,7 +59,11 @@ impl GroupHooks {
             _ => Variables::new(),
         };
         // Its failure is told by its event, and by the exit code of the run.
-        let _ = run(shared, group, &mut client, Hook::AfterAll, &variables);
+        let result = run(shared, group, &mut client, Hook::AfterAll, &variables);
+        let is_lost = result.is_err_and(|failure| failure.outcome == Outcome::Crashed);
+        if is_lost && let Ok(mut client) = Client::start(&shared.clients) {
+            let _ = run(shared, group, &mut client, Hook::AfterAll, &variables);
+        }
     }
 }
 

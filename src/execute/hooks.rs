@@ -23,7 +23,7 @@ pub type Variables = Vec<(OsString, OsString)>;
 /// A hook that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// How the tests end that needed it.
+    /// How the tests end that needed it; `crashed` where its worker was lost, and not the hook itself failed.
     pub outcome: Outcome,
     /// Why, in a line.
     pub message: String,
@@ -121,8 +121,10 @@ fn one(
     } else {
         client.run(request)
     };
-    let ended =
-        ended.map_err(|error| failed(format!("lost its worker: {error}"), String::new()))?;
+    let ended = ended.map_err(|error| Failure {
+        outcome: Outcome::Crashed,
+        ..failed(format!("lost its worker: {error}"), String::new())
+    })?;
     let output = ended.output.text();
     if ended.cause == Cause::Stop {
         return Err(Failure {

@@ -163,6 +163,13 @@ impl<'l> Lane<'l, '_> {
     /// Makes sure that there is a worker whose hooks have run.
     fn ready(&mut self, global_slot: usize) -> Result<(), Failure> {
         let of_group = self.shared.groups[self.group].ready(self.shared, self.group)?;
+        if self
+            .client
+            .as_ref()
+            .is_some_and(|client| !client.is_alive())
+        {
+            self.lose();
+        }
         if self.client.is_some() {
             return Ok(());
         }
@@ -250,7 +257,10 @@ impl<'l> Lane<'l, '_> {
     /// The worker's end.
     fn close(mut self) {
         if self.client.is_some() {
-            let _ = self.hook(Hook::AfterWorker, 0, None);
+            let result = self.hook(Hook::AfterWorker, 0, None);
+            if result.is_err_and(|failure| failure.outcome == Outcome::Crashed) {
+                self.lose();
+            }
         }
         if !self.owed.is_empty() {
             if self.client.is_none() {
@@ -410,7 +420,8 @@ impl<'l> Lane<'l, '_> {
             variables: &variables,
             of: None,
         };
-        // Its failure is told by its event, and by the exit code of the run.
+        // Its failure is told by its event, and by the exit code of the run. A worker that is lost by it is noticed before
+        // the next job.
         let _ = hooks::run(shared, client, Hook::AfterJob, &subject);
         Ok(ended)
     }

@@ -17,6 +17,7 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -57,6 +58,8 @@ pub struct Options {
     pub prepared: Duration,
     /// What runs that were killed owe, with the groups as they are now.
     pub owed: Vec<(Owed, GroupConfig)>,
+    /// What says that the run goes on, for as long as somebody has it open: its workers have it too.
+    pub hold: Option<Arc<OwnedFd>>,
 }
 
 /// What all lanes share.
@@ -186,7 +189,11 @@ pub fn execute(
         events: Mutex::new(events),
         state: Mutex::new(state),
         changed: Condvar::new(),
-        clients: Clients::new(options.capture, Some(discovery.folder())),
+        clients: Clients::new(
+            options.capture,
+            Some(discovery.folder()),
+            options.hold.clone(),
+        ),
         groups: plan.groups.iter().map(|_| GroupHooks::default()).collect(),
     };
     shared.send(started(plan, options));

@@ -8,6 +8,7 @@ use super::hooks::{self, Subject, Variables};
 use super::values::JobValues;
 use crate::event::{Event, HookOwed};
 use crate::manifest::config::{GroupConfig, Hook};
+use crate::outcome::Outcome;
 use crate::worker::client::Client;
 
 /// A hook that is still to run.
@@ -117,13 +118,15 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
                     owed.env.extend(env);
                 }
             }
+            // One whose worker was lost has not run to its end.
             Event::HookFinished {
                 hook: Hook::AfterAll | Hook::AfterWorker,
                 group,
                 pid,
                 of,
+                outcome,
                 ..
-            } => {
+            } if outcome != Outcome::Crashed => {
                 list.remove(&key(of.as_ref(), &group, pid));
             }
             _ => {}
@@ -194,7 +197,6 @@ pub fn make_up(shared: &Shared<'_>, list: &[(Owed, GroupConfig)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::Outcome;
 
     fn started(hook: Hook, pid: Option<u32>) -> Event {
         Event::HookStarted {

@@ -5,8 +5,12 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, test_kill_process};
@@ -231,7 +235,11 @@ impl RunFolder {
         // Shared, so that two that look don't take each other for the run.
         let is_running = match flock(&lock, FlockOperation::NonBlockingLockShared) {
             Ok(()) => false,
-            Err(rustix::io::Errno::WOULDBLOCK) => true,
+            // Its workers hold it too, and are about to go when the run itself is gone: what they still end must not cross
+            // what is done next.
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                pid_of(&name).is_none_or(is_alive) || !comes_free(&lock)
+            }
             Err(_) => pid_of(&name).is_some_and(is_alive),
         };
         if is_running {
@@ -243,12 +251,33 @@ impl RunFolder {
         }
     }
 
+    /// The lock, for the run's workers to hold for as long as they live.
+    #[must_use]
+    pub fn hold(&self) -> Option<Arc<OwnedFd>> {
+        let lock = self.lock.as_ref()?.try_clone().ok()?;
+        Some(Arc::new(lock.into()))
+    }
+
     /// The run is over: nothing will say that it was interrupted.
     pub fn end(mut self) {
         if self.lock.take().is_some() {
             let _ = fs::remove_file(self.path.join("lock"));
         }
     }
+}
+
+/// Waits for a lock whose holders are about to go.
+fn comes_free(lock: &File) -> bool {
+    const LONGEST: Duration = Duration::from_secs(10);
+    const PAUSE: Duration = Duration::from_millis(5);
+    let begun = Instant::now();
+    while begun.elapsed() < LONGEST {
+        if flock(lock, FlockOperation::NonBlockingLockShared).is_ok() {
+            return true;
+        }
+        thread::sleep(PAUSE);
+    }
+    false
 }
 
 /// The process of a run, from its id; none if this is no id.

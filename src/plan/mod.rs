@@ -149,11 +149,22 @@ impl Plan {
         machine: Machine,
         memory: &dyn Memory,
     ) -> Self {
-        let workers = asked.unwrap_or(machine.cores).max(1);
+        let automatic = asked.unwrap_or(machine.cores).max(1);
+        // A group that asks for more workers than there are cores knows why: its tests wait more than they work.
+        let wanted = selected
+            .iter()
+            .filter_map(|(config, _)| config.workers)
+            .max();
+        let workers = asked
+            .unwrap_or(machine.cores.max(wanted.unwrap_or(1)))
+            .max(1);
         let groups = selected
             .into_iter()
             .filter(|(_, items)| !items.is_empty())
-            .map(|(config, items)| GroupPlan::new(config, items, workers, memory))
+            .map(|(config, items)| {
+                let own = config.workers.unwrap_or(automatic).min(workers);
+                GroupPlan::new(config, items, own, memory)
+            })
             .collect();
         Self { groups, workers }
     }
@@ -166,10 +177,15 @@ impl Plan {
 }
 
 impl GroupPlan {
-    fn new(config: Arc<GroupConfig>, items: Vec<Item>, most: usize, memory: &dyn Memory) -> Self {
+    fn new(
+        config: Arc<GroupConfig>,
+        items: Vec<Item>,
+        workers: usize,
+        memory: &dyn Memory,
+    ) -> Self {
         let (known, items): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|item| item.known.is_some());
-        let workers = config.workers.unwrap_or(most).min(most).max(1);
+        let workers = workers.max(1);
         let mut jobs = chunk::chunks(&config, items, workers, memory);
         order::sort(&mut jobs, config.name.as_str(), memory);
         Self {

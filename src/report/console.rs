@@ -207,6 +207,22 @@ impl Console {
         } else {
             counts.join(", ")
         };
+        let hooks = match self.totals.failed_hooks {
+            0 => String::new(),
+            failed => format!(
+                ", {}",
+                self.paint.bad(&format!("{} failed", count(failed, "hook")))
+            ),
+        };
+        let signal = match i32::from(exit) - 128 {
+            signal @ 1.. => {
+                let name = signal_hook::low_level::signal_name(signal);
+                let name = name.map_or_else(|| format!("signal {signal}"), str::to_owned);
+                format!(", {}", self.paint.bad(&format!("stopped by {name}")))
+            }
+            _ => String::new(),
+        };
+        let counts = format!("{counts}{hooks}{signal}");
         let took = self.totals.test_seconds;
         let speed = if seconds > 0.0 { took / seconds } else { 0.0 };
         let head = if exit == 0 {

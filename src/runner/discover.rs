@@ -58,7 +58,7 @@ impl Discovery {
             run,
             environment,
             support: OnceLock::new(),
-            clients: Clients::new(true, Some(scratch.path())),
+            clients: Clients::new(true, Some(scratch.path()), None),
             idle: Mutex::default(),
             scratch,
         })

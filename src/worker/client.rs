@@ -24,6 +24,8 @@ pub struct Clients {
     capture: bool,
     /// What a worker removes if we are killed before we could.
     run_folder: Option<PathBuf>,
+    /// What workers keep open for as long as they live.
+    hold: Option<Arc<OwnedFd>>,
     inputs: Mutex<Inputs>,
 }
 
@@ -51,10 +53,11 @@ impl Worker {
 
 impl Clients {
     /// No workers yet.
-    pub fn new(capture: bool, run_folder: Option<&Path>) -> Arc<Self> {
+    pub fn new(capture: bool, run_folder: Option<&Path>, hold: Option<Arc<OwnedFd>>) -> Arc<Self> {
         Arc::new(Self {
             capture,
             run_folder: run_folder.map(Path::to_owned),
+            hold,
             inputs: Mutex::new(Inputs::default()),
         })
     }
@@ -119,6 +122,8 @@ pub struct Client {
     pub tmp: PathBuf,
     /// Folders in it that outlive a request.
     made: HashSet<PathBuf>,
+    /// Whether it did not answer.
+    is_lost: bool,
     /// How many jobs it was handed.
     pub jobs: usize,
 }
@@ -154,6 +159,8 @@ impl Client {
         let mut inputs = clients.inputs();
         let input = Arc::new(Mutex::new(ours.try_clone()?));
         let output = BufReader::new(ours);
+        // Inherited: only what was opened with close-on-exec is not.
+        let _hold = clients.hold.as_ref().map(rustix::io::dup).transpose()?;
         let child = command.spawn()?;
         // The command holds the other end, and a worker's end is seen only when nobody has it.
         drop(command);
@@ -171,6 +178,7 @@ impl Client {
             output,
             tmp: PathBuf::new(),
             made: HashSet::new(),
+            is_lost: false,
             jobs: 0,
         };
         match frame::read(&mut client.output)? {
@@ -182,6 +190,18 @@ impl Client {
             Some(Reply::Failed(why)) => Err(io::Error::other(why)),
             _ => Err(io::Error::other("a worker ended before it began")),
         }
+    }
+
+    /// Whether it can be handed a job.
+    pub fn is_alive(&self) -> bool {
+        if self.is_lost {
+            return false;
+        }
+        let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else {
+            return false;
+        };
+        let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        matches!(waitid(WaitId::Pid(pid), over), Ok(None))
     }
 
     /// Waits for the worker's answer; one that was stopped, as a job may do to it, is made to go on.
@@ -252,6 +272,7 @@ impl Client {
             Ok(None) => io::Error::other("a worker was killed"),
             Err(error) => error,
         };
+        self.is_lost = true;
         // What it ran has come to us, and must not go on.
         let _ = self.child.kill();
         self.clients.end_strays();

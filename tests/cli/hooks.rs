@@ -287,3 +287,61 @@ fn hooks_that_take_back_run_when_the_run_is_stopped() {
         assert_eq!(project.read("log"), "job\nworker\nall\n", "{signal}");
     }
 }
+
+/// What a run with one group did, and what the next one that is about another group does.
+fn then_the_next(manifest: &str) -> (Project, Vec<String>) {
+    let project = Project::with(&format!(
+        "{manifest}\n[groups.other]\ncommand = [\"true\"]\n"
+    ));
+    let ran = project.run(&["-g", "g"]);
+    let outcomes = ran.outcomes();
+    assert_ne!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    project.run(&["-g", "other"]).exits(0);
+    (project, outcomes)
+}
+
+fn has(project: &Project, prefix: &str) -> bool {
+    let mut entries = std::fs::read_dir(project.path()).unwrap().flatten();
+    entries.any(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
+}
+
+#[test]
+fn an_after_all_whose_worker_is_killed_runs_in_another() {
+    let (project, _) = then_the_next(
+        "[groups.g]\ncommand = 'kill -9 $(cat hookworker); sleep 0.3'\nbefore-all = ['echo $PPID > hookworker; mkdir -p made']\n\
+        after-all = ['rmdir made']\n",
+    );
+    assert!(!has(&project, "made"));
+}
+
+#[test]
+fn an_after_worker_whose_worker_is_killed_runs_in_another() {
+    let (project, outcomes) = then_the_next(
+        "[groups.g]\ncommand = [\"true\"]\nbefore-worker = ['mkdir db_<pid>; (sleep 0.2; kill -9 <pid>) &']\nafter-job = ['sleep 1']\n\
+        after-worker = ['rmdir db_<pid>']\n",
+    );
+    assert_eq!(outcomes, ["g passed"]);
+    assert!(!has(&project, "db_"));
+}
+
+#[test]
+fn a_worker_that_is_killed_after_a_job_costs_the_next_nothing() {
+    let (project, outcomes) = then_the_next(
+        "[groups.g]\ncommand = ': <items>'\nitems = [\"1\", \"2\", \"3\"]\nworkers = 1\n\
+        after-job = ['[ -e once ] || { touch once; kill -9 $ORCHESTRATE_PID; sleep 1; }']\nafter-worker = ['echo <pid> >> log']\n",
+    );
+    assert_eq!(outcomes, ["g::1 passed", "g::2 passed", "g::3 passed"]);
+    assert_eq!(project.read("log").lines().count(), 2);
+}
+
+#[test]
+fn what_is_made_up_for_begins_when_nothing_of_the_killed_run_is_left() {
+    for _ in 0..3 {
+        let manifest = "[groups.g]\ncommand = 'for i in $(seq 100); do sleep 600 & done; echo $! > pid; echo has-begun; wait'\n\
+            after-worker = ['kill -0 $(cat pid) 2> /dev/null && echo there >> log || echo gone >> log']\n[groups.other]\ncommand = [\"true\"]\n";
+        let project = Project::with(manifest);
+        killed(&project, &["-g", "g"]);
+        project.run(&["-g", "other"]).exits(0);
+        assert_eq!(project.read("log"), "gone\n");
+    }
+}
