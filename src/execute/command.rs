@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::hooks::Variables;
 use super::job::Job;
-use super::values::JobValues;
+use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::{Compat, ResultFormat};
 use crate::manifest::template::{Template, Unset};

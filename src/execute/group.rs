@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Shared;
 use super::command::Place;
-use super::hooks::{self, Failure, Subject, Variables};
-use super::values::JobValues;
+use super::hooks::{self, Failure, Subject};
+use super::values::{JobValues, Variables};
 use crate::manifest::config::Hook;
 use crate::outcome::Outcome;
 use crate::worker::client::Client;

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use super::command::{Place, environment};
-use super::values::JobValues;
+use super::values::{JobValues, Variables};
 use super::{Shared, is_shortage};
 use crate::event::Event;
 use crate::manifest::config::{CommandTemplate, GroupConfig, Hook};
@@ -16,9 +16,6 @@ use crate::outcome::Outcome;
 use crate::runner::list;
 use crate::worker::client::Client;
 use crate::worker::frame::{Cause, Ended, JobRequest, Leftovers, Output, Status};
-
-/// Variables that hooks have set, later ones stronger.
-pub type Variables = Vec<(OsString, OsString)>;
 
 /// A hook that failed.
 #[derive(Clone, Debug)]

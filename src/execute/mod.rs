@@ -4,6 +4,7 @@
 //! a lane asks the one shared scheduler for a job, runs it in its own worker process, and tells what became of it. One job a
 //! worker at a time; a panic becomes a result. Nothing here judges tests: `runner::read` does.
 
+mod attempt;
 mod command;
 mod group;
 mod hooks;

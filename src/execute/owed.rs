@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Shared;
 use super::command::Place;
-use super::hooks::{self, Subject, Variables};
-use super::values::JobValues;
+use super::hooks::{self, Subject};
+use super::values::{JobValues, Variables};
 use crate::event::{Event, HookOwed};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::outcome::Outcome;

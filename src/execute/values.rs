@@ -9,6 +9,9 @@ use crate::manifest::template::{Lookup, Name};
 use crate::plan::{Item, Launch};
 use crate::runner::Discovery;
 
+/// Variables that hooks have set, later ones stronger.
+pub type Variables = Vec<(OsString, OsString)>;
+
 /// What templates of a job may name.
 pub struct JobValues<'a> {
     /// What is the same for the whole group.
