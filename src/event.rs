@@ -249,6 +249,25 @@ fn as_text<S: serde::Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok,
     }
 }
 
+impl TestFinished {
+    /// The same without what the test printed.
+    #[must_use]
+    pub fn without_output(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            group: self.group.clone(),
+            outcome: self.outcome,
+            seconds: self.seconds,
+            attempt: self.attempt,
+            worker: self.worker,
+            file: self.file.clone(),
+            line: self.line,
+            message: self.message.clone(),
+            output: None,
+        }
+    }
+}
+
 /// One line of the JSON form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "orchestrate events")]

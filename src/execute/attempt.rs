@@ -46,7 +46,7 @@ impl Lane<'_, '_> {
         shared.state().running.insert(number, running);
         let ended = self.run(job, global_slot);
         shared.state().running.remove(&number);
-        let ended = match ended {
+        let mut ended = match ended {
             Ok(ended) => ended,
             Err(error) => {
                 self.lose();
@@ -69,7 +69,8 @@ impl Lane<'_, '_> {
                 job.settings.timeout,
                 &ended,
             );
-            let (failed, again) = self.report(job, &ended, results);
+            let output = std::mem::take(&mut ended.output).into_text();
+            let (failed, again) = self.report(job, &ended, output, results);
             Ran::Over(failed, again)
         };
         shared.send(Event::JobFinished {
@@ -179,7 +180,13 @@ impl Lane<'_, '_> {
     }
 
     /// Sends the results; failed tests that have a try left are put together again.
-    fn report(&self, job: &Job, ended: &Ended, results: Results) -> (usize, Vec<Job>) {
+    fn report(
+        &self,
+        job: &Job,
+        ended: &Ended,
+        output: String,
+        results: Results,
+    ) -> (usize, Vec<Job>) {
         let shared = self.shared;
         let group = job.group_name(shared.plan);
         for warning in results.warnings {
@@ -211,7 +218,7 @@ impl Lane<'_, '_> {
         #[expect(clippy::cast_precision_loss, reason = "a chunk has few items")]
         let share = ended.duration.as_secs_f64() / count as f64;
         let runner = &shared.plan.groups[self.group].config.runner;
-        let output = read::printed(runner, &ended.output.text());
+        let mut output = read::printed(runner, output);
         let mut failed = 0;
         let mut retry = Vec::new();
         for (item, verdict) in job.items.iter().zip(results.verdicts) {
@@ -230,7 +237,13 @@ impl Lane<'_, '_> {
             let shown = if outcome == Outcome::Passed {
                 None
             } else {
-                Some(verdict.output.unwrap_or_else(|| output.clone()))
+                Some(verdict.output.unwrap_or_else(|| {
+                    if job.items.len() == 1 {
+                        std::mem::take(&mut output)
+                    } else {
+                        output.clone()
+                    }
+                }))
             };
             let finished = TestFinished {
                 id: full_id(group, &item.id),

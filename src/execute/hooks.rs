@@ -118,11 +118,11 @@ fn one(
     } else {
         client.run(request)
     };
-    let ended = ended.map_err(|error| Failure {
+    let mut ended = ended.map_err(|error| Failure {
         outcome: Outcome::Crashed,
         ..failed(format!("lost its worker: {error}"), String::new())
     })?;
-    let output = ended.output.text();
+    let output = std::mem::take(&mut ended.output).into_text();
     if ended.cause == Cause::Stop {
         return Err(Failure {
             outcome: Outcome::Cancelled,

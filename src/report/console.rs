@@ -37,7 +37,7 @@ pub struct Console {
     verbosity: Verbosity,
     totals: Totals,
     tests: usize,
-    failures: Vec<TestFinished>,
+    failures: Vec<(TestFinished, usize)>,
     /// Successes that somebody should look at.
     odd: Vec<TestFinished>,
     /// What did not run, by why.
@@ -138,7 +138,7 @@ impl Console {
         }
     }
 
-    fn failure(&mut self, test: &TestFinished) {
+    fn failure(&mut self, test: &TestFinished, left_out: usize) {
         let title = format!("{}: {}", test.outcome.word(), one_line(&test.id));
         let title = self.paint.bad(&title);
         self.line(&format!("\n{title}"));
@@ -152,15 +152,12 @@ impl Console {
             self.line(&format!("  {}", indented(message)));
         }
         let Some(output) = &test.output else { return };
-        let output = harmless(output.trim_end());
-        let lines: Vec<&str> = output.lines().collect();
-        let skipped = lines.len().saturating_sub(MOST_LINES);
-        if skipped > 0 {
-            let note = format!("    [{skipped} lines before these: see a report]");
+        if left_out > 0 {
+            let note = format!("    [{left_out} lines before these: see a report]");
             let note = self.paint.dim(&note);
             self.line(&note);
         }
-        for line in &lines[skipped..] {
+        for line in harmless(output).lines() {
             self.line(&format!("    {line}"));
         }
     }
@@ -288,7 +285,7 @@ impl Reporter for Console {
             Event::TestFinished(test) => {
                 self.test(test, false);
                 if !test.outcome.is_success() && test.outcome != Outcome::NotRun {
-                    self.failures.push(test.clone());
+                    self.failures.push(shortened(test));
                 }
                 match test.outcome {
                     Outcome::Xpassed | Outcome::Flaky | Outcome::Leaked => {
@@ -314,8 +311,8 @@ impl Reporter for Console {
             }
             Event::RunFinished { seconds, exit, .. } => {
                 self.bar.finish_and_clear();
-                for test in std::mem::take(&mut self.failures) {
-                    self.failure(&test);
+                for (test, left_out) in std::mem::take(&mut self.failures) {
+                    self.failure(&test, left_out);
                 }
                 self.oddities();
                 if self.verbosity > Verbosity::Quiet && self.slowest.len() > 1 {
@@ -392,6 +389,19 @@ impl Reporter for Console {
 /// Text of more lines than one, in which none can be taken for one of ours.
 fn indented(text: &str) -> String {
     harmless(text).replace('\n', "\n  ")
+}
+
+/// A failure with no more output than will be shown, and how many lines that leaves out: there may be many, and each may have
+/// written a lot.
+fn shortened(test: &TestFinished) -> (TestFinished, usize) {
+    let mut short = test.without_output();
+    let Some(output) = test.output.as_deref().map(str::trim_end) else {
+        return (short, 0);
+    };
+    let first = output.rmatch_indices('\n').nth(MOST_LINES - 1);
+    let (left_out, shown) = first.map_or(("", output), |(at, _)| output.split_at(at + 1));
+    short.output = Some(shown.to_owned());
+    (short, left_out.lines().count())
 }
 
 /// `1 test`, `2 tests`.

@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The longest frame that is read: reports and outputs have limits of their own that are far below.
 const MOST_BYTES: u32 = 256 << 20;
 
 /// How much of a frame is read at once.
-const MOST_AT_ONCE: usize = 1 << 20;
+const MOST_AT_ONCE: usize = 4 << 20;
 
 /// What a worker is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -223,9 +224,11 @@ pub struct Output {
 impl Output {
     /// As text, with a line that says what was left out.
     #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = String::from_utf8_lossy(&self.head).into_owned();
+    pub fn into_text(self) -> String {
         let kept = (self.head.len() + self.tail.len()) as u64;
+        // Copied only where it is no text: it may be long.
+        let mut text = String::from_utf8(self.head)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         if self.total > kept {
             let left_out = self.total - kept;
             text.push_str(&format!(
@@ -243,15 +246,16 @@ impl Output {
 /// # Errors
 /// The other side is gone.
 pub fn write<T: Serialize>(writer: &mut impl Write, message: &T) -> io::Result<()> {
-    let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
-    let length = u32::try_from(bytes.len())
+    let size =
+        postcard::serialize_with_flavor(message, Size::default()).map_err(io::Error::other)?;
+    let length = u32::try_from(size)
         .ok()
         .filter(|length| *length <= MOST_BYTES);
     let length = length.ok_or_else(|| io::Error::other("a frame is too long"))?;
-    // One write, so that a frame is never half there when its writer dies between two.
-    let mut frame = Vec::with_capacity(bytes.len() + 4);
+    // One buffer of the right size, and one write, so that a frame is never half there when its writer dies between two.
+    let mut frame = Vec::with_capacity(size + 4);
     frame.extend_from_slice(&length.to_le_bytes());
-    frame.extend_from_slice(&bytes);
+    let frame = postcard::to_extend(message, frame).map_err(io::Error::other)?;
     writer.write_all(&frame)?;
     writer.flush()
 }
@@ -271,8 +275,8 @@ pub fn read<T: DeserializeOwned>(reader: &mut impl Read) -> io::Result<Option<T>
     if length > MOST_BYTES {
         return Err(io::Error::other("a frame is too long"));
     }
-    let mut bytes = Vec::new();
     let mut left = length as usize;
+    let mut bytes = Vec::with_capacity(left.min(MOST_AT_ONCE));
     while left > 0 {
         // Not a buffer of that size at once: a broken length must not cost 256 MiB.
         let from = bytes.len();
@@ -313,7 +317,10 @@ mod tests {
             tail: b"end".to_vec(),
             total: 1000,
         };
-        assert_eq!(output.text(), "begin\n[992 of 1000 bytes left out]\nend");
+        assert_eq!(
+            output.into_text(),
+            "begin\n[992 of 1000 bytes left out]\nend"
+        );
     }
 
     proptest! {

@@ -93,7 +93,8 @@ fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTreeSet<i32
     }
     let left = descendants(kept);
     let alive = left.iter().filter(|pid| is_alive(**pid)).count();
-    let count = u32::try_from(alive).unwrap_or(u32::MAX);
+    // Somebody is, even if who it was has gone by the time that it was looked for.
+    let count = u32::try_from(alive.max(1)).unwrap_or(u32::MAX);
     let _ = kill_process_group(job, Signal::TERM);
     for pid in left {
         signal(pid, Signal::TERM);

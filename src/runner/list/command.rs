@@ -197,7 +197,7 @@ pub fn start(
         shown,
         status: ended.status,
         stdout: printed.map_err(|error| format!("can't read what a listing printed: {error}"))?,
-        stderr: ended.output.text(),
+        stderr: ended.output.into_text(),
     })
 }
 

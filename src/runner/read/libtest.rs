@@ -10,8 +10,11 @@ use crate::plan::Item;
 const NOISE: &str = "warning: `--logfile` is deprecated\n";
 
 /// The output of a job without what only our way of asking brought about.
-pub fn without_noise(output: &str) -> &str {
-    output.strip_prefix(NOISE).unwrap_or(output)
+pub fn without_noise(output: String) -> String {
+    match output.strip_prefix(NOISE) {
+        Some(rest) => rest.to_owned(),
+        None => output,
+    }
 }
 
 pub fn read(report: &[u8], items: &[Item]) -> Told {

@@ -70,10 +70,10 @@ pub struct Results {
 
 /// What a job printed, without what only our way of running it brought about.
 #[must_use]
-pub fn printed(runner: &Runner, output: &str) -> String {
+pub fn printed(runner: &Runner, output: String) -> String {
     match runner.results {
-        ResultFormat::Libtest => libtest::without_noise(output).to_owned(),
-        _ => output.to_owned(),
+        ResultFormat::Libtest => libtest::without_noise(output),
+        _ => output,
     }
 }
 
