@@ -438,7 +438,12 @@ pub fn expression(bytes: &[u8]) {
     match Expression::parse(text) {
         Ok(expression) => {
             let not = Expression::Not(Box::new(expression.clone()));
-            assert!(expression.matches(id) != not.matches(id));
+            let is = |word: &str| id.contains(word);
+            assert!(expression.holds(&is) != not.holds(&is));
+            assert_eq!(
+                expression.clone().in_lower_case(),
+                expression.in_lower_case().in_lower_case()
+            );
         }
         Err(error) => {
             assert!(

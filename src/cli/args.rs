@@ -59,9 +59,12 @@ pub struct SelectArguments {
     /// Only this group; may be repeated
     #[arg(short, long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
-    /// Only tests whose id matches an expression: words, `and`, `or`, `not`, parentheses
+    /// Only tests whose name matches an expression: words, `and`, `or`, `not`, parentheses
     #[arg(short = 'k', value_name = "EXPR")]
-    pub expression: Option<String>,
+    pub words: Option<String>,
+    /// Only tests whose tags match an expression
+    #[arg(short = 'm', value_name = "EXPR")]
+    pub tags: Option<String>,
     /// An overlay of the manifest: [profiles.PROFILE]
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,

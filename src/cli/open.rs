@@ -12,6 +12,7 @@ use crate::manifest::load::{self, FILE_NAME};
 use crate::manifest::source::Source;
 use crate::manifest::{Choices, Config, detect};
 use crate::plan::{Expression, Selection, Selector};
+use crate::report::one_line;
 use crate::suggest::did_you_mean;
 
 /// The current folder.
@@ -120,22 +121,42 @@ fn known_groups(select: &SelectArguments, config: &Config) -> Result<(), CliErro
 /// The selection that the arguments ask for.
 pub fn selection(select: &SelectArguments, root: &Path) -> Result<Selection, CliError> {
     let here = here()?;
-    let expression = match &select.expression {
-        Some(text) => Some(Expression::parse(text).map_err(|error| {
-            let hint =
-                "words are parts of ids; join them with and, or, not and parentheses".to_owned();
-            CliError::usage(format!("-k {text:?}: {error}"), hint)
-        })?),
-        None => None,
-    };
+    let words = select.words.as_deref();
+    let words = words.map(|text| expression("-k", text, "a word is a part of a test's name"));
+    let tags = select.tags.as_deref();
+    let tags = tags.map(|text| expression("-m", text, "a word is a tag's whole name"));
     let selectors = select
         .selectors
         .iter()
         .map(|written| selector(written, &here, root));
     Ok(Selection {
         selectors: selectors.collect::<Result<_, _>>()?,
-        expression,
+        words: words.transpose()?.map(Expression::in_lower_case),
+        tags: tags.transpose()?,
     })
+}
+
+/// An expression; what is wrong with it is pointed at.
+fn expression(option: &str, text: &str, word: &str) -> Result<Expression, CliError> {
+    Expression::parse(text).map_err(|error| {
+        CliError::usage(
+            format!("{option}: {error}\n{}", pointed_at(text, error.at)),
+            format!("{word}; words are joined with and, or, not and parentheses"),
+        )
+    })
+}
+
+/// A text, or what of it is around a character (counted from 1), and a mark under that.
+fn pointed_at(text: &str, at: usize) -> String {
+    const AROUND: usize = 60;
+    let from = at.saturating_sub(AROUND + 1);
+    let part = |from: usize, to: usize| -> String {
+        let characters = text.chars().skip(from).take(to.saturating_sub(from));
+        one_line(&characters.collect::<String>())
+    };
+    let (before, after) = (part(from, at - 1), part(at - 1, at + AROUND));
+    let blank = " ".repeat(before.chars().count());
+    format!("    {before}{after}\n    {blank}^")
 }
 
 /// A path is the current folder's; an id is one that no path is called, or what follows a path: `tests/a.py::test_x`.
@@ -194,4 +215,19 @@ pub fn relative(here: &Path, path: &Path) -> PathBuf {
     let mut relative: PathBuf = std::iter::repeat_n("..", depth).collect();
     relative.push(path.file_name().unwrap_or_default());
     relative
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pointed_at;
+
+    #[test]
+    fn the_mark_is_under_the_character() {
+        assert_eq!(pointed_at("a b", 3), "    a b\n      ^");
+        assert_eq!(pointed_at("a and", 6), "    a and\n         ^");
+        assert_eq!(pointed_at("", 1), "    \n    ^");
+        assert_eq!(pointed_at("\t(", 3), "    \\t(\n       ^");
+        let long = format!("{} )", "x".repeat(100_000));
+        assert!(pointed_at(&long, 100_002).len() < 300);
+    }
 }

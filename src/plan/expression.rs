@@ -1,12 +1,13 @@
-//! The expressions of `-k`: words over ids, joined with `and`, `or`, `not` and parentheses.
+//! The expressions of `-k` and `-m`: words, joined with `and`, `or`, `not` and parentheses.
 //!
-//! The rules are pytest's (<https://docs.pytest.org/en/stable/how-to/usage.html>): a word matches where it is part of the id,
-//! upper and lower case alike; `not` binds strongest, then `and`, then `or`.
+//! The grammar is pytest's (<https://docs.pytest.org/en/stable/how-to/usage.html>): `not` binds strongest, then `and`, then
+//! `or`. What a word means is for the caller to say: part of a name for `-k`, a tag for `-m`. Where pytest knows some
+//! characters only, any that is no blank or parenthesis may be in a word: not all ids are those of Python.
 
 /// A parsed expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expression {
-    /// Part of the id.
+    /// A word, as it was written.
     Word(String),
     /// Not this.
     Not(Box<Expression>),
@@ -55,18 +56,33 @@ impl Expression {
         let expression = parser.or()?;
         match parser.peek() {
             None => Ok(expression),
+            Some(Token::Open) if parser.is_after_word() => {
+                Err(parser.error("a word takes no arguments: expected `and`, `or` or the end"))
+            }
             Some(_) => Err(parser.error("expected `and`, `or` or the end")),
         }
     }
 
-    /// Whether it matches an id; `id` is in lower case.
+    /// Whether it holds, where `is` says so of each word.
     #[must_use]
-    pub fn matches(&self, id: &str) -> bool {
+    pub fn holds(&self, is: &impl Fn(&str) -> bool) -> bool {
         match self {
-            Self::Word(word) => id.contains(word.as_str()),
-            Self::Not(inner) => !inner.matches(id),
-            Self::And(all) => all.iter().all(|one| one.matches(id)),
-            Self::Or(any) => any.iter().any(|one| one.matches(id)),
+            Self::Word(word) => is(word),
+            Self::Not(inner) => !inner.holds(is),
+            Self::And(all) => all.iter().all(|one| one.holds(is)),
+            Self::Or(any) => any.iter().any(|one| one.holds(is)),
+        }
+    }
+
+    /// The same with all words in lower case.
+    #[must_use]
+    pub fn in_lower_case(self) -> Self {
+        let all = |list: Vec<Self>| list.into_iter().map(Self::in_lower_case).collect();
+        match self {
+            Self::Word(word) => Self::Word(word.to_lowercase()),
+            Self::Not(inner) => Self::Not(Box::new(inner.in_lower_case())),
+            Self::And(list) => Self::And(all(list)),
+            Self::Or(list) => Self::Or(all(list)),
         }
     }
 }
@@ -81,7 +97,7 @@ fn tokens(text: &str) -> Vec<(usize, Token)> {
                 "and" => Token::And,
                 "or" => Token::Or,
                 "not" => Token::Not,
-                _ => Token::Word(word.to_lowercase()),
+                _ => Token::Word(word.clone()),
             };
             tokens.push((start, token));
             word.clear();
@@ -121,6 +137,14 @@ struct Parser {
 impl Parser {
     fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.next).map(|(_, token)| token)
+    }
+
+    fn is_after_word(&self) -> bool {
+        let before = self
+            .next
+            .checked_sub(1)
+            .and_then(|index| self.tokens.get(index));
+        matches!(before, Some((_, Token::Word(_))))
     }
 
     fn take(&mut self, token: &Token) -> bool {
@@ -170,6 +194,9 @@ impl Parser {
         } else if self.take(&Token::Open) {
             let inner = self.or()?;
             if !self.take(&Token::Close) {
+                if self.peek() == Some(&Token::Open) && self.is_after_word() {
+                    return Err(self.error("a word takes no arguments: expected `)`"));
+                }
                 return Err(self.error("expected `)`"));
             }
             inner
@@ -191,7 +218,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn matches(text: &str, id: &str) -> bool {
-        Expression::parse(text).unwrap().matches(&id.to_lowercase())
+        let expression = Expression::parse(text).unwrap().in_lower_case();
+        let id = id.to_lowercase();
+        expression.holds(&|word| id.contains(word))
     }
 
     #[test]
@@ -199,6 +228,26 @@ mod tests {
         assert!(matches("Login", "unit::tests/a.py::test_login[x]"));
         assert!(!matches("logout", "unit::tests/a.py::test_login[x]"));
         assert!(matches("a.py::test", "unit::tests/a.py::test_login"));
+    }
+
+    #[test]
+    fn words_stay_as_they_were_written_unless_asked() {
+        let expression = Expression::parse("Slow and not net").unwrap();
+        assert!(expression.holds(&|word| word == "Slow"));
+        assert!(!expression.holds(&|word| word == "slow"));
+        assert!(expression.in_lower_case().holds(&|word| word == "slow"));
+    }
+
+    #[test]
+    fn a_call_is_named_as_such() {
+        for (text, at) in [("slow(1)", 5), ("a and (b(c=1))", 9), ("x (y)", 3)] {
+            let error = Expression::parse(text).unwrap_err();
+            assert_eq!(error.at, at, "{text}");
+            assert!(
+                error.message.contains("takes no arguments"),
+                "{text}: {error}"
+            );
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Item {
     pub module: String,
     /// Its tags.
     pub tags: Vec<String>,
+    /// The names that `-k` looks in, a line each and in lower case, where the runner says which; else it looks in id and tags.
+    pub keywords: Option<String>,
     /// How it is started, where the listing found more than the runner's command says.
     pub launch: Option<Arc<Launch>>,
     /// Its result, where the listing already has it.
@@ -50,6 +52,7 @@ impl Item {
             file: None,
             line: None,
             tags: Vec::new(),
+            keywords: None,
             launch: None,
             known: None,
         }

@@ -142,6 +142,13 @@ fn getting_started_is_true() {
 }
 
 #[test]
+fn the_selection_page_is_true() {
+    let project = Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"tests/*.sh\"]\n")
+        .script("tests/login.sh", "exit 0");
+    assert_eq!(run_all(&project, &page("docs/selection.md")).len(), 2);
+}
+
+#[test]
 fn the_runners_page_shows_manifests_that_are_right() {
     let manifest = blocks(&page("docs/runners.md"), "toml").concat();
     Project::with(&manifest).orchestrate(&["check"]).exits(0);

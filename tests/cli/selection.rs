@@ -1,6 +1,9 @@
 //! Paths, ids, expressions, groups.
 
-use crate::support::Project;
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use crate::support::{Project, python};
 
 fn project() -> Project {
     Project::with("[groups.unit]\nrunner = \"exec\"\nfiles = [\"unit/**/*.sh\"]\nexclude = [\"**/fixtures/**\"]\n[groups.slow]\nrunner = \"exec\"\nfiles = [\"slow/*.sh\"]\n")
@@ -87,6 +90,12 @@ fn nothing_matched_is_an_exit_code_of_its_own() {
         .run(&["-k", "nothing_is_called_so"])
         .exits(4)
         .says("nothing matched");
+    // A tag that no test has is no mistake: another runner's tests may have it.
+    project
+        .run(&["-m", "no_such_tag"])
+        .exits(4)
+        .says("nothing matched");
+    assert_eq!(selected(&project, &["-m", "not no_such_tag"]).len(), 3);
     project.run(&["docs"]).exits(4);
     project.run(&["--dry-run", "docs"]).exits(4);
     Project::with("").run(&[]).exits(4);
@@ -145,4 +154,116 @@ fn a_profile_is_an_overlay() {
     project.run(&[]).exits(0);
     let ran = project.run(&["--profile", "ci"]).exits(1);
     assert_eq!(ran.events_of("run-started")[0]["workers"], 6);
+}
+
+#[test]
+fn what_is_wrong_with_an_expression_is_pointed_at() {
+    let project = project();
+    for (option, text, said) in [
+        (
+            "-k",
+            "a b",
+            "error: -k: expected `and`, `or` or the end at character 3\n    a b\n      ^\n  hint: a word is a part",
+        ),
+        (
+            "-m",
+            "slow and",
+            "error: -m: expected a word, `not` or `(` at character 9\n    slow and\n            ^\n  hint: a word is a tag's",
+        ),
+        (
+            "-m",
+            "mark(x=1)",
+            "a word takes no arguments: expected `and`, `or` or the end at character 5\n    mark(x=1)\n        ^",
+        ),
+        ("-m", "", "at character 1"),
+    ] {
+        project.run(&[option, text]).exits(2).says(said);
+    }
+}
+
+/// pytest's tests are selected as pytest itself selects them: what it lists is the measure.
+#[test]
+fn words_tags_and_ids_select_what_pytest_selects() {
+    let Some(python) = python() else { return };
+    let project = Project::with(&format!(
+        "[groups.tests]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\n"
+    ))
+    .file("pytest.ini", "[pytest]\ntestpaths = suite\nmarkers =\n    slow\n    net(host)\n    serial\n    timeout(s)\n    Upper\n")
+    .file("conftest.py", "def pytest_collection_modifyitems(items):\n    for item in items:\n        if 'marked' in item.name:\n            item.add_marker('added_late')\n            item.extra_keyword_matches.add('extra_word')\n")
+    .file("suite/deep/test_one.py", "import pytest, unittest\n\
+        @pytest.mark.slow\ndef test_plain(): pass\n\
+        @pytest.mark.Upper\ndef test_marked(): pass\n\
+        @pytest.mark.parametrize('x', ['a/b', 'c::d', 'Big', 'e f', 'x-1'])\n@pytest.mark.net(host='h')\ndef test_values(x): pass\n\
+        @pytest.mark.serial\nclass TestGroup:\n    def test_in(self): pass\n    @pytest.mark.timeout(5)\n    def test_long(self): pass\n\
+        class Old(unittest.TestCase):\n    def test_old(self): pass\n\
+        def test_attribute(): pass\ntest_attribute.told = 1\n")
+    .file("suite/test_two.py", "def test_plain(): pass\ndef test_slow(): pass\n");
+    let lines = |text: &str| -> BTreeSet<String> {
+        let ids = text.lines().filter(|line| line.contains("::"));
+        ids.map(str::to_owned).collect()
+    };
+    let theirs = |arguments: &[&str]| {
+        let collect = [
+            "-m",
+            "pytest",
+            "--collect-only",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+        ];
+        let output = Command::new(&python)
+            .args(collect)
+            .args(arguments)
+            .current_dir(project.path())
+            .output()
+            .unwrap();
+        lines(&String::from_utf8_lossy(&output.stdout))
+    };
+    let ours = |arguments: &[&str]| {
+        let ran = project.orchestrate(&[&["list"], arguments].concat());
+        assert!(ran.code == 0 || ran.code == 4, "{}", ran.stderr);
+        let ids = lines(&ran.stdout).into_iter();
+        ids.map(|id| id.trim_start_matches("tests::").to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    let all = theirs(&[]).len();
+    assert_eq!(all, 13);
+    let ids = "suite/deep/test_one.py::test_values[c::d]";
+    for (arguments, some) in [
+        (&["-k", "PLAIN"] as &[&str], true),
+        (&["-k", "suite and values"], true),
+        (&["-k", "deep and not (group or old)"], true),
+        (&["-k", "tests"], false),
+        (&["-k", "test_one.py::test_plain"], false),
+        (&["-k", "c::d or a/b"], true),
+        (&["-k", "big or x-1"], true),
+        (&["-k", "slow"], true),
+        (&["-k", "extra_word or told"], true),
+        (&["-k", "TestCase or parametrize"], true),
+        (&["-k", "not test_one.py"], true),
+        (&["-m", "slow"], true),
+        (&["-m", "Slow"], false),
+        (&["-m", "upper"], false),
+        (&["-m", "Upper or added_late"], true),
+        (&["-m", "not serial and not slow"], true),
+        (&["-m", "serial and timeout"], true),
+        (&["-m", "net", "-k", "not Big"], true),
+        (&["-m", "parametrize"], true),
+        (&["suite/test_two.py"], true),
+        (&["suite/deep"], true),
+        (&["suite/deep/test_one.py::test_values"], true),
+        (
+            &[
+                "suite/deep/test_one.py::TestGroup",
+                "suite/test_two.py::test_slow",
+            ],
+            true,
+        ),
+        (&[ids], true),
+    ] {
+        let selected = ours(arguments);
+        assert_eq!(selected, theirs(arguments), "{arguments:?}");
+        assert_eq!(!selected.is_empty(), some, "{arguments:?}");
+        assert!(selected.len() < all, "{arguments:?}");
+    }
 }

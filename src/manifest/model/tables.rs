@@ -310,8 +310,9 @@ pub enum ListFormat {
     /// One id a line on standard output.
     #[default]
     Lines,
-    /// One JSON object a line in the file `<report>`: `{"id": …, "file": …, "line": …, "tags": […], "error": …}`; all but
-    /// `id` may be missing.
+    /// One JSON object a line in the file `<report>`: `{"id": …, "file": …, "line": …, "tags": […], "keywords": […],
+    /// "error": …}`; all but `id` may be missing. `keywords` are the names that `-k` looks in; without them it is the id and
+    /// the tags.
     Jsonl,
     /// Cargo's messages: every test executable is asked for its tests.
     Cargo,

@@ -21,6 +21,8 @@ struct Record {
     #[serde(default)]
     tags: Vec<String>,
     #[serde(default)]
+    keywords: Option<Vec<String>>,
+    #[serde(default)]
     error: Option<String>,
     #[serde(default)]
     skip: Option<String>,
@@ -67,6 +69,7 @@ pub fn parse(text: &str) -> Result<Vec<Item>, String> {
             file: record.file,
             line: record.line,
             tags: record.tags,
+            keywords: record.keywords.map(|names| names.join("\n").to_lowercase()),
             known,
             ..Item::plain(record.id)
         });
@@ -77,6 +80,16 @@ pub fn parse(text: &str) -> Result<Vec<Item>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keywords_are_kept_apart_and_in_lower_case() {
+        let items = parse(
+            "{\"id\":\"a\",\"keywords\":[\"Test\",\"t[1]\"]}\n{\"id\":\"b\",\"keywords\":null}",
+        )
+        .unwrap();
+        assert_eq!(items[0].keywords.as_deref(), Some("test\nt[1]"));
+        assert_eq!(items[1].keywords, None);
+    }
 
     #[test]
     fn records_become_items_and_errors_are_kept() {

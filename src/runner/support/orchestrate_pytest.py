@@ -1,6 +1,6 @@
 """Runs real pytest and writes what it does as JSON lines, for `orchestrate`.
 
-    orchestrate_pytest.py list REPORT [ARGUMENT…]    one object a test: id, file, line, tags; or id and error
+    orchestrate_pytest.py list REPORT [ARGUMENT…]    one object a test: id, file, line, tags, keywords; or id and error
     orchestrate_pytest.py run  REPORT [ARGUMENT…]    {"event":"started",…}, {"event":"finished",…}, as they happen
 
 The report is a file of its own, opened before any test is imported: what a test prints can't be taken for a result. An id is
@@ -34,6 +34,17 @@ def item_id(item):
     return "::".join([path.replace(os.sep, "/")] + rest), path
 
 
+def keywords(item):
+    """The names that pytest's own `-k` looks in: the item's, its parents', its markers', and more; each version has its rules."""
+    try:
+        from _pytest.mark import KeywordMatcher
+
+        return sorted(KeywordMatcher.from_item(item)._names)
+    except (ImportError, AttributeError):
+        # They are no public part of pytest. Without them, the words of the id are looked in.
+        return None
+
+
 class Lister:
     def __init__(self, report):
         self.report = report
@@ -52,6 +63,7 @@ class Lister:
                 file=path,
                 line=None if line is None else line + 1,
                 tags=sorted({mark.name for mark in item.iter_markers()}),
+                keywords=keywords(item),
             )
 
 
