@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::event::{Event, Totals};
 use crate::execute::{self, Owed, Reason, Stop};
-use crate::history::{Begun, Folder, Journal, Recorder, RunFolder, Store};
+use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
 use crate::manifest::Config;
 use crate::manifest::config::GroupConfig;
 use crate::plan::{Item, Known, Machine, Plan, Selection};
@@ -147,9 +147,7 @@ impl Run {
         }
         discovery.close();
         check_selectors(selection, &all)?;
-        let machine = Machine {
-            cores: thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        };
+        let machine = Machine { cores: cores() };
         let plan = Plan::new(selected, config.run.workers, machine, &store);
         Ok(Self {
             config,
@@ -185,6 +183,8 @@ impl Run {
                 reporters.push(Box::new(Recorder::new(
                     self.folder.database(),
                     &self.discovery.run,
+                    history::commit(&self.config.root),
+                    cores(),
                 )));
                 match Jsonl::journal(&folder.journal()) {
                     // First, so that it has what the others tell.
@@ -290,6 +290,11 @@ impl Finished {
     pub fn exit(&self) -> u8 {
         self.reported.exit_with_reports()
     }
+}
+
+/// The processors that we may use: affinity and a control group's quota are taken into account.
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The exit code that the outcomes give.

@@ -30,6 +30,8 @@ pub enum Command {
     Run(RunArguments),
     /// Tells again of a run that is over, or was interrupted
     Report(ReportArguments),
+    /// Shows what is known of tests from earlier runs, and carries it to other places
+    History(HistoryArguments),
     /// Lists the tests that `run` would run
     List(ListArguments),
     /// Checks manifests
@@ -110,6 +112,57 @@ pub struct ReportArguments {
     /// Write a report: junit or jsonl, to PATH or to standard output (-); may be repeated
     #[arg(long = "report", value_name = "FORMAT[=PATH]")]
     pub reports: Vec<String>,
+}
+
+/// `orchestrate history`.
+#[derive(Args, Debug)]
+pub struct HistoryArguments {
+    /// What to do with it
+    #[command(subcommand)]
+    pub command: HistoryCommand,
+}
+
+/// What is done with the history.
+#[derive(Debug, Subcommand)]
+pub enum HistoryCommand {
+    /// Shows the last results of tests, and what the next run thinks of them
+    Show {
+        /// Parts of ids; all tests if there is none
+        #[arg(value_name = "ID")]
+        tests: Vec<String>,
+    },
+    /// Lists the tests that take longest
+    Slowest {
+        /// How many
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+        number: u32,
+    },
+    /// Lists the tests that passed only at a later try, or both failed and passed at one commit
+    Flaky,
+    /// Writes it as lines of JSON, so that another machine can import it
+    Export {
+        /// The file; standard output if there is none
+        #[arg(value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// Only what this run has measured; `last` is the last one
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+    },
+    /// Takes in files that were exported, in whatever order; what is known already changes nothing
+    Import {
+        /// The files
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Forgets what is old
+    Prune {
+        /// How many of a test's last runs are kept
+        #[arg(long, value_name = "N", default_value_t = u32::try_from(crate::history::KEPT).unwrap_or(u32::MAX))]
+        keep: u32,
+        /// Tests that did not run in the last so many runs are forgotten
+        #[arg(long, value_name = "N", default_value_t = u32::try_from(crate::history::FORGOTTEN).unwrap_or(u32::MAX))]
+        runs: u32,
+    },
 }
 
 /// `orchestrate list`.

@@ -8,6 +8,7 @@ mod doctor;
 mod environment;
 mod error;
 pub mod exit;
+mod history;
 mod hold;
 mod init;
 mod keys;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::History(arguments) => history::history(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Show(arguments) => show::show(&arguments),

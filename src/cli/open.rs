@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::args::SelectArguments;
 use super::environment;
 use super::error::CliError;
+use crate::history::Folder;
 use crate::manifest::config::Origin;
 use crate::manifest::load::{self, FILE_NAME};
 use crate::manifest::source::Source;
@@ -116,6 +117,24 @@ fn known_groups(select: &SelectArguments, config: &Config) -> Result<(), CliErro
         format!("there is no group `{asked}`"),
         hint,
     ))
+}
+
+/// The nearest folder with runs: beside the manifest, which need not be right, or where there was none.
+pub fn kept() -> Result<Folder, CliError> {
+    let here = here()?;
+    let root = load::find(&here).and_then(|path| path.parent().map(Path::to_owned));
+    let root = root.or_else(|| {
+        let mut above = here.ancestors();
+        above
+            .find(|folder| !Folder::of(folder).kept().is_empty())
+            .map(Path::to_owned)
+    });
+    root.map(|root| Folder::of(&root)).ok_or_else(|| {
+        CliError::usage(
+            format!("there is no {FILE_NAME} and no run here or in a folder above"),
+            "go to a folder in which `orchestrate run` ran".to_owned(),
+        )
+    })
 }
 
 /// The selection that the arguments ask for.

@@ -1,13 +1,10 @@
 //! `orchestrate report`.
 
-use std::path::Path;
-
 use super::args::ReportArguments;
 use super::error::CliError;
 use super::target::{self, Voice};
 use super::{open, say};
-use crate::history::{Fate, Folder, Journal};
-use crate::manifest::load::{self, FILE_NAME};
+use crate::history::{Fate, Journal};
 use crate::report::replay;
 use crate::suggest::did_you_mean;
 
@@ -18,7 +15,7 @@ const MOST_NAMED: usize = 5;
 /// interrupted, that of failed infrastructure.
 pub fn report(arguments: &ReportArguments) -> Result<u8, CliError> {
     let targets = target::parse(&arguments.reports)?;
-    let folder = kept()?;
+    let folder = open::kept()?;
     let id = choose(&folder.kept(), arguments.id.as_deref())?;
     let run = folder.run(&id);
     let why = match run.fate() {
@@ -45,24 +42,6 @@ pub fn report(arguments: &ReportArguments) -> Result<u8, CliError> {
     }
     target::tell_errors(&reported);
     Ok(reported.exit_with_reports())
-}
-
-/// The nearest folder with runs: beside the manifest, which need not be right, or where there was none.
-fn kept() -> Result<Folder, CliError> {
-    let here = open::here()?;
-    let root = load::find(&here).and_then(|path| path.parent().map(Path::to_owned));
-    let root = root.or_else(|| {
-        let mut above = here.ancestors();
-        above
-            .find(|folder| !Folder::of(folder).kept().is_empty())
-            .map(Path::to_owned)
-    });
-    root.map(|root| Folder::of(&root)).ok_or_else(|| {
-        CliError::usage(
-            format!("there is no {FILE_NAME} and no run here or in a folder above"),
-            "go to a folder in which `orchestrate run` ran".to_owned(),
-        )
-    })
 }
 
 /// The run that is meant.

@@ -84,16 +84,23 @@ pub enum Known {
 /// What is known of a test from earlier runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Past {
-    /// How long it took.
+    /// How long it is thought to take with nothing else in its way.
     pub duration: Duration,
     /// Whether it failed last time.
     pub failed: bool,
+    /// The most memory that a job with it took, in bytes; 0 is not known.
+    pub memory: u64,
 }
 
 /// What is known of tests from earlier runs, by full id.
 pub trait Memory {
     /// What is known of one.
     fn recall(&self, id: &str) -> Option<Past>;
+
+    /// What starting a chunk of a group costs before its first test, where that was measured.
+    fn start_cost(&self, _group: &str) -> Option<Duration> {
+        None
+    }
 }
 
 /// Nothing is known.

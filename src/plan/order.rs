@@ -56,6 +56,7 @@ mod tests {
         let past = |millis: u64, failed: bool| Past {
             duration: Duration::from_millis(millis),
             failed,
+            memory: 0,
         };
         let memory = Known(HashMap::from([
             ("g::short", past(1, false)),

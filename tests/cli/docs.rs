@@ -97,7 +97,7 @@ fn the_readme_is_true() {
             "tests/db/write.sh",
             "[ \"$ORCHESTRATE_RESOURCE_DATABASE\" = db_$ORCHESTRATE_PID ]",
         );
-    assert_eq!(run_all(&project, &readme).len(), 10);
+    assert_eq!(run_all(&project, &readme).len(), 11);
     assert!(project.read("junit.xml").contains("migrate.sh"));
     assert!(project.read("events.jsonl").contains("run-finished"));
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod commands;
 mod docs;
+mod history;
 mod hooks;
 mod kept;
 mod manifests;

@@ -1,0 +1,253 @@
+//! Remembers a run's results: gathered from its events, written at its end in one transaction.
+//!
+//! Every try that ran counts, also one that failed or ran out of time: what it took is what the next one may take. What a
+//! job's start costs is its duration without its tests'.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+use super::database::{self, DatabaseError};
+use super::load::{Span, alone, loads};
+use super::store::median;
+use crate::event::Event;
+use crate::outcome::Outcome;
+use crate::report::{ReportError, Reporter};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Recorder {
+    path: PathBuf,
+    run: String,
+    commit: Option<String>,
+    cores: usize,
+    jobs: BTreeMap<usize, Job>,
+    /// The job of each worker: group and slot.
+    current: HashMap<(String, usize), usize>,
+}
+
+#[derive(Debug)]
+struct Job {
+    group: String,
+    start: f64,
+    seconds: f64,
+    cpu: f64,
+    memory: u64,
+    is_over: bool,
+    results: Vec<Tried>,
+}
+
+/// One try of a test.
+#[derive(Debug)]
+struct Tried {
+    id: String,
+    attempt: u32,
+    outcome: Outcome,
+    seconds: f64,
+}
+
+/// A row of the table of results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The test's full id.
+    pub id: String,
+    /// Which try it was, from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// How long it would have taken alone.
+    pub alone: f64,
+    /// Its processor time.
+    pub cpu: f64,
+    /// Its peak memory in bytes.
+    pub memory: u64,
+    /// How many jobs ran at the same time, on average.
+    pub workers: f64,
+}
+
+impl Recorder {
+    /// A recorder of a run for a database, on a machine with so many processors.
+    #[must_use]
+    pub fn new(path: PathBuf, run: &str, commit: Option<String>, cores: usize) -> Self {
+        Self {
+            path,
+            run: run.to_owned(),
+            commit,
+            cores,
+            jobs: BTreeMap::new(),
+            current: HashMap::new(),
+        }
+    }
+
+    /// What was measured: results, and by group what starting a chunk costs, with the number of jobs that say so.
+    fn measured(&self) -> (Vec<Row>, Vec<(String, f64, usize)>) {
+        let jobs: Vec<&Job> = self.jobs.values().collect();
+        let spans: Vec<Span> = jobs
+            .iter()
+            .map(|job| Span {
+                start: job.start,
+                end: job.start + job.seconds,
+                cpu: job.cpu,
+            })
+            .collect();
+        #[expect(clippy::cast_precision_loss, reason = "processors are few")]
+        let loads = loads(&spans, self.cores as f64);
+        let mut rows = Vec::new();
+        let mut starts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (job, load) in jobs.iter().zip(loads) {
+            let tests: f64 = job.results.iter().map(|tried| tried.seconds).sum();
+            // Where nobody tells what the tests took, they were given equal shares of the job: its start is in them.
+            let is_told = job.is_over && (job.seconds - tests).abs() > job.seconds * 1e-6;
+            let has_ended = job.results.iter().all(|tried| {
+                !matches!(
+                    tried.outcome,
+                    Outcome::TimedOut | Outcome::Crashed | Outcome::Oom
+                )
+            });
+            if is_told && has_ended && tests < job.seconds && !job.results.is_empty() {
+                let start = (job.seconds - tests) / load.stretch;
+                starts.entry(&job.group).or_default().push(start);
+            }
+            let busy = if job.seconds > 0.0 {
+                job.cpu / job.seconds
+            } else {
+                0.0
+            };
+            rows.extend(job.results.iter().map(|tried| {
+                let cpu = tried.seconds * busy;
+                Row {
+                    id: tried.id.clone(),
+                    attempt: tried.attempt,
+                    outcome: tried.outcome.word().to_owned(),
+                    seconds: tried.seconds,
+                    alone: alone(tried.seconds, cpu, load.stretch),
+                    cpu,
+                    memory: job.memory,
+                    workers: load.workers,
+                }
+            }));
+        }
+        let starts = starts.into_iter();
+        let starts = starts
+            .map(|(group, mut list)| (group.to_owned(), median(&mut list), list.len()))
+            .collect();
+        (rows, starts)
+    }
+
+    fn write(&self) -> Result<(), DatabaseError> {
+        let (rows, starts) = self.measured();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        database::change(&self.path, |transaction| {
+            let run = database::run_key(transaction, &self.run, self.commit.as_deref())?;
+            for row in &rows {
+                insert(transaction, run, row)?;
+            }
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO starts (name, run, seconds, jobs) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            for (group, seconds, jobs) in &starts {
+                let jobs = i64::try_from(*jobs).unwrap_or(i64::MAX);
+                insert.execute((group, run, seconds, jobs))?;
+            }
+            drop(insert);
+            database::tidy(transaction, run)
+        })
+    }
+}
+
+/// Adds a result to a run. A second one of the same try is the same one, imported again.
+pub fn insert(
+    transaction: &rusqlite::Transaction<'_>,
+    run: i64,
+    row: &Row,
+) -> Result<bool, DatabaseError> {
+    let test = database::test_key(transaction, &row.id)?;
+    let memory = i64::try_from(row.memory).unwrap_or(i64::MAX);
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO results (test, run, attempt, outcome, seconds, alone, cpu, memory, workers)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let added = insert.execute(rusqlite::params![
+        test,
+        run,
+        row.attempt,
+        row.outcome,
+        row.seconds,
+        row.alone,
+        row.cpu,
+        memory,
+        row.workers
+    ])?;
+    Ok(added > 0)
+}
+
+impl Reporter for Recorder {
+    fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
+        match event {
+            Event::JobStarted {
+                job, group, worker, ..
+            } => {
+                self.current.insert((group.clone(), *worker), *job);
+                let begun = Job {
+                    group: group.clone(),
+                    start: at,
+                    seconds: 0.0,
+                    cpu: 0.0,
+                    memory: 0,
+                    is_over: false,
+                    results: Vec::new(),
+                };
+                self.jobs.insert(*job, begun);
+            }
+            Event::JobFinished {
+                job,
+                seconds,
+                cpu,
+                memory,
+                ..
+            } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    (job.seconds, job.cpu, job.memory) = (*seconds, *cpu, *memory);
+                    job.is_over = true;
+                }
+            }
+            Event::TestFinished(test) | Event::TestRetried(test) => {
+                // The run's end is not the test's fault.
+                let ran = !matches!(test.outcome, Outcome::Cancelled | Outcome::NotRun);
+                let worker = test.worker.filter(|_| ran);
+                let job = worker.and_then(|worker| {
+                    let number = self.current.get(&(test.group.clone(), worker))?;
+                    self.jobs.get_mut(number)
+                });
+                if let Some(job) = job {
+                    job.results.push(Tried {
+                        id: test.id.clone(),
+                        attempt: test.attempt,
+                        outcome: test.outcome,
+                        seconds: test.seconds,
+                    });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), ReportError> {
+        let Err(error) = self.write() else {
+            return Ok(());
+        };
+        // It was whole, or not there, when the run began.
+        if error.is_corrupt(&self.path)
+            && database::aside(&self.path, &self.run, || true).is_ok()
+            && self.write().is_ok()
+        {
+            let why = format!("it was broken ({error}), and is begun anew");
+            return Err(ReportError::advisory("the history", &self.path, why));
+        }
+        Err(ReportError::advisory("the history", &self.path, error))
+    }
+}

@@ -1,0 +1,120 @@
+//! What is remembered of tests, and what can be done with it.
+
+use crate::support::Project;
+
+fn project() -> Project {
+    Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nretries = 1\n[groups.slow]\ncommand = [\"sleep\", \"60\"]\ntimeout = \"300ms\"\n")
+        .script("t/fail", "exit 1")
+        .script("t/flaky", "[ $ORCHESTRATE_ATTEMPT = 2 ]")
+        .script("t/pass", "exit 0")
+}
+
+#[test]
+fn every_try_is_remembered_and_shown() {
+    let project = project();
+    project.run(&[]).exits(1);
+    let shown = project.orchestrate(&["history", "show"]).exits(0);
+    let lines: Vec<&str> = shown.stdout.lines().collect();
+    let ids: Vec<&str> = lines
+        .iter()
+        .filter(|line| !line.starts_with(' '))
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(ids, ["g::t/fail", "g::t/flaky", "g::t/pass", "slow"]);
+    let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
+    assert_eq!(
+        count(" failed "),
+        3,
+        "both tries of one, the first of another"
+    );
+    assert_eq!(count(" flaky "), 1);
+    assert_eq!(count(" timed-out "), 1);
+    let slowest = project
+        .orchestrate(&["history", "slowest", "-n", "1"])
+        .exits(0);
+    assert!(slowest.stdout.ends_with("s  slow\n"), "{}", slowest.stdout);
+    let flaky = project.orchestrate(&["history", "flaky"]).exits(0);
+    assert_eq!(flaky.stdout, "1 of 1 runs  g::t/flaky\n");
+    let one = project.orchestrate(&["history", "show", "t/pass"]).exits(0);
+    assert_eq!(one.stdout.lines().count(), 2);
+    project
+        .orchestrate(&["history", "show", "t/passs"])
+        .exits(2)
+        .says("nothing is known of a test called \"t/passs\"");
+}
+
+#[test]
+fn what_one_place_exports_another_imports() {
+    let here = project();
+    here.run(&["-g", "g"]).exits(1);
+    here.run(&["t/pass"]).exits(0);
+    let all = here.orchestrate(&["history", "export"]).exits(0).stdout;
+    assert_eq!(all.lines().count(), 6, "{all}");
+    let last = here
+        .orchestrate(&["history", "export", "--run", "last", "last.jsonl"])
+        .exits(0)
+        .says("1 lines are written to last.jsonl");
+    assert_eq!(last.stdout, "");
+    let there = project().file("all.jsonl", &all);
+    there
+        .orchestrate(&["history", "import", "all.jsonl"])
+        .exits(0)
+        .says("all.jsonl: 6 lines were new");
+    there
+        .orchestrate(&["history", "import", "all.jsonl"])
+        .exits(0)
+        .says("all.jsonl: 0 lines were new");
+    let again = there.orchestrate(&["history", "export"]).exits(0).stdout;
+    assert_eq!(again, all);
+    // The next run goes by it: what failed comes first.
+    let ran = there.run(&["-g", "g", "-n", "1"]).exits(1);
+    assert_eq!(
+        ran.events_of("job-started")[0]["tests"][0],
+        "g::t/fail",
+        "failed last time"
+    );
+    let broken = there.file("broken.jsonl", "{\"v\":1}\nnonsense\n");
+    broken
+        .orchestrate(&["history", "import", "broken.jsonl"])
+        .exits(3)
+        .says("can't import broken.jsonl: line 1 is no result");
+    broken
+        .orchestrate(&["history", "import", "gone.jsonl"])
+        .exits(3)
+        .says("can't import gone.jsonl");
+}
+
+#[test]
+fn old_results_can_be_forgotten() {
+    let project = project();
+    project.run(&["-g", "g"]).exits(1);
+    project.run(&["t/pass"]).exits(0);
+    project
+        .orchestrate(&["history", "prune", "--keep", "1", "--runs", "1"])
+        .exits(0)
+        .says("5 old results are forgotten, and 2 tests");
+    let shown = project.orchestrate(&["history", "show"]).exits(0);
+    assert_eq!(shown.stdout.lines().count(), 2, "{}", shown.stdout);
+}
+
+#[test]
+fn where_nothing_has_run_nothing_is_known() {
+    let project = project();
+    for arguments in [
+        ["history", "show"],
+        ["history", "slowest"],
+        ["history", "flaky"],
+        ["history", "export"],
+    ] {
+        let ran = project.orchestrate(&arguments).exits(0);
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+    }
+    project
+        .orchestrate(&["history", "prune"])
+        .exits(0)
+        .says("0 old results");
+    assert!(
+        !project.path().join(".fastest").exists(),
+        "to look makes nothing"
+    );
+}
