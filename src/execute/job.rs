@@ -29,6 +29,7 @@ impl Job {
             serial: self.settings.serial,
             exclusive: self.settings.exclusive,
             locks: self.settings.locks.clone(),
+            ..JobSpec::default()
         }
     }
 

@@ -97,7 +97,7 @@ impl<'l> Lane<'l, '_> {
         let mut state = shared.state();
         loop {
             match state.scheduler.next(self.group) {
-                Next::Run(number, global_slot) => return Some((number, global_slot)),
+                Next::Run(start) => return Some((start.job, start.slot)),
                 Next::Done => {
                     // Another lane may wait for what only this one's look has settled.
                     shared.wake(state);
@@ -140,7 +140,7 @@ impl<'l> Lane<'l, '_> {
             state.jobs.push(job);
         }
         state.failures += failed;
-        state.scheduler.finished(global_slot, failed > 0, specs);
+        state.scheduler.finished(global_slot, failed > 0, &specs);
         let most = self.shared.options.max_fail;
         let stop = most.is_some_and(|most| state.failures >= most) && !state.scheduler.is_stopped();
         self.shared.wake(state);

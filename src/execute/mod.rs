@@ -32,7 +32,7 @@ use crate::manifest::config::GroupConfig;
 use crate::outcome::Outcome;
 use crate::plan::{Item, Known, Plan, full_id};
 use crate::runner::Discovery;
-use crate::schedule::{GroupSpec, Scheduler};
+use crate::schedule::{GroupSpec, Limits, Scheduler};
 use crate::worker::client::Clients;
 use crate::worker::{adopt_orphans, kill_strays, sweep};
 use group::GroupHooks;
@@ -341,7 +341,13 @@ fn initial(plan: &Plan) -> State {
         });
     }
     State {
-        scheduler: Scheduler::new(specs, plan.workers),
+        scheduler: Scheduler::new(
+            specs,
+            Limits {
+                slots: plan.workers,
+                ..Limits::default()
+            },
+        ),
         jobs,
         running: BTreeMap::new(),
         waiting: 0,

@@ -1,16 +1,30 @@
 //! The scheduler: a state machine that says what runs next.
 //!
-//! Pure: it knows jobs, slots, caps and locks, but no clock, thread or process. A lane asks [`Scheduler::next`] and tells
-//! [`Scheduler::finished`]; between the two the job holds its locks. Locks are taken all at once, so no order of taking
-//! them can deadlock; a job that waits keeps later ones from overtaking it with its locks, so none starves.
+//! Pure: it knows jobs, slots, caps, locks, pools and memory, but no clock, thread or process. A lane asks [`Scheduler::next`]
+//! and tells [`Scheduler::finished`]; between the two the job holds what it claims. All of that is taken at once, so no order of
+//! taking can deadlock.
+//!
+//! A group whose first job has to wait gets a ticket. Nobody with a later one, or with none, may take a lock or a name that the
+//! ticket's job wants, nor slots or memory without which it could not start: so none starves, and groups take turns. Within a
+//! group a job may overtake those that wait for a lock or a name, as long as it wants none of theirs; nobody overtakes one that
+//! waits for room. What a job needs is never more than there is: when nothing runs, the first ticket's job starts.
 
-mod locks;
+mod claim;
+mod holdings;
+mod queue;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
-pub use locks::Locks;
+pub use holdings::Pool;
 
 use crate::manifest::model::Lock;
+use claim::{Claim, NameNumber, Names};
+use holdings::Holdings;
+use queue::{Position, Queue, Queued};
+
+/// How many classes of jobs are looked at for one that may start: a bound on what a decision costs.
+const MOST_LOOKS: usize = 64;
 
 /// A group as the scheduler sees it.
 #[derive(Clone, Debug, Default)]
@@ -34,176 +48,365 @@ pub struct JobSpec {
     pub serial: bool,
     /// Nothing else of the run runs meanwhile.
     pub exclusive: bool,
+    /// It runs alone in the run, after everything else of its group: a last try.
+    pub last: bool,
+    /// How many of the run's slots it takes up; 0 is one. More than there are is all.
+    pub slots: usize,
     /// The locks that it holds.
     pub locks: Vec<Lock>,
+    /// How many names of which pools it uses.
+    pub uses: Vec<(String, usize)>,
+    /// The memory that it is thought to need, in bytes; 0 is not known.
+    pub memory: u64,
+}
+
+/// What bounds all groups together.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// The most slots at once.
+    pub slots: usize,
+    /// The memory that jobs may need together; one that needs more runs alone. None is no bound.
+    pub memory: Option<u64>,
+    /// What jobs can use by name.
+    pub pools: Vec<Pool>,
 }
 
 /// What a lane should do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Run this job; the second number is its slot among all that run, small and reused.
-    Run(usize, usize),
+    /// Run a job.
+    Run(Start),
     /// Ask again when some job has finished.
     Wait,
     /// Go: there will be no more for this group.
     Done,
 }
 
+/// A job that starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// The job.
+    pub job: usize,
+    /// Its slot among all that run, small and reused.
+    pub slot: usize,
+    /// The names it has for itself, by pool.
+    pub granted: Vec<(String, Vec<String>)>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Scheduler {
-    groups: Vec<GroupState>,
+    groups: Vec<Group>,
     cap: usize,
+    memory: Option<u64>,
+    /// Whether the machine is short of memory just now.
+    is_short: bool,
     /// By slot: what runs there.
     running: Vec<Option<Running>>,
-    locks: Locks,
+    /// The slots below `running`'s length that are free.
+    free: BinaryHeap<Reverse<usize>>,
+    active: usize,
+    started: u64,
+    holdings: Holdings,
+    locks: Names,
+    pools: Names,
+    pool_names: Vec<String>,
+    /// The groups whose first job waits, by their tickets.
+    tickets: BTreeMap<u64, usize>,
+    last_ticket: u64,
     stopped: bool,
 }
 
 #[derive(Debug)]
-struct GroupState {
+struct Group {
     workers: usize,
     needs: Vec<usize>,
-    queue: VecDeque<JobSpec>,
+    queue: Queue,
+    /// How many jobs run.
     running: usize,
-    serial_running: bool,
+    /// How many workers those take up.
+    taken: usize,
     failed: bool,
+    /// Whether all that it needs has passed.
+    is_ready: bool,
     /// Why its jobs will not run: the group that it needs and that failed.
     blocked_by: Option<usize>,
+    ticket: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Running {
     group: usize,
-    job: JobSpec,
+    claim: Claim,
+    memory: u64,
+    granted: Vec<(NameNumber, Vec<usize>)>,
+    /// The number of its start.
+    since: u64,
 }
 
-impl GroupState {
+impl Group {
     fn is_done(&self) -> bool {
         self.queue.is_empty() && self.running == 0
     }
 }
 
+/// Why a job can't start now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// A lock is held, or a name is used.
+    Names,
+    /// There are no slots, workers or memory for it.
+    Room,
+}
+
 impl Scheduler {
-    /// A scheduler for a run with at most `cap` jobs at once.
+    /// A scheduler for a run.
     #[must_use]
-    pub fn new(groups: Vec<GroupSpec>, cap: usize) -> Self {
-        let groups = groups
-            .into_iter()
-            .map(|spec| GroupState {
+    pub fn new(groups: Vec<GroupSpec>, limits: Limits) -> Self {
+        let mut pools = Names::default();
+        let mut pool_names = Vec::new();
+        let mut members = Vec::new();
+        for pool in limits.pools {
+            pools.number(&pool.name);
+            pool_names.push(pool.name);
+            members.push(pool.members);
+        }
+        let mut scheduler = Self {
+            groups: Vec::new(),
+            cap: limits.slots.max(1),
+            memory: limits.memory,
+            is_short: false,
+            running: Vec::new(),
+            free: BinaryHeap::new(),
+            active: 0,
+            started: 0,
+            holdings: Holdings::with_pools(members),
+            locks: Names::default(),
+            pools,
+            pool_names,
+            tickets: BTreeMap::new(),
+            last_ticket: 0,
+            stopped: false,
+        };
+        for (index, spec) in groups.into_iter().enumerate() {
+            scheduler.groups.push(Group {
                 workers: spec.workers.max(1),
+                is_ready: spec.needs.is_empty(),
                 needs: spec.needs,
-                queue: spec.jobs.into(),
+                queue: Queue::default(),
                 running: 0,
-                serial_running: false,
+                taken: 0,
                 failed: spec.failed,
                 blocked_by: None,
-            })
-            .collect();
-        Self {
-            groups,
-            cap: cap.max(1),
-            running: Vec::new(),
-            locks: Locks::default(),
-            stopped: false,
+                ticket: None,
+            });
+            for job in &spec.jobs {
+                scheduler.queue(index, job, false);
+            }
         }
+        scheduler
+    }
+
+    fn queue(&mut self, group: usize, spec: &JobSpec, in_front: bool) {
+        let workers = self.groups[group].workers;
+        let claim = claim::claim(spec, self.cap, workers, &mut self.locks, &mut self.pools);
+        let job = Queued {
+            id: spec.id,
+            memory: spec.memory,
+        };
+        // A last try is behind all, whenever it comes.
+        let in_front = in_front && !spec.last;
+        self.groups[group].queue.push(claim, job, in_front);
     }
 
     /// What a free lane of `group` should do.
     pub fn next(&mut self, group: usize) -> Next {
-        self.block(group);
+        self.settle(group);
         let state = &self.groups[group];
         if self.stopped || state.blocked_by.is_some() || state.queue.is_empty() {
             // What still runs may come back to be run again.
-            return if !self.stopped && state.blocked_by.is_none() && state.running > 0 {
-                Next::Wait
-            } else {
-                Next::Done
-            };
+            let may_come = !self.stopped && state.blocked_by.is_none() && state.running > 0;
+            self.give_back_ticket(group);
+            return if may_come { Next::Wait } else { Next::Done };
         }
-        let needs_unfinished = state
-            .needs
-            .iter()
-            .any(|needed| !self.groups[*needed].is_done());
-        if needs_unfinished
-            || self.active() >= self.cap
-            || state.running >= state.workers
-            || state.serial_running
-            || self.exclusive_runs()
-            || self.exclusive_waits(group)
-        {
+        if !state.is_ready {
             return Next::Wait;
         }
-        match self.admissible(group) {
-            Some(index) => self.start(group, index),
-            None => Next::Wait,
+        let Some(position) = self.admissible(group) else {
+            if self.groups[group].ticket.is_none() {
+                self.last_ticket += 1;
+                self.groups[group].ticket = Some(self.last_ticket);
+                self.tickets.insert(self.last_ticket, group);
+            }
+            return Next::Wait;
+        };
+        self.start(group, position)
+    }
+
+    fn give_back_ticket(&mut self, group: usize) {
+        if let Some(ticket) = self.groups[group].ticket.take() {
+            self.tickets.remove(&ticket);
         }
     }
 
-    /// The first job of the group's queue that may start now.
-    fn admissible(&self, group: usize) -> Option<usize> {
-        let state = &self.groups[group];
-        let mut ahead = Locks::default();
-        for (index, job) in state.queue.iter().enumerate() {
-            let alone =
-                (!job.serial || state.running == 0) && (!job.exclusive || self.active() == 0);
-            let free = self.locks.admit(&job.locks) && ahead.admit(&job.locks);
-            if alone && free {
-                return Some(index);
-            }
-            if !alone {
-                // Nobody overtakes a job that waits to be alone, or it would wait for ever.
+    /// The place of the first job of the group's queue that may start now.
+    fn admissible(&self, group: usize) -> Option<Position> {
+        let mut ahead: Vec<&Claim> = Vec::new();
+        let heads = self.groups[group].queue.heads();
+        for (position, claim, job) in heads.take(MOST_LOOKS) {
+            let is_first = ahead.is_empty();
+            // What runs alone comes after the rest: it must not hold up what only waits for a lock.
+            if !is_first && claim.zone > 0 {
                 return None;
             }
-            ahead.take(&job.locks);
+            let is_held = ahead.iter().any(|earlier| earlier.meets(claim));
+            let obstacle = if is_held {
+                Some(Obstacle::Names)
+            } else {
+                self.obstacle(group, claim, job.memory, is_first)
+            };
+            match obstacle {
+                None => return Some(position),
+                Some(Obstacle::Room) => return None,
+                Some(Obstacle::Names) => ahead.push(claim),
+            }
         }
         None
     }
 
-    fn start(&mut self, group: usize, index: usize) -> Next {
+    /// What keeps a job from starting: what runs, or a job with an earlier ticket for which something would be missing then.
+    fn obstacle(
+        &self,
+        group: usize,
+        claim: &Claim,
+        memory: u64,
+        is_first: bool,
+    ) -> Option<Obstacle> {
+        let state = &self.groups[group];
+        if self.is_short && self.active > 0 || state.taken + claim.workers > state.workers {
+            return Some(Obstacle::Room);
+        }
+        let mut slots = self.holdings.slots + claim.slots;
+        let mut needed = self.holdings.memory.saturating_add(memory);
+        // When nothing runs there is nothing to wait for: what needs more memory than there is has it for itself.
+        if slots > self.cap || self.active > 0 && !self.fits(needed) {
+            return Some(Obstacle::Room);
+        }
+        if claim.names_any() && !self.holdings.names_are_free(claim) {
+            return Some(Obstacle::Names);
+        }
+        for (ticket, earlier) in &self.tickets {
+            if *earlier == group {
+                // Its own first job's turn has come, or else that waits for a name and may be overtaken.
+                if is_first && state.ticket == Some(*ticket) {
+                    break;
+                }
+                continue;
+            }
+            let waits = &self.groups[*earlier];
+            let Some((_, wanted, job)) = waits.queue.first() else {
+                continue;
+            };
+            if wanted.meets(claim) {
+                return Some(Obstacle::Names);
+            }
+            // Room is kept for one that could start with it, not for one that waits for a name, or for its own group.
+            let could_start = self.holdings.names_are_free(wanted)
+                && waits.taken + wanted.workers <= waits.workers;
+            if could_start {
+                slots += wanted.slots;
+                needed = needed.saturating_add(job.memory);
+                if slots > self.cap || !self.fits(needed) {
+                    return Some(Obstacle::Room);
+                }
+            }
+        }
+        None
+    }
+
+    fn fits(&self, memory: u64) -> bool {
+        self.memory.is_none_or(|most| memory <= most)
+    }
+
+    fn start(&mut self, group: usize, position: Position) -> Next {
         let state = &mut self.groups[group];
-        let Some(job) = state.queue.remove(index) else {
+        let is_first = state
+            .queue
+            .first()
+            .is_some_and(|(first, ..)| first == position);
+        let Some((claim, job)) = state.queue.take(position) else {
             return Next::Wait;
         };
         state.running += 1;
-        state.serial_running = job.serial;
-        self.locks.take(&job.locks);
-        let id = job.id;
-        let running = Some(Running { group, job });
-        let slot = if let Some(slot) = self.running.iter().position(Option::is_none) {
+        state.taken += claim.workers;
+        if is_first {
+            self.give_back_ticket(group);
+        }
+        let granted = self.holdings.take(&claim, job.memory);
+        let named = granted.iter().map(|(pool, members)| {
+            let members = members.iter();
+            let members = members.map(|member| self.holdings.member(*pool, *member).to_owned());
+            (self.pool_names[*pool].clone(), members.collect())
+        });
+        let named = named.collect();
+        self.active += 1;
+        self.started += 1;
+        let running = Some(Running {
+            group,
+            claim,
+            memory: job.memory,
+            granted,
+            since: self.started,
+        });
+        let slot = if let Some(Reverse(slot)) = self.free.pop() {
             self.running[slot] = running;
             slot
         } else {
             self.running.push(running);
             self.running.len() - 1
         };
-        Next::Run(id, slot)
+        Next::Run(Start {
+            job: job.id,
+            slot,
+            granted: named,
+        })
     }
 
     /// A job has finished: `slot` is free. `failed` says whether its tests failed for good; jobs `again` are to run in its
     /// place, first of all.
-    pub fn finished(&mut self, slot: usize, failed: bool, again: Vec<JobSpec>) {
+    pub fn finished(&mut self, slot: usize, failed: bool, again: &[JobSpec]) {
         let Some(running) = self.running.get_mut(slot).and_then(Option::take) else {
             return;
         };
-        self.locks.release(&running.job.locks);
+        self.free.push(Reverse(slot));
+        self.active -= 1;
+        self.holdings
+            .release(&running.claim, running.memory, &running.granted);
         let state = &mut self.groups[running.group];
         state.running -= 1;
-        state.serial_running = false;
+        state.taken -= running.claim.workers;
         state.failed |= failed;
-        for job in again.into_iter().rev() {
-            // What waits to be alone stays behind the rest, as the plan has it.
-            let first_alone = state
-                .queue
-                .iter()
-                .position(|job| job.serial || job.exclusive);
-            let at = if job.serial || job.exclusive {
-                first_alone.unwrap_or(state.queue.len())
-            } else {
-                0
-            };
-            state.queue.insert(at, job);
+        for job in again.iter().rev() {
+            self.queue(running.group, job, true);
         }
+    }
+
+    /// Whether the machine is short of memory: while it is and something runs, nothing starts.
+    pub fn short_of_memory(&mut self, is_short: bool) {
+        self.is_short = is_short;
+    }
+
+    /// The slot of the job that started last, where there is another one to go on: what is stopped first when memory runs out.
+    #[must_use]
+    pub fn youngest(&self) -> Option<usize> {
+        if self.active < 2 {
+            return None;
+        }
+        let running = self.running.iter().enumerate();
+        let running = running.filter_map(|(slot, running)| Some((slot, running.as_ref()?.since)));
+        running
+            .max_by_key(|(_, since)| *since)
+            .map(|(slot, _)| slot)
     }
 
     /// Nothing starts any more.
@@ -222,46 +425,37 @@ impl Scheduler {
     pub fn left(&self) -> Vec<(usize, Option<usize>)> {
         let groups = self.groups.iter();
         groups
-            .flat_map(|group| group.queue.iter().map(|job| (job.id, group.blocked_by)))
+            .flat_map(|group| {
+                let left = group.queue.left().into_iter();
+                left.map(|job| (job, group.blocked_by))
+            })
             .collect()
     }
 
-    fn active(&self) -> usize {
-        self.groups.iter().map(|group| group.running).sum()
+    /// How many jobs wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.groups.iter().map(|group| group.queue.len()).sum()
     }
 
-    fn exclusive_runs(&self) -> bool {
-        let mut running = self.running.iter().flatten();
-        running.any(|running| running.job.exclusive)
-    }
-
-    /// Whether another group's next job waits to be alone in the run: then nothing else starts.
-    fn exclusive_waits(&self, group: usize) -> bool {
-        self.groups.iter().enumerate().any(|(index, state)| {
-            let is_ready = state.blocked_by.is_none()
-                && state
-                    .needs
-                    .iter()
-                    .all(|needed| self.groups[*needed].is_done() && !self.groups[*needed].failed);
-            let first = state.queue.front();
-            // Of two that wait, the first group's goes first.
-            is_ready && index != group && first.is_some_and(|job| job.exclusive) && {
-                let mine = self.groups[group].queue.front();
-                !(mine.is_some_and(|job| job.exclusive) && group < index)
-            }
-        })
-    }
-
-    /// Finds whether a needed group failed, or can't pass any more.
-    fn block(&mut self, group: usize) {
-        if self.groups[group].blocked_by.is_some() {
+    /// Finds whether what a group needs has passed, has failed, or can't pass any more.
+    fn settle(&mut self, group: usize) {
+        let state = &self.groups[group];
+        if state.is_ready || state.blocked_by.is_some() {
             return;
         }
-        let cause = self.groups[group].needs.iter().copied().find(|needed| {
-            let needed = &self.groups[*needed];
-            needed.blocked_by.is_some() || (needed.failed && needed.is_done())
-        });
+        let needed = || {
+            state
+                .needs
+                .iter()
+                .map(|index| (*index, &self.groups[*index]))
+        };
+        let cause = needed()
+            .find(|(_, needed)| needed.blocked_by.is_some() || (needed.failed && needed.is_done()))
+            .map(|(index, _)| index);
+        let is_ready = cause.is_none() && needed().all(|(_, needed)| needed.is_done());
         self.groups[group].blocked_by = cause;
+        self.groups[group].is_ready = is_ready;
     }
 }
 

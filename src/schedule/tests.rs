@@ -1,9 +1,12 @@
-//! The scheduler under a virtual clock: random groups, caps, locks, serials, exclusives, retries and failures.
+//! The scheduler under a virtual clock: random groups, caps, locks, pools, slots, serials, retries, failures and memory.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::manifest::model::LockMode;
+
+/// The pools of every simulation: none of a job's wishes is larger than its pool.
+const POOLS: [usize; 2] = [1, 3];
 
 /// A job of the simulation: its specification, its duration, and how often it fails before it passes.
 #[derive(Clone, Debug)]
@@ -11,148 +14,304 @@ struct Fake {
     spec: JobSpec,
     ticks: u32,
     failures: u32,
+    /// What it really takes, whatever it is thought to need.
+    memory: u64,
+    /// Whether its next try is its last, alone and behind all.
+    fails_alone: bool,
+}
+
+fn lock(name: u8, read: bool) -> Lock {
+    Lock {
+        name: name.to_string(),
+        mode: if read {
+            LockMode::Read
+        } else {
+            LockMode::Write
+        },
+    }
+}
+
+fn spec() -> impl Strategy<Value = JobSpec> {
+    let locks = prop::collection::vec((0_u8..3, any::<bool>()), 0..3);
+    let claims = (0_u8..12, 0_u8..16, 0_usize..16, 0_u64..12);
+    let uses = (0_usize..8, 0_usize..8);
+    (claims, locks, uses).prop_map(|((serial, exclusive, slots, memory), locks, uses)| {
+        let mut locks: Vec<Lock> = locks
+            .into_iter()
+            .map(|(name, read)| lock(name, read))
+            .collect();
+        locks.sort_by(|a, b| a.name.cmp(&b.name));
+        locks.dedup_by(|a, b| a.name == b.name);
+        let pool = |number: usize, wish: usize| {
+            let wish = if wish > POOLS[number] { 0 } else { wish };
+            (format!("pool{number}"), wish)
+        };
+        JobSpec {
+            serial: serial == 0,
+            exclusive: exclusive == 0,
+            slots: match slots {
+                0 => usize::MAX,
+                1..4 => slots,
+                _ => 1,
+            },
+            locks,
+            uses: vec![pool(0, uses.0), pool(1, uses.1)],
+            memory: memory.saturating_sub(4),
+            ..JobSpec::default()
+        }
+    })
 }
 
 fn fake() -> impl Strategy<Value = Fake> {
-    let locks = prop::collection::vec((0_u8..3, any::<bool>()), 0..3);
-    (0_u8..10, 0_u8..14, locks, 1_u32..6, 0_u32..3).prop_map(
-        |(serial, exclusive, locks, ticks, failures)| {
-            let mut locks: Vec<Lock> = locks
-                .into_iter()
-                .map(|(name, read)| Lock {
-                    name: name.to_string(),
-                    mode: if read {
-                        LockMode::Read
-                    } else {
-                        LockMode::Write
-                    },
-                })
-                .collect();
-            locks.sort_by(|a, b| a.name.cmp(&b.name));
-            locks.dedup_by(|a, b| a.name == b.name);
-            Fake {
-                spec: JobSpec {
-                    id: 0,
-                    serial: serial == 0,
-                    exclusive: exclusive == 0,
-                    locks,
-                },
-                ticks,
-                failures,
-            }
+    (spec(), 1_u32..6, 0_u32..6, 0_u64..8, any::<bool>()).prop_map(
+        |(spec, ticks, failures, memory, fails_alone)| Fake {
+            spec,
+            ticks,
+            failures: failures.saturating_sub(3),
+            memory,
+            fails_alone,
         },
     )
 }
 
-/// Groups: workers, whether each needs the one before it, whether it fails for good, its jobs.
-fn groups() -> impl Strategy<Value = Vec<(usize, bool, bool, Vec<Fake>)>> {
+/// A group of the simulation.
+#[derive(Clone, Debug)]
+struct FakeGroup {
+    workers: usize,
+    /// Whether it needs the one before it.
+    needs: bool,
+    /// Whether it fails for good.
+    fails: bool,
+    jobs: Vec<Fake>,
+}
+
+fn groups() -> impl Strategy<Value = Vec<FakeGroup>> {
     let group = (
         1_usize..5,
         prop::bool::weighted(0.3),
         prop::bool::weighted(0.1),
-        prop::collection::vec(fake(), 0..14),
+        prop::collection::vec(fake(), 0..10),
     );
-    prop::collection::vec(group, 1..5)
+    let group = group.prop_map(|(workers, needs, fails, jobs)| FakeGroup {
+        workers,
+        needs,
+        fails,
+        jobs,
+    });
+    prop::collection::vec(group, 1..4)
 }
 
-struct Simulation {
+fn pools() -> Vec<Pool> {
+    let sizes = POOLS.iter().enumerate();
+    sizes
+        .map(|(number, size)| Pool {
+            name: format!("pool{number}"),
+            members: (0..*size)
+                .map(|member| format!("{number}.{member}"))
+                .collect(),
+        })
+        .collect()
+}
+
+struct Runs {
+    end: u32,
+    slot: usize,
+    job: usize,
+    granted: Vec<(String, Vec<String>)>,
+    /// Its specification, as it was queued.
+    spec: JobSpec,
+}
+
+struct Simulation<'a> {
     scheduler: Scheduler,
+    groups: &'a [FakeGroup],
+    cap: usize,
+    memory: Option<u64>,
     jobs: Vec<(usize, Fake)>,
+    /// What of each job was queued last.
+    queued: Vec<JobSpec>,
     ends: Vec<u32>,
-    /// (end, slot, job)
-    running: Vec<(u32, usize, usize)>,
+    running: Vec<Runs>,
 }
 
-impl Simulation {
-    fn new(groups: &[(usize, bool, bool, Vec<Fake>)], cap: usize) -> Self {
+impl<'a> Simulation<'a> {
+    fn new(groups: &'a [FakeGroup], cap: usize, memory: Option<u64>) -> Self {
         let mut jobs = Vec::new();
         let mut specs = Vec::new();
-        for (index, (workers, needs, _, fakes)) in groups.iter().enumerate() {
+        for (index, group) in groups.iter().enumerate() {
             let mut list = Vec::new();
-            // The plan puts what runs alone last.
-            let mut fakes = fakes.clone();
-            fakes.sort_by_key(|fake| (fake.spec.exclusive, fake.spec.serial));
-            for mut fake in fakes {
+            for fake in &group.jobs {
+                let mut fake = fake.clone();
                 fake.spec.id = jobs.len();
                 list.push(fake.spec.clone());
                 jobs.push((index, fake));
             }
             specs.push(GroupSpec {
-                workers: *workers,
-                needs: if *needs && index > 0 {
-                    vec![index - 1]
-                } else {
-                    Vec::new()
-                },
+                workers: group.workers,
+                needs: Vec::from_iter(index.checked_sub(1).filter(|_| group.needs)),
                 jobs: list,
                 failed: false,
             });
         }
+        let limits = Limits {
+            slots: cap,
+            memory,
+            pools: pools(),
+        };
         Self {
-            scheduler: Scheduler::new(specs, cap),
+            scheduler: Scheduler::new(specs, limits),
+            groups,
+            cap,
+            memory,
+            queued: jobs.iter().map(|(_, fake)| fake.spec.clone()).collect(),
             ends: vec![0; jobs.len()],
             jobs,
             running: Vec::new(),
         }
     }
 
-    fn run(&mut self, groups: &[(usize, bool, bool, Vec<Fake>)], cap: usize) {
+    /// Runs to the end. `order` shuffles who asks first, as threads do.
+    fn run(&mut self, order: &[usize]) {
         let mut now = 0;
+        let mut turn = 0;
         loop {
-            for group in 0..groups.len() {
-                while let Next::Run(job, slot) = self.scheduler.next(group) {
-                    assert_eq!(self.jobs[job].0, group);
-                    assert!(
-                        self.running.iter().all(|(_, taken, _)| *taken != slot),
-                        "a slot is used twice"
-                    );
-                    self.running.push((now + self.jobs[job].1.ticks, slot, job));
-                    self.check(groups, cap);
+            // Lanes ask one by one, each as long as it gets nothing.
+            let mut gave_up = 0;
+            while gave_up < self.groups.len() {
+                if gave_up == 0 {
+                    turn += 1;
                 }
+                let group = (order[turn % order.len()] + gave_up) % self.groups.len();
+                let lanes = self.groups[group].workers;
+                let busy = self.running.iter();
+                let busy = busy.filter(|runs| self.jobs[runs.job].0 == group).count();
+                let next = if busy < lanes {
+                    self.scheduler.next(group)
+                } else {
+                    Next::Wait
+                };
+                let Next::Run(start) = next else {
+                    gave_up += 1;
+                    continue;
+                };
+                gave_up = 0;
+                self.begin(now, group, start);
             }
-            let Some(end) = self.running.iter().map(|(end, ..)| *end).min() else {
+            self.relieve();
+            let Some(end) = self.running.iter().map(|runs| runs.end).min() else {
                 return;
             };
             now = end;
-            while let Some(index) = self.running.iter().position(|(end, ..)| *end == now) {
-                let (_, slot, job) = self.running.swap_remove(index);
-                let (group, fake) = &mut self.jobs[job];
-                if fake.failures > 0 {
-                    fake.failures -= 1;
-                    let again = vec![fake.spec.clone()];
-                    self.scheduler.finished(slot, false, again);
-                } else {
-                    self.ends[job] += 1;
-                    self.scheduler.finished(slot, groups[*group].2, Vec::new());
-                }
+            while let Some(index) = self.running.iter().position(|runs| runs.end == now) {
+                let runs = self.running.swap_remove(index);
+                self.end(&runs);
             }
         }
     }
 
-    fn check(&self, groups: &[(usize, bool, bool, Vec<Fake>)], cap: usize) {
-        let running: Vec<_> = self
-            .running
-            .iter()
-            .map(|(_, _, job)| &self.jobs[*job])
-            .collect();
-        assert!(running.len() <= cap, "the run's cap is passed");
-        for (index, (workers, ..)) in groups.iter().enumerate() {
-            let mine: Vec<_> = running
+    fn begin(&mut self, now: u32, group: usize, start: Start) {
+        assert_eq!(self.jobs[start.job].0, group);
+        assert!(
+            self.running.iter().all(|runs| runs.slot != start.slot),
+            "a slot is used twice"
+        );
+        self.running.push(Runs {
+            end: now + self.jobs[start.job].1.ticks,
+            slot: start.slot,
+            job: start.job,
+            granted: start.granted,
+            spec: self.queued[start.job].clone(),
+        });
+        self.check();
+    }
+
+    fn end(&mut self, runs: &Runs) {
+        let (group, fake) = &mut self.jobs[runs.job];
+        if fake.failures > 0 {
+            fake.failures -= 1;
+            let again = JobSpec {
+                last: fake.fails_alone,
+                ..fake.spec.clone()
+            };
+            self.queued[runs.job] = again.clone();
+            self.scheduler.finished(runs.slot, false, &[again]);
+        } else {
+            self.ends[runs.job] += 1;
+            let fails = self.groups[*group].fails;
+            self.scheduler.finished(runs.slot, fails, &[]);
+        }
+    }
+
+    /// Stops the youngest while more memory is taken than there is, as `min-free-memory` does; it is run again.
+    fn relieve(&mut self) {
+        let Some(most) = self.memory else { return };
+        loop {
+            let taken: u64 = self
+                .running
                 .iter()
-                .filter(|(group, _)| *group == index)
+                .map(|runs| self.jobs[runs.job].1.memory)
+                .sum();
+            self.scheduler.short_of_memory(taken > most);
+            if taken <= most {
+                return;
+            }
+            let Some(slot) = self.scheduler.youngest() else {
+                assert!(self.running.len() < 2, "somebody could be stopped");
+                return;
+            };
+            let index = self.running.iter().position(|runs| runs.slot == slot);
+            let stopped = self.running.swap_remove(index.unwrap());
+            // What it took is known now.
+            let again = JobSpec {
+                memory: self.jobs[stopped.job].1.memory,
+                ..stopped.spec.clone()
+            };
+            self.queued[stopped.job] = again.clone();
+            self.scheduler.finished(stopped.slot, false, &[again]);
+        }
+    }
+
+    fn check(&self) {
+        let running = &self.running;
+        let slots = |runs: &Runs| runs.spec.slots.clamp(1, self.cap);
+        assert!(
+            running.iter().map(slots).sum::<usize>() <= self.cap,
+            "the run's slots are passed"
+        );
+        for (index, group) in self.groups.iter().enumerate() {
+            let mine: Vec<&Runs> = running
+                .iter()
+                .filter(|runs| self.jobs[runs.job].0 == index)
                 .collect();
-            assert!(mine.len() <= *workers, "a group's cap is passed");
+            let taken = mine
+                .iter()
+                .map(|runs| runs.spec.slots.clamp(1, group.workers));
             assert!(
-                mine.len() <= 1 || mine.iter().all(|(_, fake)| !fake.spec.serial),
+                taken.sum::<usize>() <= group.workers,
+                "a group's cap is passed"
+            );
+            assert!(
+                mine.len() <= 1 || mine.iter().all(|runs| !runs.spec.serial),
                 "a serial job is not alone"
             );
         }
         assert!(
-            running.len() <= 1 || running.iter().all(|(_, fake)| !fake.spec.exclusive),
+            running.len() <= 1
+                || running
+                    .iter()
+                    .all(|runs| !runs.spec.exclusive && !runs.spec.last),
             "an exclusive job is not alone"
         );
-        for (index, (_, one)) in running.iter().enumerate() {
-            for (_, other) in &running[index + 1..] {
+        if let Some(most) = self.memory {
+            let thought: u64 = running.iter().map(|runs| runs.spec.memory).sum();
+            assert!(thought <= most || running.len() == 1, "memory is passed");
+        }
+        for (index, one) in running.iter().enumerate() {
+            for wish in one.spec.uses.iter().filter(|(_, number)| *number > 0) {
+                let granted = one.granted.iter().find(|(pool, _)| *pool == wish.0);
+                assert_eq!(granted.map(|(_, names)| names.len()), Some(wish.1));
+            }
+            for other in &running[index + 1..] {
                 for lock in &one.spec.locks {
                     let clash = other.spec.locks.iter().any(|held| {
                         held.name == lock.name
@@ -160,27 +319,90 @@ impl Simulation {
                     });
                     assert!(!clash, "a lock is held twice");
                 }
+                let names = |runs: &Runs| -> Vec<String> {
+                    let lists = runs.granted.iter().flat_map(|(_, names)| names.clone());
+                    lists.collect()
+                };
+                let theirs = names(other);
+                assert!(
+                    names(one).iter().all(|name| !theirs.contains(name)),
+                    "a name is granted twice"
+                );
             }
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { cases: 10_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn caps_locks_and_solitude_hold_and_every_job_ends_once(groups in groups(), cap in 1_usize..6) {
-        let mut simulation = Simulation::new(&groups, cap);
-        simulation.run(&groups, cap);
+    fn caps_locks_and_solitude_hold_and_every_job_ends_once(
+        groups in groups(),
+        cap in 1_usize..6,
+        memory in prop::option::of(1_u64..12),
+        order in prop::collection::vec(0_usize..4, 1..9),
+    ) {
+        let mut simulation = Simulation::new(&groups, cap, memory);
+        simulation.run(&order);
         let left: Vec<_> = simulation.scheduler.left().into_iter().map(|(job, _)| job).collect();
         for (job, (group, _)) in simulation.jobs.iter().enumerate() {
             let ended = simulation.ends[job];
             if left.contains(&job) {
                 prop_assert_eq!(ended, 0);
-                prop_assert!(groups[*group].1, "only a group that needs another is left out");
+                prop_assert!(groups[*group].needs, "only a group that needs another is left out");
             } else {
                 prop_assert_eq!(ended, 1);
             }
+        }
+    }
+}
+
+/// As many jobs as the first group of an endless supply has started when the waiting one starts, at most.
+const PATIENCE: usize = 40;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_starves_beside_groups_that_never_run_out(
+        waits in spec(),
+        supply in prop::collection::vec(spec(), 1..20),
+        cap in 1_usize..6,
+        workers in 1_usize..5,
+        memory in prop::option::of(1_u64..12),
+    ) {
+        let endless = |ids: usize| (0..3).map(move |id| JobSpec { id: ids + id, ..JobSpec::default() });
+        let groups = vec![
+            GroupSpec { workers, jobs: vec![JobSpec { id: 0, ..waits }], ..GroupSpec::default() },
+            GroupSpec { workers: 3, jobs: endless(1).collect(), ..GroupSpec::default() },
+            GroupSpec { workers: 3, jobs: endless(1).collect(), ..GroupSpec::default() },
+        ];
+        let limits = Limits { slots: cap, memory, pools: pools() };
+        let mut scheduler = Scheduler::new(groups, limits);
+        let mut running: Vec<usize> = Vec::new();
+        let mut next_of_supply = supply.iter().cycle();
+        let mut starts = 0;
+        'run: loop {
+            // The greedy ones always ask first.
+            for group in [1, 2, 0] {
+                let lanes = 3;
+                for _ in 0..lanes {
+                    if let Next::Run(start) = scheduler.next(group) {
+                        if group == 0 {
+                            break 'run;
+                        }
+                        starts += 1;
+                        running.push(start.slot);
+                    }
+                }
+            }
+            prop_assert!(starts < PATIENCE, "it has waited for {} others", starts);
+            prop_assert!(!running.is_empty(), "nothing runs and nothing starts");
+            let slot = running.remove(0);
+            let spec = next_of_supply.next().unwrap();
+            // What is run again is of the same group, so the supply never ends.
+            scheduler.finished(slot, false, &[JobSpec { id: 1, ..spec.clone() }]);
         }
     }
 }
@@ -193,6 +415,22 @@ fn jobs(ids: std::ops::Range<usize>) -> Vec<JobSpec> {
     .collect()
 }
 
+fn scheduler(groups: Vec<GroupSpec>, slots: usize) -> Scheduler {
+    let limits = Limits {
+        slots,
+        ..Limits::default()
+    };
+    Scheduler::new(groups, limits)
+}
+
+fn run(job: usize, slot: usize) -> Next {
+    Next::Run(Start {
+        job,
+        slot,
+        granted: Vec::new(),
+    })
+}
+
 #[test]
 fn after_a_stop_nothing_starts_and_the_rest_is_left() {
     let group = GroupSpec {
@@ -200,11 +438,11 @@ fn after_a_stop_nothing_starts_and_the_rest_is_left() {
         jobs: jobs(0..3),
         ..GroupSpec::default()
     };
-    let mut scheduler = Scheduler::new(vec![group], 4);
-    assert_eq!(scheduler.next(0), Next::Run(0, 0));
+    let mut scheduler = scheduler(vec![group], 4);
+    assert_eq!(scheduler.next(0), run(0, 0));
     scheduler.stop();
     assert_eq!(scheduler.next(0), Next::Done);
-    scheduler.finished(0, true, Vec::new());
+    scheduler.finished(0, true, &[]);
     assert_eq!(scheduler.left(), [(1, None), (2, None)]);
 }
 
@@ -221,38 +459,128 @@ fn a_group_whose_need_failed_never_runs() {
         jobs: jobs(1..2),
         ..GroupSpec::default()
     };
-    let mut scheduler = Scheduler::new(vec![first, second], 4);
-    assert_eq!(scheduler.next(0), Next::Run(0, 0));
+    let mut scheduler = scheduler(vec![first, second], 4);
+    assert_eq!(scheduler.next(0), run(0, 0));
     assert_eq!(scheduler.next(1), Next::Wait);
-    scheduler.finished(0, true, Vec::new());
+    scheduler.finished(0, true, &[]);
     assert_eq!(scheduler.next(1), Next::Done);
     assert_eq!(scheduler.left(), [(1, Some(0))]);
 }
 
 #[test]
 fn a_writer_is_not_overtaken_by_readers_for_ever() {
-    let lock = |mode| {
-        vec![Lock {
-            name: "db".into(),
-            mode,
-        }]
-    };
     let mut list = jobs(0..3);
-    list[0].locks = lock(LockMode::Read);
-    list[1].locks = lock(LockMode::Write);
-    list[2].locks = lock(LockMode::Read);
+    list[0].locks = vec![lock(0, true)];
+    list[1].locks = vec![lock(0, false)];
+    list[2].locks = vec![lock(0, true)];
     let group = GroupSpec {
         workers: 3,
         jobs: list,
         ..GroupSpec::default()
     };
-    let mut scheduler = Scheduler::new(vec![group], 3);
-    assert_eq!(scheduler.next(0), Next::Run(0, 0));
+    let mut scheduler = scheduler(vec![group], 3);
+    assert_eq!(scheduler.next(0), run(0, 0));
     assert_eq!(
         scheduler.next(0),
         Next::Wait,
         "the second reader waits behind the writer"
     );
-    scheduler.finished(0, false, Vec::new());
-    assert_eq!(scheduler.next(0), Next::Run(1, 0));
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), run(1, 0));
+}
+
+#[test]
+fn what_wants_none_of_the_locks_that_others_wait_for_overtakes_them() {
+    let mut list = jobs(0..4);
+    for job in &mut list[..3] {
+        job.locks = vec![lock(0, false)];
+    }
+    let group = GroupSpec {
+        workers: 3,
+        jobs: list,
+        ..GroupSpec::default()
+    };
+    let mut scheduler = scheduler(vec![group], 3);
+    assert_eq!(scheduler.next(0), run(0, 0));
+    assert_eq!(scheduler.next(0), run(3, 1));
+    assert_eq!(scheduler.next(0), Next::Wait);
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), run(1, 0));
+}
+
+#[test]
+fn what_is_run_again_goes_first_and_a_last_try_goes_last() {
+    let group = GroupSpec {
+        workers: 2,
+        jobs: jobs(0..3),
+        ..GroupSpec::default()
+    };
+    let mut scheduler = scheduler(vec![group], 2);
+    assert_eq!(scheduler.next(0), run(0, 0));
+    assert_eq!(scheduler.next(0), run(1, 1));
+    let again = JobSpec {
+        id: 7,
+        ..JobSpec::default()
+    };
+    let last = JobSpec {
+        id: 8,
+        last: true,
+        ..JobSpec::default()
+    };
+    scheduler.finished(0, false, &[last, again]);
+    assert_eq!(scheduler.next(0), run(7, 0));
+    scheduler.finished(1, false, &[]);
+    assert_eq!(scheduler.next(0), run(2, 1));
+    scheduler.finished(1, false, &[]);
+    assert_eq!(scheduler.next(0), Next::Wait, "the last one runs alone");
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), run(8, 0));
+}
+
+#[test]
+fn names_are_granted_from_pools_and_given_back() {
+    let mut list = jobs(0..3);
+    for job in &mut list {
+        job.uses = vec![("gpu".to_owned(), 1)];
+    }
+    let group = GroupSpec {
+        workers: 3,
+        jobs: list,
+        ..GroupSpec::default()
+    };
+    let limits = Limits {
+        slots: 3,
+        memory: None,
+        pools: vec![Pool {
+            name: "gpu".into(),
+            members: vec!["0".into(), "1".into()],
+        }],
+    };
+    let mut scheduler = Scheduler::new(vec![group], limits);
+    let granted = |next: Next| match next {
+        Next::Run(start) => start.granted[0].1.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(granted(scheduler.next(0)), ["0"]);
+    assert_eq!(granted(scheduler.next(0)), ["1"]);
+    assert_eq!(scheduler.next(0), Next::Wait);
+    scheduler.finished(1, false, &[]);
+    assert_eq!(granted(scheduler.next(0)), ["1"]);
+}
+
+#[test]
+fn while_memory_is_short_nothing_starts_unless_nothing_runs() {
+    let group = GroupSpec {
+        workers: 3,
+        jobs: jobs(0..3),
+        ..GroupSpec::default()
+    };
+    let mut scheduler = scheduler(vec![group], 3);
+    scheduler.short_of_memory(true);
+    assert_eq!(scheduler.next(0), run(0, 0));
+    assert_eq!(scheduler.youngest(), None, "there would be nothing left");
+    assert_eq!(scheduler.next(0), Next::Wait);
+    scheduler.short_of_memory(false);
+    assert_eq!(scheduler.next(0), run(1, 1));
+    assert_eq!(scheduler.youngest(), Some(1));
 }
