@@ -1,7 +1,7 @@
 //! The events of a run: the one stream that every report, the journal and the exit code are made from.
 //!
 //! Exactly one `test-finished` comes for each selected test and exactly one `job-finished` for each job that started; the
-//! totals of `run-finished` are a fold of them. A failed attempt that is run again ends with `test-retried`, which is not a
+//! totals of `run-finished` are a fold of them. An item that turns out to hold tests gives way to them by `tests-found`. A failed attempt that is run again ends with `test-retried`, which is not a
 //! result. The JSON form is versioned (`"v":1`) and its schema is `schema/events.schema.json`.
 
 use std::collections::BTreeMap;
@@ -61,6 +61,17 @@ pub enum Event {
         worker: usize,
         /// Which try this is.
         attempt: u32,
+    },
+    /// A runner reported tests that it had not listed: each has a result of its own, which follows.
+    TestsFound {
+        /// Their group.
+        group: String,
+        /// The selected item that they are in, a file for example: they stand for it from now on, so it has no result of its
+        /// own unless it is among `tests` itself. None where they are in none.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        of: Option<String>,
+        /// Their ids.
+        tests: Vec<String>,
     },
     /// A try failed and the test will be run again: not a result.
     TestRetried(TestFinished),

@@ -30,13 +30,16 @@ use crate::worker::frame::{self, Cause, Ended, Reply, Request, Status};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 12] = [
     ("manifest", manifest),
     ("template", template),
     ("frames", frames),
     ("events", events),
     ("junit", junit),
     ("libtest", libtest),
+    ("tap", tap),
+    ("go", go),
+    ("gtest", gtest),
     ("listings", listings),
     ("journal", journal),
     ("expression", expression),
@@ -165,6 +168,7 @@ pub fn template(bytes: &[u8]) {
     let own = Own {
         single: ["database".into()].into(),
         lists: ["args".into()].into(),
+        ..Own::default()
     };
     let template = match Template::parse(text, context, &own) {
         Ok(template) => template,
@@ -263,6 +267,22 @@ pub fn libtest(bytes: &[u8]) {
     judge(ResultFormat::Libtest, bytes);
 }
 
+/// Results as TAP: see [`judge`].
+pub fn tap(bytes: &[u8]) {
+    judge(ResultFormat::Tap, bytes);
+}
+
+/// Results as Go's events and as the text that they are made from: see [`judge`].
+pub fn go(bytes: &[u8]) {
+    judge(ResultFormat::GoJson, bytes);
+    judge(ResultFormat::GoTest, bytes);
+}
+
+/// Results as GoogleTest's XML: see [`judge`].
+pub fn gtest(bytes: &[u8]) {
+    judge(ResultFormat::GtestXml, bytes);
+}
+
 /// Each item has exactly one verdict or goes to exactly one other job, and a job that went wrong is not all success.
 ///
 /// The first byte chooses how the process ended, the second what ended it. Then come the items, a line each, an empty line,
@@ -281,12 +301,18 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
             ..Item::plain(id.to_owned())
         })
         .collect();
+    let holds_tests = how & 4 != 0 && results != ResultFormat::Libtest;
     let runner = Runner {
         name: "x".into(),
         list: None,
         list_format: ListFormat::Lines,
         run: CommandTemplate::Words(Vec::new()),
+        item_separator: None,
+        item_escape: None,
         results,
+        stdout_is_report: false,
+        report: None,
+        holds_tests,
         skip_exit: vec![77],
         start_cost: Duration::ZERO,
         settings: Vec::new(),
@@ -327,9 +353,19 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
             "item {index}"
         );
     }
+    let mut ids: Vec<&str> = judged.found.iter().map(|test| test.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), judged.found.len(), "two tests of one id");
+    for test in &judged.found {
+        let index = test.item.filter(|_| holds_tests);
+        assert_eq!(index, test.item, "a test in an item that holds none");
+        assert!(index.is_none_or(|index| judged.verdicts[index].is_some()));
+    }
     let ended_well = ended.status == Status::Exit(0) && ended.cause == Cause::Itself;
     let was_stopped = ended.cause == Cause::Stop;
-    let mut verdicts = judged.verdicts.iter().flatten();
+    let found = judged.found.iter().map(|test| &test.verdict);
+    let mut verdicts = judged.verdicts.iter().flatten().chain(found);
     if !ended_well && !was_stopped && !items.is_empty() && judged.again.is_empty() {
         assert!(
             verdicts.any(|verdict| !verdict.outcome.is_success()),
@@ -357,6 +393,11 @@ pub fn listings(bytes: &[u8]) {
     let at = bytes.windows(2).position(|two| two == b"\n\n");
     let (packages, built) = at.map_or((bytes, bytes), |at| (&bytes[..at], &bytes[at + 2..]));
     list::cargo::read_all(packages, built);
+    list::go::read_all(bytes);
+    assert!(list::gtest::tests(bytes).len() <= lines);
+    if let Ok(items) = list::ctest::tests(bytes, Path::new("/root")) {
+        assert!(items.len() <= bytes.len());
+    }
 }
 
 /// A report that remembers all events, writes them and makes XML of them.
@@ -382,7 +423,7 @@ impl Reporter for Everything {
     }
 }
 
-/// Whatever a journal says, every test that its beginning names has exactly one result, and a run that lacks one, or has a bad
+/// Whatever a journal says, every test that its beginning names, or that was found, has exactly one result, and a run that lacks one, or has a bad
 /// one, is no success.
 pub fn journal(bytes: &[u8]) {
     let Ok(mut journal) = Journal::new(bytes) else {
@@ -413,6 +454,11 @@ pub fn journal(bytes: &[u8]) {
                         .flat_map(|group| &group.ids)
                         .map(String::as_str),
                 );
+            }
+            Event::TestsFound { of, tests, .. } => {
+                let at = named.iter().position(|id| of.as_deref() == Some(id));
+                at.map(|at| named.swap_remove(at));
+                named.extend(tests.iter().map(String::as_str));
             }
             Event::TestFinished(test) => {
                 told.push(&test.id);

@@ -16,7 +16,7 @@ use crate::execute::{self, Owed, Reason, Stop};
 use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
 use crate::manifest::Config;
 use crate::manifest::config::GroupConfig;
-use crate::plan::{Item, Known, Machine, Plan, Selection};
+use crate::plan::{Item, Known, Machine, Plan, Selection, full_id};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::{Discovery, discover};
 use crate::suggest::nearest;
@@ -32,6 +32,8 @@ pub struct Run {
     pub warnings: Vec<String>,
     /// Groups that have no test at all, with why.
     pub empty: Vec<String>,
+    /// The full ids of what was listed and not selected.
+    unselected: Vec<String>,
     prepared: Duration,
 }
 
@@ -130,6 +132,7 @@ impl Run {
         };
         let mut all: Vec<(String, Item)> = Vec::new();
         let mut selected = Vec::new();
+        let mut unselected = Vec::new();
         for (found, group) in found {
             empty.extend(found.empty);
             let name = group.name.as_str();
@@ -137,6 +140,7 @@ impl Run {
                 .items
                 .into_iter()
                 .partition(|item| is_selected(selection, name, item));
+            unselected.extend(rest.iter().map(|item| full_id(name, &item.id)));
             all.extend(
                 mine.iter()
                     .chain(&rest)
@@ -156,6 +160,7 @@ impl Run {
             plan,
             warnings,
             empty,
+            unselected,
             prepared: begun.elapsed(),
         })
     }
@@ -219,6 +224,7 @@ impl Run {
             seed: 0,
             prepared: self.prepared,
             owed,
+            unselected: std::mem::take(&mut self.unselected),
             hold: kept.as_ref().and_then(RunFolder::hold),
         };
         let (sender, receiver) = mpsc::channel();
@@ -337,9 +343,7 @@ fn check_selectors(selection: &Selection, items: &[(String, Item)]) -> Result<()
         return Ok(());
     };
     let written = selector.written.clone();
-    let ids = items
-        .iter()
-        .map(|(group, item)| crate::plan::full_id(group, &item.id));
+    let ids = items.iter().map(|(group, item)| full_id(group, &item.id));
     let files = items
         .iter()
         .filter_map(|(_, item)| Some(item.file.as_ref()?.to_string_lossy().into_owned()));

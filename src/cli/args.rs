@@ -38,6 +38,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Shows resolved values and where each came from
     Show(ShowArguments),
+    /// Prints built-in runners in the words of [runners.NAME]
+    Runners(RunnersArguments),
     /// Prints the JSON schema of the manifest, or of the event stream
     Schema(SchemaArguments),
     /// Writes a manifest for what is found here
@@ -200,9 +202,13 @@ pub struct ShowArguments {
     /// An overlay of the manifest: [profiles.PROFILE]
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
-    /// Print a built-in runner instead, in the words of [runners.NAME]
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["group", "profile"])]
-    pub runner: Option<String>,
+}
+
+/// `orchestrate runners`.
+#[derive(Args, Debug)]
+pub struct RunnersArguments {
+    /// The runner; a list of all if there is none
+    pub name: Option<String>,
 }
 
 /// `orchestrate schema`.

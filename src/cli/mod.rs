@@ -16,6 +16,7 @@ mod list;
 mod open;
 mod report;
 mod run;
+mod runners;
 mod schema;
 mod show;
 mod signals;
@@ -53,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Show(arguments) => show::show(&arguments),
+        Command::Runners(arguments) => runners::runners(&arguments),
         Command::Schema(arguments) => schema::schema(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Doctor => Ok(doctor::doctor()),

@@ -4,22 +4,9 @@ use super::args::{SelectArguments, ShowArguments};
 use super::error::CliError;
 use super::{exit, open, print};
 use crate::manifest::config::Provenance;
-use crate::runner::preset;
-use crate::suggest::did_you_mean;
 
 /// Prints resolved values, each with where it came from.
 pub fn show(arguments: &ShowArguments) -> Result<u8, CliError> {
-    if let Some(name) = &arguments.runner {
-        let source = preset::source(name).ok_or_else(|| {
-            let names: Vec<_> = preset::names().collect();
-            let hint = did_you_mean(name, names.iter().copied());
-            let hint = hint.unwrap_or_else(|| format!("there are: {}", names.join(", ")));
-            CliError::usage(format!("there is no built-in runner `{name}`"), hint)
-        })?;
-        let tables = source.replace("\n[", &format!("\n[runners.{name}."));
-        print(&format!("[runners.{name}]\n{tables}"));
-        return Ok(exit::SUCCESS);
-    }
     let select = SelectArguments {
         groups: arguments.group.iter().cloned().collect(),
         profile: arguments.profile.clone(),

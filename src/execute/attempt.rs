@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::RunningJob;
 use super::command::{Place, request};
+use super::found::{Inside, by_item, share};
 use super::hooks::{self, Failure, Subject};
 use super::job::Job;
 use super::lane::{Lane, Ran};
@@ -130,6 +131,12 @@ impl Lane<'_, '_> {
             items: &job.items,
             launch: job.items.first().and_then(|item| item.launch.as_deref()),
         };
+        if let Some(report) = &group.runner.report {
+            match report.expand(&values) {
+                Ok(report) => values.report = report.into(),
+                Err(unset) => return Ok(Ended::not_started(unset.to_string())),
+            }
+        }
         let place = Place {
             global_slot,
             workers: planned.workers,
@@ -189,10 +196,6 @@ impl Lane<'_, '_> {
     ) -> (usize, Vec<Job>) {
         let shared = self.shared;
         let group = job.group_name(shared.plan);
-        for warning in results.warnings {
-            let message = format!("{group}: {warning}");
-            shared.send(Event::Warning { message });
-        }
         for index in &results.started {
             shared.send(Event::TestStarted {
                 id: full_id(group, &job.items[*index].id),
@@ -209,22 +212,44 @@ impl Lane<'_, '_> {
             };
             format!("left {} {noun} running, ended now", ended.leaked)
         });
-        if let (Some(leaks), true) = (&leaks, job.items.len() > 1) {
+        let (mut inside, others) = by_item(job.items.len(), results.found);
+        let is_alone = job.items.len() == 1 && inside.iter().all(Vec::is_empty);
+        if let (Some(leaks), false) = (&leaks, is_alone) {
             let ids = job.ids(shared.plan).join(", ");
             let message = format!("one of these {leaks}: {ids}");
             shared.send(Event::Warning { message });
         }
         let count = results.verdicts.iter().flatten().count().max(1);
-        #[expect(clippy::cast_precision_loss, reason = "a chunk has few items")]
-        let share = ended.duration.as_secs_f64() / count as f64;
+        let share = share(ended.duration, count);
         let runner = &shared.plan.groups[self.group].config.runner;
+        let stdout_is_report = runner.stdout_is_report;
         let mut output = read::printed(runner, output);
-        let mut failed = 0;
+        let mut failed = self.others(job, others);
         let mut retry = Vec::new();
-        for (item, verdict) in job.items.iter().zip(results.verdicts) {
-            let Some(verdict) = verdict else { continue };
+        for ((item, verdict), inside) in job.items.iter().zip(results.verdicts).zip(&mut inside) {
+            let Some(mut verdict) = verdict else { continue };
+            let inside = std::mem::take(inside);
+            if !inside.is_empty() {
+                match self.inside(job, item, &mut verdict, inside, share) {
+                    Inside::Told { failures } => {
+                        failed += failures;
+                        if verdict.outcome.is_success() {
+                            continue;
+                        }
+                    }
+                    Inside::AsOne => {}
+                    Inside::Again { failed_inside } => {
+                        retry.push((
+                            item.clone(),
+                            self.retried(job, item, verdict, share),
+                            failed_inside,
+                        ));
+                        continue;
+                    }
+                }
+            }
             let mut verdict = expected(job, &ended.status, verdict);
-            if let (Some(leaks), Outcome::Passed, 1) = (&leaks, verdict.outcome, job.items.len()) {
+            if let (Some(leaks), Outcome::Passed, true) = (&leaks, verdict.outcome, is_alone) {
                 verdict.outcome = Outcome::Leaked;
                 verdict.message = Some(leaks.clone());
             }
@@ -237,13 +262,16 @@ impl Lane<'_, '_> {
             let shown = if outcome == Outcome::Passed {
                 None
             } else {
-                Some(verdict.output.unwrap_or_else(|| {
-                    if job.items.len() == 1 {
-                        std::mem::take(&mut output)
-                    } else {
-                        output.clone()
-                    }
-                }))
+                let of_job = |output: &mut String| match job.items.len() {
+                    1 => std::mem::take(output),
+                    _ => output.clone(),
+                };
+                Some(match verdict.output {
+                    // What went to standard error is not in the report.
+                    Some(own) if stdout_is_report => own + &of_job(&mut output),
+                    Some(own) => own,
+                    None => of_job(&mut output),
+                })
             };
             let finished = TestFinished {
                 id: full_id(group, &item.id),
@@ -258,7 +286,7 @@ impl Lane<'_, '_> {
                 output: shown.filter(|text| !text.is_empty()),
             };
             if again && !shared.state().scheduler.is_stopped() {
-                retry.push((item.clone(), Box::new(finished.clone())));
+                retry.push((item.clone(), Box::new(finished.clone()), Vec::new()));
                 shared.send(Event::TestRetried(finished));
             } else {
                 failed += usize::from(outcome.is_failure());
@@ -274,8 +302,9 @@ impl Lane<'_, '_> {
             again.push(job.with(items, job.attempt));
         }
         // Each alone: what failed together may have failed of it.
-        again.extend(retry.into_iter().map(|(item, failed)| Job {
+        again.extend(retry.into_iter().map(|(item, failed, failed_inside)| Job {
             failed: Some(failed),
+            failed_inside,
             ..job.with(vec![item], job.attempt + 1)
         }));
         (failed, again)

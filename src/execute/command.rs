@@ -34,11 +34,7 @@ pub fn request(
     place: &Place,
     set: &Variables,
 ) -> Result<JobRequest, Unset> {
-    let items: Vec<OsString> = values
-        .items
-        .iter()
-        .map(|item| item.argument.clone())
-        .collect();
+    let items = values.items_of_chunk();
     let (words, variables) = list::words(&group.runner.run, values, &items)?;
     let mut env: Vec<(OsString, OsString)> = Vec::new();
     env.extend(
@@ -57,6 +53,10 @@ pub fn request(
             .map(|(name, value)| (name.into(), value)),
     );
     env.extend(set.iter().cloned());
+    let has_report = group.runner.results != ResultFormat::Exit;
+    if has_report {
+        env.push(("ORCHESTRATE_REPORT".into(), values.report.clone().into()));
+    }
     let folder = values.launch.map_or_else(
         || values.discovery.root.clone(),
         |launch| launch.folder.clone(),
@@ -74,8 +74,11 @@ pub fn request(
             .map(|names| names.iter().map(Into::into).collect()),
         tmp: values.tmp.clone().into(),
         keep_tmp: group.bounds.keep_tmp,
-        report: (group.runner.results != ResultFormat::Exit).then(|| values.report.clone().into()),
-        stdout: None,
+        report: has_report.then(|| values.report.clone().into()),
+        stdout: group
+            .runner
+            .stdout_is_report
+            .then(|| values.report.clone().into()),
         // The timeout is one test's. Where nobody tells when a test begins, the job has as much time as all of its tests.
         timeout: job.settings.timeout.map(|timeout| {
             if each {

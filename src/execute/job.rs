@@ -19,6 +19,8 @@ pub struct Job {
     pub attempt: u32,
     /// How its one test ended at the last try, where this is another.
     pub failed: Option<Box<TestFinished>>,
+    /// Which of the tests that its one item holds failed at the last try.
+    pub failed_inside: Vec<String>,
 }
 
 impl Job {

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod command;
+mod found;
 mod group;
 mod hooks;
 mod job;
@@ -16,11 +17,11 @@ mod probe;
 mod stop;
 mod values;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use crate::event::{self, Event, GroupStarted, TestFinished};
 use crate::manifest::config::GroupConfig;
 use crate::outcome::Outcome;
-use crate::plan::{Item, Known, Plan, full_id};
+use crate::plan::{GroupPlan, Item, Known, Plan, full_id};
 use crate::runner::Discovery;
 use crate::schedule::{GroupSpec, Limits, Scheduler};
 use crate::worker::client::Clients;
@@ -59,6 +60,8 @@ pub struct Options {
     pub prepared: Duration,
     /// What runs that were killed owe, with the groups as they are now.
     pub owed: Vec<(Owed, GroupConfig)>,
+    /// The full ids of the tests that were listed and not selected.
+    pub unselected: Vec<String>,
     /// What says that the run goes on, for as long as somebody has it open: its workers have it too.
     pub hold: Option<Arc<OwnedFd>>,
 }
@@ -73,6 +76,8 @@ struct Shared<'a> {
     changed: Condvar,
     clients: Arc<Clients>,
     groups: Vec<GroupHooks>,
+    /// See [`Shared::is_listed`].
+    listed: OnceLock<HashSet<String>>,
 }
 
 /// A job that runs, for whoever asks.
@@ -99,6 +104,8 @@ struct State {
     waiting: usize,
     /// How many lanes of each group are at work.
     lanes: Vec<usize>,
+    /// The full ids of tests that were reported and not listed.
+    found: HashSet<String>,
 }
 
 impl Shared<'_> {
@@ -116,6 +123,15 @@ impl Shared<'_> {
         if anybody {
             self.changed.notify_all();
         }
+    }
+
+    /// Whether a test was listed, selected or not. Few runs ask.
+    fn is_listed(&self, id: &str) -> bool {
+        let all = || {
+            let selected = self.plan.groups.iter().flat_map(GroupPlan::ids);
+            selected.chain(self.options.unselected.clone()).collect()
+        };
+        self.listed.get_or_init(all).contains(id)
     }
 
     fn send(&self, event: Event) {
@@ -196,6 +212,7 @@ pub fn execute(
             options.hold.clone(),
         ),
         groups: plan.groups.iter().map(|_| GroupHooks::default()).collect(),
+        listed: OnceLock::new(),
     };
     shared.send(started(plan, options));
     owed::make_up(&shared, &options.owed);
@@ -320,6 +337,7 @@ fn initial(plan: &Plan) -> State {
                 settings: planned.settings.clone(),
                 attempt: 1,
                 failed: None,
+                failed_inside: Vec::new(),
             };
             list.push(job.spec(jobs.len()));
             jobs.push(job);
@@ -355,6 +373,7 @@ fn initial(plan: &Plan) -> State {
         started: 0,
         failures: 0,
         reason: None,
+        found: HashSet::new(),
     }
 }
 

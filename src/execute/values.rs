@@ -1,10 +1,11 @@
 //! The values of templates in a job.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::manifest::config::GroupConfig;
+use crate::manifest::model::ItemEscape;
 use crate::manifest::template::{Lookup, Name};
 use crate::plan::{Item, Launch};
 use crate::runner::Discovery;
@@ -51,7 +52,7 @@ impl Lookup for JobValues<'_> {
             Name::Port => one(self.port?.to_string().into()),
             Name::Program => Some(self.launch?.program.clone()),
             Name::Items if self.launch.is_some_and(|launch| launch.whole) => Some(Vec::new()),
-            Name::Items => Some(self.items.iter().map(|item| self.argument(item)).collect()),
+            Name::Items => Some(self.items_of_chunk()),
             Name::Own(own) => {
                 let resource = self.group.resources.iter().find(|(name, _)| name == own);
                 match resource {
@@ -65,6 +66,20 @@ impl Lookup for JobValues<'_> {
 }
 
 impl JobValues<'_> {
+    /// The chunk's items as the runner takes them: one word each, or all in one.
+    pub fn items_of_chunk(&self) -> Vec<OsString> {
+        let runner = &self.group.runner;
+        let words = self.items.iter().map(|item| match runner.item_escape {
+            Some(ItemEscape::Regex) => regex_of(&item.argument),
+            None if runner.item_separator.is_some() => item.argument.clone(),
+            None => self.argument(item),
+        });
+        match &runner.item_separator {
+            Some(separator) => vec![words.collect::<Vec<_>>().join(OsStr::new(separator))],
+            None => words.collect(),
+        }
+    }
+
     /// An item as an argument: a file's name that begins with a dash must not be taken for an option.
     fn argument(&self, item: &Item) -> OsString {
         let is_option = item.argument.as_bytes().first() == Some(&b'-');
@@ -73,4 +88,17 @@ impl JobValues<'_> {
         }
         item.argument.clone()
     }
+}
+
+/// A regular expression that matches this text and no other, in whatever dialect: only what is special in all of them has a
+/// backslash before it, since before another it may mean something.
+fn regex_of(text: &OsStr) -> OsString {
+    let mut escaped = Vec::with_capacity(text.len());
+    for byte in text.as_bytes() {
+        if br"\.+*?()|[]{}^$".contains(byte) {
+            escaped.push(b'\\');
+        }
+        escaped.push(*byte);
+    }
+    OsString::from_vec(escaped)
 }

@@ -23,6 +23,8 @@ pub struct Recorder {
     jobs: BTreeMap<usize, Job>,
     /// The job of each worker: group and slot.
     current: HashMap<(String, usize), usize>,
+    /// Tests that are inside an item, and which: it is the item that is planned next time.
+    inside: HashMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,7 @@ impl Recorder {
             cores,
             jobs: BTreeMap::new(),
             current: HashMap::new(),
+            inside: HashMap::new(),
         }
     }
 
@@ -214,6 +217,14 @@ impl Reporter for Recorder {
                     job.is_over = true;
                 }
             }
+            Event::TestsFound {
+                of: Some(of),
+                tests,
+                ..
+            } => {
+                let inside = tests.iter().map(|test| (test.clone(), of.clone()));
+                self.inside.extend(inside);
+            }
             Event::TestFinished(test) | Event::TestRetried(test) => {
                 // The run's end is not the test's fault.
                 let ran = !matches!(test.outcome, Outcome::Cancelled | Outcome::NotRun);
@@ -223,12 +234,26 @@ impl Reporter for Recorder {
                     self.jobs.get_mut(number)
                 });
                 if let Some(job) = job {
-                    job.results.push(Tried {
-                        id: test.id.clone(),
+                    let of = self.inside.remove(&test.id);
+                    let tried = Tried {
+                        id: of.clone().unwrap_or_else(|| test.id.clone()),
                         attempt: test.attempt,
                         outcome: test.outcome,
                         seconds: test.seconds,
-                    });
+                    };
+                    // All tests of an item together are one try of it.
+                    let mut known = job.results.iter_mut().filter(|_| of.is_some());
+                    let same =
+                        |known: &&mut Tried| known.id == tried.id && known.attempt == tried.attempt;
+                    match known.find(same) {
+                        Some(known) => {
+                            known.seconds += tried.seconds;
+                            if !known.outcome.is_failure() {
+                                known.outcome = tried.outcome;
+                            }
+                        }
+                        None => job.results.push(tried),
+                    }
                 }
             }
             _ => {}

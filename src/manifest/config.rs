@@ -10,7 +10,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::model::{ChunkBy, ChunkSize, Compat, Expect, ListFormat, Lock, ResultFormat, Separator};
+use super::model::{
+    ChunkBy, ChunkSize, Compat, Expect, ItemEscape, ListFormat, Lock, ResultFormat, Separator,
+};
 use super::pattern::Pattern;
 use super::template::{Name, Template};
 use crate::worker::frame::{KeepTmp, Level, Limits};
@@ -172,8 +174,18 @@ pub struct Runner {
     pub list_format: ListFormat,
     /// The command that runs a chunk.
     pub run: CommandTemplate,
+    /// What stands between items that are one argument.
+    pub item_separator: Option<String>,
+    /// How an item is written.
+    pub item_escape: Option<ItemEscape>,
     /// Where results come from.
     pub results: ResultFormat,
+    /// Whether they are its standard output.
+    pub stdout_is_report: bool,
+    /// Where it writes them, if that is not for us to say.
+    pub report: Option<Template>,
+    /// Whether an item holds tests that only the report names.
+    pub holds_tests: bool,
     /// Exit codes that mean skipped.
     pub skip_exit: Vec<u8>,
     /// What starting a job costs.

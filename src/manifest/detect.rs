@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::model::{Contains, Detect};
 use super::pattern::Pattern;
 use crate::runner::{discover::matching, preset};
 
@@ -25,16 +26,11 @@ pub fn detect(root: &Path) -> Option<Detected> {
         "# What `orchestrate run` runs; `orchestrate show` prints every value and where it comes from.\n",
     );
     for name in preset::names() {
-        let patterns = preset::find(name)
-            .and_then(|runner| runner.detect)
-            .unwrap_or_default();
-        let seen: Vec<&String> = patterns
-            .iter()
-            .filter(|pattern| {
-                Pattern::new(pattern)
-                    .is_ok_and(|pattern| !matching(root, &[pattern], &[]).is_empty())
-            })
-            .collect();
+        let Some(runner) = preset::find(name) else {
+            continue;
+        };
+        let signs = runner.detect.unwrap_or_default();
+        let seen: Vec<&Detect> = signs.iter().filter(|sign| is_there(root, sign)).collect();
         if seen.is_empty() {
             continue;
         }
@@ -43,12 +39,28 @@ pub fn detect(root: &Path) -> Option<Detected> {
             "\n[groups.{}]\nrunner = \"{name}\"\n",
             group_name(name)
         ));
-        if preset::find(name).is_some_and(|runner| runner.list.is_none()) {
-            let files: Vec<_> = seen.iter().map(|pattern| format!("{pattern:?}")).collect();
+        if runner.list.is_none() && runner.files.is_none() {
+            let patterns = seen.iter().filter_map(|sign| match sign {
+                Detect::File(pattern) => Some(format!("{pattern:?}")),
+                Detect::Contains(_) => None,
+            });
+            let files: Vec<_> = patterns.collect();
             text.push_str(&format!("files = [{}]\n", files.join(", ")));
         }
     }
     (!runners.is_empty()).then_some(Detected { runners, text })
+}
+
+fn is_there(root: &Path, sign: &Detect) -> bool {
+    match sign {
+        Detect::File(pattern) => {
+            Pattern::new(pattern).is_ok_and(|pattern| !matching(root, &[pattern], &[]).is_empty())
+        }
+        Detect::Contains(Contains { file, contains }) => {
+            let text = std::fs::read_to_string(root.join(file));
+            text.is_ok_and(|text| text.contains(contains))
+        }
+    }
 }
 
 fn group_name(runner: &str) -> &str {

@@ -74,7 +74,8 @@ const OF_A_JOB: [(&str, Name); 5] = [
     ("port", Name::Port),
 ];
 const REPORT: (&str, Name) = ("report", Name::Report);
-const OF_A_CHUNK: [(&str, Name); 2] = [("items", Name::Items), ("program", Name::Program)];
+const PROGRAM: (&str, Name) = ("program", Name::Program);
+const OF_A_CHUNK: [(&str, Name); 2] = [("items", Name::Items), PROGRAM];
 const FILES: (&str, Name) = ("files", Name::Files);
 
 impl Context {
@@ -89,7 +90,7 @@ impl Context {
                 names.extend(OF_A_CHUNK);
                 names.push(REPORT);
             }
-            Self::ListCommand => names.extend([REPORT, FILES]),
+            Self::ListCommand => names.extend([REPORT, FILES, PROGRAM]),
             Self::Value => {
                 names.extend(OF_A_JOB);
                 names.push(REPORT);
@@ -107,6 +108,8 @@ pub struct Own {
     pub single: IndexSet<String>,
     /// Settings with a list of values, which must be a word of their own.
     pub lists: IndexSet<String>,
+    /// Whether the items of a chunk are one value, with a separator between them.
+    pub items_are_one: bool,
 }
 
 /// A string with its names found.
@@ -293,7 +296,8 @@ impl std::fmt::Display for Template {
 
 fn is_list(name: &Name, own: &Own) -> bool {
     match name {
-        Name::Items | Name::Files | Name::Program => true,
+        Name::Items => !own.items_are_one,
+        Name::Files | Name::Program => true,
         Name::Own(name) => own.lists.contains(name),
         _ => false,
     }
@@ -384,6 +388,7 @@ mod tests {
         let own = Own {
             single: ["database".into()].into(),
             lists: ["args".into()].into(),
+            ..Own::default()
         };
         Template::parse(text, Context::RunCommand, &own)
     }

@@ -18,6 +18,8 @@ const UNKNOWN: Duration = Duration::from_millis(10);
 const CHEAP: Duration = Duration::from_millis(50);
 /// The most items of a job, so that its arguments stay far below the kernel's limit of 128 KiB an argument and 2 MiB in all.
 const MOST_BYTES: usize = 512 * 1024;
+/// The same where they are one argument.
+const MOST_BYTES_OF_ONE: usize = 64 * 1024;
 
 /// Cuts a group's items into jobs.
 pub fn chunks(
@@ -57,9 +59,13 @@ pub fn chunks(
                 by_share(config.chunk_by, modules, workers, &weigh)
             }
         };
+        let most = match config.runner.item_separator {
+            Some(_) => MOST_BYTES_OF_ONE,
+            None => MOST_BYTES,
+        };
         let lists = lists
             .into_iter()
-            .flat_map(|items| within_limit(items, MOST_BYTES));
+            .flat_map(|items| within_limit(items, most));
         jobs.extend(lists.chain(whole).map(|items| PlannedJob {
             items,
             settings: settings.clone(),

@@ -281,6 +281,12 @@ impl Reporter for Console {
                 self.running.remove(job);
                 self.progress();
             }
+            Event::TestsFound { of, tests, .. } => {
+                // The item itself is counted already.
+                self.tests += tests.len();
+                self.tests -= usize::from(of.is_some()).min(self.tests);
+                self.bar.set_length(self.tests as u64);
+            }
             Event::TestRetried(test) => self.test(test, true),
             Event::TestFinished(test) => {
                 self.test(test, false);

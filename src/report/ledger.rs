@@ -46,6 +46,7 @@ impl Ledger {
                     }
                 }
             }
+            Event::TestsFound { group, of, tests } => return self.found(group, of.as_ref(), tests),
             Event::TestFinished(test) => {
                 return match self.tests.get_mut(&test.id) {
                     Some(account) if account.owed > 0 => {
@@ -56,6 +57,22 @@ impl Ledger {
                 };
             }
             _ => {}
+        }
+        true
+    }
+
+    /// Tests that come in the place of an item, or in none. What waits for its result already is not found again.
+    fn found(&mut self, group: &str, of: Option<&String>, tests: &[String]) -> bool {
+        match of.map(|of| self.tests.get_mut(of)) {
+            Some(Some(account)) if account.owed > 0 => account.owed -= 1,
+            Some(_) => return false,
+            None => {}
+        }
+        for id in tests {
+            let account = self.tests.entry(id.clone()).or_default();
+            group.clone_into(&mut account.group);
+            account.has_begun = true;
+            account.owed += 1;
         }
         true
     }

@@ -21,9 +21,14 @@ pub fn find(name: &str) -> Option<RunnerTable> {
     })
 }
 
-/// A preset's text.
+/// A preset as the table `[runners.NAME]` of a manifest.
 #[must_use]
-pub fn source(name: &str) -> Option<&'static str> {
+pub fn table(name: &str) -> Option<String> {
+    let tables = source(name)?.replace("\n[", &format!("\n[runners.{name}."));
+    Some(format!("[runners.{name}]\n{tables}"))
+}
+
+fn source(name: &str) -> Option<&'static str> {
     PRESETS
         .iter()
         .find(|(known, _)| *known == name)
@@ -40,13 +45,7 @@ mod tests {
             let runner = find(name).unwrap();
             assert!(runner.run.is_some(), "{name}");
             assert!(runner.description.is_some(), "{name}");
-            let text = format!(
-                "[runners.{name}]\n{}",
-                source(name)
-                    .unwrap()
-                    .replace("\n[", &format!("\n[runners.{name}."))
-            );
-            let (value, _, problems) = crate::manifest::source::parse(&text);
+            let (value, _, problems) = crate::manifest::source::parse(&table(name).unwrap());
             assert!(problems.is_empty(), "{name}");
             assert!(crate::manifest::validate::accepts(&value), "{name}");
         }

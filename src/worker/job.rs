@@ -1,9 +1,9 @@
 //! One job, from its temporary folder to the last of its processes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
@@ -115,6 +115,8 @@ struct Running {
     process: Process,
     group: Option<Cgroup>,
     output: Option<File>,
+    /// Standard output, where it is a file of its own.
+    stdout: Option<File>,
     begun: Instant,
     /// How long it was paused, all in all.
     paused: Duration,
@@ -159,8 +161,12 @@ impl Running {
             .transpose()
             .map_err(|error| cant("make a file for standard output", &error))?;
         let sink = match (&output, place.through) {
-            (Some(file), _) => Sink::Files(stdout.as_ref().unwrap_or(file), file),
-            (None, Some(fd)) => Sink::Through(fd.as_fd()),
+            (Some(file), _) => Sink::Files(stdout.as_ref().unwrap_or(file).as_fd(), file.as_fd()),
+            // What is wanted by itself is no output to be passed on.
+            (None, Some(fd)) => match &stdout {
+                Some(stdout) => Sink::Files(stdout.as_fd(), fd.as_fd()),
+                None => Sink::Through(fd.as_fd()),
+            },
             (None, None) => {
                 let why = io::Error::other("there is nothing to write to");
                 return Err(cant("pass output on", &why));
@@ -191,6 +197,7 @@ impl Running {
             process,
             group,
             output,
+            stdout,
             begun,
             paused: Duration::ZERO,
             pauses: Vec::new(),
@@ -294,8 +301,11 @@ impl Running {
 
     /// Whether it has written or taken more than it may.
     fn excess(&mut self, job: &JobRequest) -> Option<Cause> {
-        let written = self.output.as_ref().and_then(|file| file.metadata().ok());
-        if written.is_some_and(|meta| meta.len() > job.output_max) {
+        // A listing may print as many tests as there are; what it says beside them is what is bounded.
+        let stdout = self.stdout.as_ref().filter(|_| job.report.is_some());
+        let files = self.output.iter().chain(stdout);
+        let written = files.filter_map(|file| file.metadata().ok());
+        if written.map(|meta| meta.len()).sum::<u64>() > job.output_max {
             return Some(Cause::Output);
         }
         let most = job.limits.memory?;
@@ -339,16 +349,38 @@ impl Read for RawStdin<'_> {
     }
 }
 
-/// Only a file that is one: a pipe would hold us for ever, and a link leads who knows where.
+/// Only a file that is one: a pipe would hold us for ever, and a link leads who knows where. Of a folder, the XML files in it,
+/// one after the other.
 fn read_report(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open_report(path)?;
+    let mut bytes = Vec::new();
+    if file.metadata()?.is_dir() {
+        let entries = fs::read_dir(path)?.flatten().map(|entry| entry.path());
+        let is_xml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "xml");
+        let mut paths: Vec<PathBuf> = entries.filter(is_xml).collect();
+        paths.sort();
+        for path in paths {
+            let left = MOST_REPORT.saturating_sub(bytes.len() as u64);
+            read_file(open_report(&path)?, left, &mut bytes)?;
+            bytes.push(b'\n');
+        }
+        return Ok(bytes);
+    }
+    read_file(file, MOST_REPORT, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn open_report(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+fn read_file(file: File, most: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
-    let mut bytes = Vec::new();
-    file.take(MOST_REPORT).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    file.take(most).read_to_end(bytes)?;
+    Ok(())
 }
 
 /// Removes what the job leaves on disk, or keeps it where that was asked for.

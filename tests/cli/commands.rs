@@ -73,17 +73,26 @@ fn show_prints_values_and_where_they_come_from() {
         .orchestrate(&["show", "h"])
         .exits(2)
         .says("there is no group `h`");
-    project
-        .orchestrate(&["show", "--runner", "pytest"])
-        .exits(0)
-        .says("[runners.pytest]");
 }
 
 #[test]
-fn a_runner_that_show_prints_is_one_that_a_manifest_can_use() {
+fn a_runner_that_is_printed_is_one_that_a_manifest_can_use() {
+    let list = Project::new().orchestrate(&["runners"]).exits(0).stdout;
+    let names: Vec<&str> = list
+        .lines()
+        .map(|line| line.split_whitespace().next().unwrap())
+        .collect();
     for name in ["exec", "pytest", "libtest"] {
+        assert!(names.contains(&name), "{list}");
+    }
+    Project::new()
+        .orchestrate(&["runners", "pytets"])
+        .exits(2)
+        .says("there is no built-in runner `pytets`")
+        .says("did you mean `pytest`?");
+    for name in names {
         let shown = Project::new()
-            .orchestrate(&["show", "--runner", name])
+            .orchestrate(&["runners", name])
             .exits(0)
             .stdout;
         let manifest = shown.replace(&format!("runners.{name}"), "runners.mine")

@@ -3,6 +3,7 @@
 mod bounds;
 mod commands;
 mod docs;
+mod found;
 mod history;
 mod hooks;
 mod kept;

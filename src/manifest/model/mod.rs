@@ -5,6 +5,7 @@
 //! (a property test holds the two together). Never `flatten`, never `untagged`: their errors name no key.
 
 mod command;
+mod detect;
 mod duration;
 mod expect;
 mod items;
@@ -16,6 +17,7 @@ mod size;
 mod tables;
 
 pub use command::Command;
+pub use detect::{Contains, Detect};
 pub use duration::{Span, parse as parse_span};
 pub use expect::Expect;
 pub use items::{Items, ItemsTable, Separator};
@@ -25,6 +27,6 @@ pub use serial::Serial;
 pub use setting::{Setting, Text};
 pub use size::Size;
 pub use tables::{
-    ChunkBy, Compat, Executor, Group, Isolation, IsolationLevel, KeepTmp, ListFormat, Manifest,
-    Override, Profile, ResultFormat, Run, RunnerTable,
+    ChunkBy, Compat, Executor, Group, Isolation, IsolationLevel, ItemEscape, KeepTmp, ListFormat,
+    Manifest, Override, Profile, ResultFormat, Run, RunnerTable, Stdout, Tests,
 };

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChunkSize, Command, Count, Expect, Items, Lock, Serial, Setting, Size, Span, Text, Workers,
+    ChunkSize, Command, Count, Detect, Expect, Items, Lock, Serial, Setting, Size, Span, Text,
+    Workers,
 };
 
 /// A table of named things, in the order of the file.
@@ -24,7 +25,7 @@ pub struct Manifest {
     pub groups: Option<Map<Group>>,
     /// Overlays of the same keys, chosen with `--profile NAME`.
     pub profiles: Option<Map<Profile>>,
-    /// Runners of your own, in the same words as the built-in presets (see `orchestrate show --runner pytest`).
+    /// Runners of your own, in the same words as the built-in presets (see `orchestrate runners pytest`).
     pub runners: Option<Map<RunnerTable>>,
     /// Places to run workers at. Not yet supported.
     pub executors: Option<Map<Executor>>,
@@ -50,7 +51,8 @@ pub struct Run {
 pub struct Group {
     /// What the group is for, shown by `orchestrate show`.
     pub description: Option<String>,
-    /// How the group's tests are listed, run and read: a preset (`exec`, `pytest`, `libtest`) or a name from `[runners]`.
+    /// How the group's tests are listed, run and read: a preset (`orchestrate runners` names them all) or a name from
+    /// `[runners]`.
     pub runner: Option<String>,
     /// The files that hold the tests, as patterns relative to the root: `*`, `?`, `[a-z]`, and `**` for any folders.
     /// Hidden folders, virtual environments, `node_modules` and folders with a `CACHEDIR.TAG` are passed over.
@@ -183,18 +185,35 @@ pub struct Profile {
 pub struct RunnerTable {
     /// What the runner runs.
     pub description: Option<String>,
-    /// Files at the root that tell `orchestrate init` that the runner is used here, as patterns.
-    pub detect: Option<Vec<String>>,
+    /// What tells `orchestrate init` that the runner is used here: patterns of files, relative to the root, or
+    /// `{ file = "package.json", contains = "jest" }`.
+    pub detect: Option<Vec<Detect>>,
     /// The files of a group that names none.
     pub files: Option<Vec<String>>,
-    /// The command that lists the tests; `<files>` are the group's files. Without it each file is one item.
+    /// The command that lists the tests; `<files>` are the group's files. Where it names `<program>` it runs once for each
+    /// file, which is then the `<program>` of its tests. Without it each file is one item.
     pub list: Option<Command>,
     /// How the listing is written.
     pub list_format: Option<ListFormat>,
-    /// The command that runs a chunk: `<items>` are its items, one argument each, `<report>` is where it writes its results.
+    /// The command that runs a chunk: `<items>` are its items, one argument each, `<report>` is where it writes its results
+    /// (`ORCHESTRATE_REPORT` names it too).
     pub run: Option<Command>,
+    /// What stands between the items where the tool takes them as one argument: then `<items>` is part of a word, as in
+    /// `"--filter=<items>"`.
+    pub item_separator: Option<String>,
+    /// How an item is written in `<items>`, where it is not taken as it stands.
+    pub item_escape: Option<ItemEscape>,
     /// Where results come from.
     pub results: Option<ResultFormat>,
+    /// What the program's standard output is. `"report"`: its results, which is what some formats are; what else the program
+    /// prints is then taken for results too.
+    pub stdout: Option<Stdout>,
+    /// Where the tool writes its report if it can't be told `<report>`: a path that begins with `<tmp>/`; of a folder, all
+    /// `*.xml` files in it.
+    pub report: Option<String>,
+    /// What is a test. `"listed"`, the default: an item. `"reported"`: what the report names in an item, such as the test
+    /// cases of a file; each counts by itself.
+    pub tests: Option<Tests>,
     /// Exit codes that mean that the test was skipped.
     pub skip_exit: Option<Vec<u8>>,
     /// What starting a job costs before its first test: it decides how many items a chunk holds.
@@ -302,6 +321,37 @@ pub enum Compat {
     Bazel,
 }
 
+/// How an item is written in `<items>`.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ItemEscape {
+    /// As a regular expression that matches it and nothing else: for tools that select tests by one.
+    Regex,
+}
+
+/// What a program's standard output is.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Stdout {
+    /// What it prints, kept for whoever reads of a failure.
+    Output,
+    /// Its results: they are `<report>`.
+    Report,
+}
+
+/// What is a test.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Tests {
+    /// An item.
+    Listed,
+    /// What the report names in an item.
+    Reported,
+}
+
 /// How a listing is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
@@ -316,6 +366,12 @@ pub enum ListFormat {
     Jsonl,
     /// Cargo's messages: every test executable is asked for its tests.
     Cargo,
+    /// What `go list -json` prints: every package's tests are built once, and asked for their names.
+    Go,
+    /// What `--gtest_list_tests` prints.
+    Gtest,
+    /// What `ctest --show-only=json-v1` prints.
+    Ctest,
 }
 
 /// Where the results of a job come from; never from what a test prints.
@@ -332,4 +388,12 @@ pub enum ResultFormat {
     Events,
     /// The log file of Rust's test harness at `<report>`.
     Libtest,
+    /// The Test Anything Protocol, versions 12 to 14: a stream is the result of the chunk's one item.
+    Tap,
+    /// What `go test -json` and `go tool test2json` print.
+    GoJson,
+    /// What a Go test program prints by `-test.v`, with or without the marks of `-test.v=test2json`.
+    GoTest,
+    /// What a program of GoogleTest writes by `--gtest_output=xml:<report>`.
+    GtestXml,
 }

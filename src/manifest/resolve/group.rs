@@ -377,7 +377,7 @@ impl Resolver<'_> {
     ) -> Vec<(String, Template)> {
         let own = Own {
             single: resources.clone(),
-            lists: IndexSet::new(),
+            ..Own::default()
         };
         self.map(
             layers,

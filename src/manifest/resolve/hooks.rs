@@ -37,7 +37,7 @@ impl Resolver<'_> {
             };
             let own = Own {
                 single,
-                lists: IndexSet::new(),
+                ..Own::default()
             };
             let pointer = pointer.unwrap_or_default();
             let parsed: Vec<CommandTemplate> = commands

@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use super::layers::Layers;
 use super::{Document, Resolver};
 use crate::manifest::config::{CommandTemplate, Origin, Runner, SettingValue};
-use crate::manifest::model::{Command, Group, RunnerTable, Setting};
+use crate::manifest::model::{Command, Group, ResultFormat, RunnerTable, Setting, Stdout, Tests};
 use crate::manifest::problem::Problem;
 use crate::manifest::source::join;
 use crate::manifest::template::{Context, Own, Template, TemplateError};
@@ -140,6 +140,7 @@ impl Resolver<'_> {
         let mut own = Own {
             single: resources.clone(),
             lists: IndexSet::new(),
+            items_are_one: table.item_separator.is_some(),
         };
         let mut parsed = Vec::new();
         for (name, setting, pointer) in settings {
@@ -187,6 +188,11 @@ impl Resolver<'_> {
             .list
             .as_ref()
             .map(|list| self.command(list, Context::ListCommand, &own, at("list").as_deref()));
+        let report = table
+            .report
+            .as_ref()
+            .map(|text| self.template(text, Context::Value, &own, at("report").as_deref()));
+        self.check_results(chosen);
         let mut env = Vec::new();
         for (name, text) in table.env.iter().flatten() {
             let place = at("env").map(|pointer| join(&pointer, name));
@@ -201,12 +207,69 @@ impl Resolver<'_> {
             },
             list_format: table.list_format.unwrap_or_default(),
             run: run?,
+            item_separator: table.item_separator.clone(),
+            item_escape: table.item_escape,
             results: table.results.unwrap_or_default(),
+            stdout_is_report: table.stdout == Some(Stdout::Report),
+            report: match report {
+                Some(report) => Some(report?),
+                None => None,
+            },
+            holds_tests: table.tests == Some(Tests::Reported),
             skip_exit: table.skip_exit.clone().unwrap_or_default(),
             start_cost: table.start_cost.map_or(Duration::ZERO, |span| span.0),
             settings: parsed,
             env,
         })
+    }
+
+    /// Keys of a runner that would do nothing, or say two things.
+    fn check_results(&mut self, chosen: &Chosen) {
+        let table = &chosen.table;
+        let results = table.results.unwrap_or_default();
+        let is_report = table.stdout == Some(Stdout::Report);
+        let mut problem = |key: &str, message: &str, help: &str| {
+            let pointer = join(chosen.pointer.as_deref().unwrap_or_default(), key);
+            self.problems.push(
+                Problem::key(pointer, message)
+                    .label("would do nothing")
+                    .help(help.to_owned()),
+            );
+        };
+        if results == ResultFormat::Exit {
+            let message = "results are the exit code, so there is no report";
+            let help = "say with `results` what the report is written in";
+            for (key, is_set) in [("stdout", is_report), ("report", table.report.is_some())] {
+                if is_set {
+                    problem(key, message, help);
+                }
+            }
+        }
+        let names_tests = !matches!(results, ResultFormat::Exit | ResultFormat::Libtest);
+        if table.tests == Some(Tests::Reported) && (table.list.is_some() || !names_tests) {
+            let message =
+                "an item holds tests only where they are not listed and a report names them";
+            problem("tests", message, "take it out");
+        }
+        if table.list_format.is_some() && table.list.is_none() {
+            problem(
+                "list-format",
+                "there is no `list`",
+                "add the command that lists the tests",
+            );
+        }
+        if let Some(report) = &table.report {
+            if is_report {
+                problem(
+                    "report",
+                    "standard output is the report already",
+                    "take one of them out",
+                );
+            } else if !report.starts_with("<tmp>/") {
+                let help = "what the job leaves elsewhere may be another job's, or of yesterday: begin with `<tmp>/`";
+                problem("report", "a report is in the job's temporary folder", help);
+            }
+        }
     }
 
     /// The settings of a runner: its defaults, with what the layers' `with` say.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::command::{capture, start};
+use super::command::{Subject, capture, start};
 use crate::manifest::config::{CommandTemplate, GroupConfig};
 use crate::manifest::template::Name;
 use crate::plan::{Item, Known, Launch};
@@ -82,7 +82,7 @@ pub fn tests(
     group: &GroupConfig,
     command: &CommandTemplate,
 ) -> Result<Vec<Item>, String> {
-    let built = capture(discovery, group, command, &[], None)?.stdout_of_success()?;
+    let built = capture(discovery, group, command, Subject::default())?.stdout_of_success()?;
     let setting = |name: &str| {
         discovery
             .group_value(group, &Name::Own(name.to_owned()))
@@ -94,7 +94,7 @@ pub fn tests(
         .map(OsString::from)
         .to_vec();
     let words = [vec![cargo.clone()], words, manifest_path(&arguments)].concat();
-    let metadata = start(discovery, &words, &[])?.stdout_of_success()?;
+    let metadata = start(discovery, &words, &[], &discovery.root)?.stdout_of_success()?;
     let metadata: Metadata =
         serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
     let libraries = library_path(discovery, &metadata);
@@ -202,7 +202,7 @@ fn list(discovery: &Discovery, launch: &Launch, more: &[&str]) -> Result<Vec<Str
             .chain(more)
             .map(OsString::from),
     );
-    let bytes = start(discovery, &words, &launch.env)?.stdout_of_success()?;
+    let bytes = start(discovery, &words, &launch.env, &discovery.root)?.stdout_of_success()?;
     names(&String::from_utf8_lossy(&bytes)).map_err(|line| {
         let program = launch
             .program
@@ -306,7 +306,8 @@ fn manifest_path(arguments: &[OsString]) -> Vec<OsString> {
 /// Where dynamic libraries of the build are, which `cargo test` adds to the search path too.
 fn library_path(discovery: &Discovery, metadata: &Metadata) -> OsString {
     let words = ["rustc", "--print", "target-libdir"].map(OsString::from);
-    let sysroot = start(discovery, &words, &[]).and_then(super::Captured::stdout_of_success);
+    let sysroot =
+        start(discovery, &words, &[], &discovery.root).and_then(super::Captured::stdout_of_success);
     let sysroot = sysroot.map(|bytes| PathBuf::from(String::from_utf8_lossy(&bytes).trim()));
     let target = metadata.target_directory.join("debug");
     let mut folders = vec![target.join("deps"), target];

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::manifest::config::{CommandTemplate, GroupConfig};
@@ -62,17 +62,28 @@ impl Captured {
     }
 }
 
+/// What a listing is about.
+#[derive(Clone, Copy, Default)]
+pub struct Subject<'a> {
+    /// The group's files.
+    pub files: &'a [OsString],
+    /// The one program that is asked.
+    pub program: Option<&'a Path>,
+    /// Where the listing is written to, if not to standard output.
+    pub report: Option<&'a Path>,
+}
+
 struct ListLookup<'a> {
     inner: GroupLookup<'a>,
-    files: &'a [OsString],
-    report: Option<&'a PathBuf>,
+    subject: Subject<'a>,
 }
 
 impl Lookup for ListLookup<'_> {
     fn values(&self, name: &Name) -> Option<Vec<OsString>> {
         match name {
-            Name::Files => Some(self.files.to_vec()),
-            Name::Report => self.report.map(|path| vec![path.into()]),
+            Name::Files => Some(self.subject.files.to_vec()),
+            Name::Program => self.subject.program.map(|path| vec![path.into()]),
+            Name::Report => self.subject.report.map(|path| vec![path.into()]),
             other => self.inner.values(other),
         }
     }
@@ -115,18 +126,16 @@ pub fn capture(
     discovery: &Discovery,
     group: &GroupConfig,
     command: &CommandTemplate,
-    files: &[OsString],
-    report: Option<&PathBuf>,
+    subject: Subject<'_>,
 ) -> Result<Captured, String> {
     let lookup = ListLookup {
         inner: GroupLookup { discovery, group },
-        files,
-        report,
+        subject,
     };
     let unset = |unset: Unset| {
         format!("{unset}: set the variable, or give it a default with <env:NAME|default>")
     };
-    let (words, variables) = words(command, &lookup, files).map_err(unset)?;
+    let (words, variables) = words(command, &lookup, subject.files).map_err(unset)?;
     let mut env: Vec<(OsString, OsString)> = Vec::new();
     let of_runner = group.runner.env.iter().chain(&group.env);
     for (name, template) in of_runner.filter(|(_, template)| is_known(template, &lookup)) {
@@ -137,7 +146,7 @@ pub fn capture(
             .into_iter()
             .map(|(name, value)| (name.into(), value)),
     );
-    start(discovery, &words, &env)
+    start(discovery, &words, &env, &discovery.root)
 }
 
 /// A value that names a worker can't be known to a listing, which runs before there is one.
@@ -147,7 +156,7 @@ fn is_known(template: &Template, lookup: &dyn Lookup) -> bool {
         .all(|name| lookup.values(name).is_some() || matches!(name, Name::Env { .. }))
 }
 
-/// Runs words in the root.
+/// Runs words in a folder.
 ///
 /// # Errors
 /// They could not start, or took too long.
@@ -155,6 +164,7 @@ pub fn start(
     discovery: &Discovery,
     words: &[OsString],
     env: &[(OsString, OsString)],
+    folder: &Path,
 ) -> Result<Captured, String> {
     let shown = words
         .iter()
@@ -170,7 +180,7 @@ pub fn start(
     }
     let request = JobRequest {
         words,
-        folder: discovery.root.clone().into(),
+        folder: folder.into(),
         env: env.to_vec(),
         tmp: client.tmp.join(format!("listing-{}", client.jobs)).into(),
         stdout: Some(stdout.clone().into()),

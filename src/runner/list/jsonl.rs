@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::command::capture;
+use super::command::{Subject, capture};
 use crate::manifest::config::{CommandTemplate, GroupConfig};
 use crate::plan::{Item, Known};
 use crate::runner::discover::Discovery;
@@ -39,7 +39,12 @@ pub fn tests(
         .folder()
         .join(format!("listing-{}.jsonl", group.name));
     let files: Vec<OsString> = files.iter().map(Into::into).collect();
-    let result = capture(discovery, group, command, &files, Some(&report))?.check();
+    let subject = Subject {
+        files: &files,
+        report: Some(&report),
+        ..Subject::default()
+    };
+    let result = capture(discovery, group, command, subject)?.check();
     let text = fs::read_to_string(&report);
     let _ = fs::remove_file(&report);
     result?;

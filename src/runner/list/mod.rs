@@ -2,18 +2,23 @@
 
 pub(crate) mod cargo;
 mod command;
+pub(crate) mod ctest;
+pub(crate) mod go;
+pub(crate) mod gtest;
 pub(crate) mod jsonl;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use command::words;
-use command::{Captured, capture};
+use command::{Captured, Subject, capture};
 
 use super::discover::Discovery;
 use crate::manifest::config::{CommandTemplate, GroupConfig};
 use crate::manifest::model::ListFormat;
-use crate::plan::Item;
+use crate::manifest::template::Name;
+use crate::plan::{Item, Known, Launch};
 
 /// The tests that a runner lists in files.
 ///
@@ -25,10 +30,21 @@ pub fn tests(
     command: &CommandTemplate,
     files: &[PathBuf],
 ) -> Result<Vec<Item>, String> {
-    match group.runner.list_format {
+    let format = group.runner.list_format;
+    let parse = |bytes: &[u8]| match format {
+        ListFormat::Gtest => Ok(gtest::tests(bytes)),
+        ListFormat::Ctest => ctest::tests(bytes, &discovery.root),
+        _ => Ok(lines(bytes)),
+    };
+    match format {
         ListFormat::Cargo => cargo::tests(discovery, group, command),
-        ListFormat::Lines => Ok(lines(&output_of(discovery, group, command, files)?)),
+        ListFormat::Go => go::tests(discovery, group, command),
         ListFormat::Jsonl => jsonl::tests(discovery, group, command, files),
+        _ if command.names().any(|name| *name == Name::Program) => Ok(files
+            .iter()
+            .flat_map(|file| of_program(discovery, group, command, file, &parse))
+            .collect()),
+        _ => parse(&output_of(discovery, group, command, files)?),
     }
 }
 
@@ -43,7 +59,53 @@ pub fn output_of(
     files: &[PathBuf],
 ) -> Result<Vec<u8>, String> {
     let files: Vec<OsString> = files.iter().map(Into::into).collect();
-    capture(discovery, group, command, &files, None)?.stdout_of_success()
+    let subject = Subject {
+        files: &files,
+        ..Subject::default()
+    };
+    capture(discovery, group, command, subject)?.stdout_of_success()
+}
+
+/// Reads what a listing printed.
+type Parse<'a> = dyn Fn(&[u8]) -> Result<Vec<Item>, String> + 'a;
+
+/// The tests of one program, which lists its own and is told which to run. One that can't is a test that is broken.
+fn of_program(
+    discovery: &Discovery,
+    group: &GroupConfig,
+    command: &CommandTemplate,
+    file: &PathBuf,
+    parse: &Parse<'_>,
+) -> Vec<Item> {
+    let program = discovery.root.join(file);
+    let subject = Subject {
+        program: Some(&program),
+        ..Subject::default()
+    };
+    let listed = capture(discovery, group, command, subject)
+        .and_then(Captured::stdout_of_success)
+        .and_then(|bytes| parse(&bytes));
+    let module = file.to_string_lossy().into_owned();
+    let launch = Arc::new(Launch {
+        program: vec![program.into()],
+        folder: discovery.root.clone(),
+        ..Launch::default()
+    });
+    let of_file = |item: Item| Item {
+        id: format!("{module}::{}", item.id),
+        module: module.clone(),
+        file: Some(file.clone()),
+        launch: Some(launch.clone()),
+        ..item
+    };
+    match listed {
+        Ok(items) => items.into_iter().map(of_file).collect(),
+        Err(why) => vec![Item {
+            file: Some(file.clone()),
+            known: Some(Known::Broken(why)),
+            ..Item::plain(module.clone())
+        }],
+    }
 }
 
 /// A test a line: its id.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Told, Verdict};
+use super::{Case, Told, Verdict};
 use crate::outcome::Outcome;
 use crate::plan::Item;
 
@@ -26,16 +26,21 @@ enum Record {
     },
 }
 
-pub fn read(report: &[u8], items: &[Item]) -> Told {
+pub fn read(report: &[u8], holds: bool, items: &[Item]) -> Told {
     let index: HashMap<&str, usize> = items
         .iter()
         .enumerate()
         .map(|(index, item)| (item.id.as_str(), index))
         .collect();
+    // The item that a test is, or is in: `a.js` holds `a.js::adds::two`.
+    let find = |id: &str| {
+        let exact = index.get(id).map(|index| (*index, None));
+        let mut ends = id.match_indices("::").filter(|_| holds);
+        exact.or_else(|| ends.find_map(|(end, _)| Some((*index.get(&id[..end])?, Some(end + 2)))))
+    };
     let mut told = Told {
-        verdicts: vec![None; items.len()],
         started: Some(Vec::new()),
-        warnings: Vec::new(),
+        ..Told::of(items)
     };
     // The last line may be torn where the process died: what can't be read is not a result.
     for record in report
@@ -44,8 +49,10 @@ pub fn read(report: &[u8], items: &[Item]) -> Told {
     {
         match record {
             Record::Started { id, .. } => {
-                if let (Some(index), Some(started)) = (index.get(id.as_str()), &mut told.started) {
-                    started.push(*index);
+                if let (Some((index, _)), Some(started)) = (find(&id), &mut told.started)
+                    && !(holds && started.contains(&index))
+                {
+                    started.push(index);
                 }
             }
             Record::Finished {
@@ -54,19 +61,29 @@ pub fn read(report: &[u8], items: &[Item]) -> Told {
                 seconds,
                 message,
                 output,
-            } => match index.get(id.as_str()) {
-                Some(index) => {
-                    told.verdicts[*index] = Some(Verdict {
-                        outcome,
-                        seconds,
-                        message: message.filter(|text| !text.is_empty()),
-                        output: Some(output.unwrap_or_default()),
-                    });
+            } => {
+                let verdict = Verdict {
+                    outcome,
+                    seconds,
+                    message: message.filter(|text| !text.is_empty()),
+                    // Of one that ran alone, what the job printed will do.
+                    output: output.or_else(|| (items.len() != 1).then(String::new)),
+                };
+                match find(&id) {
+                    Some((index, None)) => told.verdicts[index] = Some(verdict),
+                    inside => {
+                        let case = Case {
+                            name: inside
+                                .and_then(|(_, from)| id.get(from?..))
+                                .unwrap_or(&id)
+                                .to_owned(),
+                            item: inside.map(|(index, _)| index),
+                            verdict,
+                        };
+                        told.add(true, items, case);
+                    }
                 }
-                None => told
-                    .warnings
-                    .push(format!("{id} was reported ({outcome}), but never listed")),
-            },
+            }
         }
     }
     told

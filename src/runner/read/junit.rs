@@ -1,59 +1,91 @@
 //! JUnit files, also those that were cut off.
 //!
 //! There is no standard, so this takes what the tools in use write (<https://github.com/testmoapp/junitxml>): `testcase`s with
-//! `name`, `classname`, `file` and `time`, and in them `failure`, `error` and `skipped`. A test case belongs to the item whose
-//! id it spells; where items are files, to the file that it names; the only item of a job gets all of them.
+//! `name`, `classname`, `file` and `time`, and in them `failure`, `error` and `skipped`; suites within suites, which lend their
+//! cases a file and a class; and the reruns of Maven's Surefire. A test case belongs to the item whose id it spells; where
+//! items are files, to the file that it names; the only item of a job gets all of them.
 
 use std::path::Path;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::{Told, Verdict};
+use super::{Case, Told, Verdict};
 use crate::outcome::Outcome;
 use crate::plan::Item;
 
 /// A `testcase`.
 #[derive(Debug, Default)]
-struct Case {
-    name: String,
-    class: String,
-    file: String,
-    seconds: Option<f64>,
-    outcome: Option<Outcome>,
-    message: String,
-    output: String,
+pub struct TestCase {
+    pub name: String,
+    pub class: String,
+    pub file: String,
+    pub seconds: Option<f64>,
+    pub outcome: Option<Outcome>,
+    pub message: String,
+    pub output: String,
 }
 
-pub fn read(report: &[u8], root: &Path, items: &[Item]) -> Told {
-    let mut told = Told {
-        verdicts: vec![None; items.len()],
-        ..Told::default()
-    };
-    for case in cases(report) {
-        let index = match items {
-            [_] => Some(0),
-            _ => items.iter().position(|item| spells(&case, item, root)),
-        };
-        if let Some(index) = index {
-            merge(&mut told.verdicts[index], case);
-        } else {
-            let name = if case.class.is_empty() {
-                case.name
-            } else {
-                format!("{}.{}", case.class, case.name)
-            };
-            told.warnings
-                .push(format!("{name} was reported, but never listed"));
+impl TestCase {
+    pub fn verdict(self) -> Verdict {
+        let outcome = self.outcome.unwrap_or(Outcome::Passed);
+        Verdict {
+            outcome,
+            seconds: self.seconds,
+            message: (outcome != Outcome::Passed)
+                .then_some(self.message)
+                .filter(|text| !text.is_empty()),
+            output: Some(self.output),
         }
+    }
+}
+
+pub fn read(report: &[u8], holds: bool, root: &Path, items: &[Item]) -> Told {
+    let mut told = Told::of(items);
+    let (cases, is_whole) = cases(report);
+    for case in cases {
+        let spelt = items.iter().position(|item| is_spelt(&case, item));
+        let named = || match items {
+            [_] => Some(0),
+            _ => items.iter().position(|item| is_file(&case, item, root)),
+        };
+        let item = spelt.or_else(named);
+        let file = item.and_then(|index| items[index].file.as_deref());
+        let name = if case.class.is_empty() || file.is_some_and(|file| means(&case.class, file)) {
+            case.name.clone()
+        } else {
+            format!("{}::{}", case.class, case.name)
+        };
+        let case = Case {
+            name,
+            item,
+            verdict: case.verdict(),
+        };
+        let is_inside = holds && spelt.is_none();
+        if let (true, true, Some(item)) = (is_inside, is_whole, item) {
+            // That it was told of is enough: its tests speak for themselves.
+            told.verdicts[item].get_or_insert(Verdict::new(Outcome::Passed, None));
+        }
+        told.add(is_inside, items, case);
+    }
+    if !is_whole && !report.is_empty() {
+        told.incomplete = Some("its report is cut off".to_owned());
     }
     told
 }
 
-/// Whether a test case is this item.
-fn spells(case: &Case, item: &Item, root: &Path) -> bool {
+/// Whether a class is but another word for its file: its path, its name, or its path with dots.
+fn means(class: &str, file: &Path) -> bool {
+    Path::new(class) == file
+        || file.file_name().is_some_and(|name| name == class)
+        || Path::new(&class.replace('.', "/")) == file.with_extension("")
+}
+
+/// Whether a test case spells the id of this item.
+fn is_spelt(case: &TestCase, item: &Item) -> bool {
     let id = item.id.as_str();
     if id == case.name
+        || *item.argument == *case.name
         || id == format!("{}::{}", case.class, case.name)
         || id == format!("{}.{}", case.class, case.name)
     {
@@ -61,18 +93,22 @@ fn spells(case: &Case, item: &Item, root: &Path) -> bool {
     }
     // pytest's own way: `a/b.py::C::test[x]` is the class `a.b.C` with the name `test[x]`.
     let (path, parameters) = id.split_at(id.find('[').unwrap_or(id.len()));
-    if let Some((head, name)) = path.rsplit_once("::") {
-        let mut parts = head.split("::");
-        let module = parts.next().unwrap_or_default();
-        let module = module
-            .strip_suffix(".py")
-            .unwrap_or(module)
-            .replace('/', ".");
-        let class = parts.fold(module, |class, part| class + "." + part);
-        if class == case.class && format!("{name}{parameters}") == case.name {
-            return true;
-        }
-    }
+    let Some((head, name)) = path.rsplit_once("::") else {
+        return false;
+    };
+    let mut parts = head.split("::");
+    let module = parts.next().unwrap_or_default();
+    let module = module
+        .strip_suffix(".py")
+        .unwrap_or(module)
+        .replace('/', ".");
+    let class = parts.fold(module, |class, part| class + "." + part);
+    class == case.class && format!("{name}{parameters}") == case.name
+}
+
+/// Whether a test case is in this item, a file.
+fn is_file(case: &TestCase, item: &Item, root: &Path) -> bool {
+    let id = item.id.as_str();
     let Some(file) = item
         .file
         .as_ref()
@@ -89,52 +125,54 @@ fn spells(case: &Case, item: &Item, root: &Path) -> bool {
         || Path::new(&class) == file.with_extension("")
 }
 
-/// Several test cases of one item: the worst counts, the durations add up.
-fn merge(verdict: &mut Option<Verdict>, case: Case) {
-    let outcome = case.outcome.unwrap_or(Outcome::Passed);
-    let new = Verdict {
-        outcome,
-        seconds: case.seconds,
-        message: (outcome != Outcome::Passed)
-            .then_some(case.message)
-            .filter(|text| !text.is_empty()),
-        output: Some(case.output),
-    };
-    let Some(old) = verdict else {
-        *verdict = Some(new);
-        return;
-    };
-    let seconds = old.seconds.unwrap_or(0.0) + new.seconds.unwrap_or(0.0);
-    let badness = |outcome: Outcome| match outcome {
-        Outcome::Skipped => 0,
-        Outcome::Passed => 1,
-        Outcome::Failed => 2,
-        _ => 3,
-    };
-    if badness(new.outcome) > badness(old.outcome) {
-        *old = new;
-    }
-    old.seconds = Some(seconds);
+/// A suite lends its cases what they do not say themselves.
+#[derive(Default)]
+struct Suite {
+    name: String,
+    file: String,
 }
 
-/// All test cases that are whole: what follows a cut is lost, what came before it is not.
-fn cases(report: &[u8]) -> Vec<Case> {
+/// All test cases that are whole, and whether the report is: what follows a cut is lost, what came before it is not.
+pub fn cases(report: &[u8]) -> (Vec<TestCase>, bool) {
     let text = String::from_utf8_lossy(report);
     let mut reader = Reader::from_str(&text);
     reader.config_mut().check_end_names = false;
     let mut cases = Vec::new();
-    let mut open: Option<Case> = None;
+    let mut suites: Vec<Suite> = Vec::new();
+    let mut open: Option<TestCase> = None;
+    let mut depth = 0_usize;
     let mut into_output = false;
     loop {
-        match reader.read_event() {
+        let event = reader.read_event();
+        match &event {
+            Ok(Event::Start(_)) => depth += 1,
+            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match event {
             Ok(Event::Start(element)) if element.local_name().as_ref() == "testcase" => {
-                open = Some(case(&element));
+                open = Some(case(&element, suites.last()));
             }
             Ok(Event::Empty(element)) if element.local_name().as_ref() == "testcase" => {
-                cases.push(case(&element));
+                cases.push(case(&element, suites.last()));
             }
             Ok(Event::End(element)) if element.local_name().as_ref() == "testcase" => {
                 cases.extend(open.take());
+            }
+            Ok(Event::Start(element)) if element.local_name().as_ref() == "testsuite" => {
+                let outer = suites.last().map(|suite| suite.file.clone());
+                let file = attribute(&element, "file");
+                suites.push(Suite {
+                    name: attribute(&element, "name"),
+                    file: if file.is_empty() {
+                        outer.unwrap_or_default()
+                    } else {
+                        file
+                    },
+                });
+            }
+            Ok(Event::End(element)) if element.local_name().as_ref() == "testsuite" => {
+                suites.pop();
             }
             Ok(Event::Start(element) | Event::Empty(element)) => {
                 if let Some(case) = &mut open {
@@ -158,37 +196,50 @@ fn cases(report: &[u8]) -> Vec<Case> {
                         .push_str(&unescape(&format!("&{};", &*reference)));
                 }
             }
-            Ok(Event::Eof) | Err(_) => return cases,
+            Ok(Event::Eof) => return (cases, depth == 0),
+            Err(_) => return (cases, false),
             Ok(_) => {}
         }
     }
 }
 
-fn case(element: &BytesStart<'_>) -> Case {
-    Case {
+fn case(element: &BytesStart<'_>, suite: Option<&Suite>) -> TestCase {
+    let or_of_suite = |name: &str, of: fn(&Suite) -> &String| {
+        let own = attribute(element, name);
+        match suite {
+            Some(suite) if own.is_empty() => of(suite).clone(),
+            _ => own,
+        }
+    };
+    // GoogleTest's word for a test that is disabled.
+    let was_left_out = attribute(element, "status") == "notrun";
+    TestCase {
         name: attribute(element, "name"),
-        class: attribute(element, "classname"),
-        file: attribute(element, "file"),
+        class: or_of_suite("classname", |suite| &suite.name),
+        file: or_of_suite("file", |suite| &suite.file),
         seconds: attribute(element, "time")
             .replace(',', "")
             .parse()
             .ok()
             .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0),
-        ..Case::default()
+        outcome: was_left_out.then_some(Outcome::Skipped),
+        ..TestCase::default()
     }
 }
 
 /// Takes in a child of a test case; whether its text is worth keeping.
-fn detail(case: &mut Case, element: &BytesStart<'_>) -> bool {
+fn detail(case: &mut TestCase, element: &BytesStart<'_>) -> bool {
     let outcome = match element.local_name().as_ref() {
         "failure" => Outcome::Failed,
         "error" => Outcome::Errored,
         "skipped" if attribute(element, "type") == "pytest.xfail" => Outcome::Xfailed,
         "skipped" => Outcome::Skipped,
-        "system-out" | "system-err" => return true,
+        // Surefire ran it again, and then it passed. Beside a `failure`, a `rerunFailure` is but another.
+        "flakyFailure" | "flakyError" => Outcome::Flaky,
+        "system-out" | "system-err" | "rerunFailure" | "rerunError" | "stackTrace" => return true,
         _ => return false,
     };
-    if case.outcome.is_none_or(crate::outcome::Outcome::is_success) {
+    if case.outcome.is_none_or(Outcome::is_success) {
         case.outcome = Some(outcome);
         case.message = attribute(element, "message");
     }

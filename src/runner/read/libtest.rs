@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Told, Verdict};
+use super::{Case, Told, Verdict};
 use crate::outcome::Outcome;
 use crate::plan::Item;
 
@@ -28,10 +28,7 @@ pub fn read(report: &[u8], items: &[Item]) -> Told {
         .enumerate()
         .map(|(index, name)| (name.as_str(), index))
         .collect();
-    let mut told = Told {
-        verdicts: vec![None; items.len()],
-        ..Told::default()
-    };
+    let mut told = Told::of(items);
     for line in text.lines() {
         let (outcome, name, message) = if let Some(name) = line.strip_prefix("ok ") {
             (Outcome::Passed, name, None)
@@ -51,9 +48,18 @@ pub fn read(report: &[u8], items: &[Item]) -> Told {
         } else {
             continue;
         };
-        // Where the harness can't be told what to run, it reports more than was selected.
+        let verdict = Verdict::new(outcome, message);
         if let Some(index) = index.get(name) {
-            told.verdicts[*index] = Some(Verdict::new(outcome, message));
+            told.verdicts[*index] = Some(verdict);
+        } else if let (Some(item), false) = (items.first(), name.is_empty()) {
+            // Where the harness can't be told what to run, it reports more than was selected.
+            let name = format!("{}::{name}", item.module);
+            let case = Case {
+                name,
+                item: None,
+                verdict,
+            };
+            told.add(false, items, case);
         }
     }
     told

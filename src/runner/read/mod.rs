@@ -4,11 +4,15 @@
 //! tell is never a pass, and an exit code that no verdict explains spoils one.
 
 mod events;
+mod go;
+mod gtest;
 mod junit;
 mod libtest;
+mod tap;
 
 pub use events::last_start;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,8 +55,78 @@ struct Told {
     verdicts: Vec<Option<Verdict>>,
     /// The items that were seen to begin, in order; `None` where the channel does not tell.
     started: Option<Vec<usize>>,
-    /// What a person should know.
-    warnings: Vec<String>,
+    /// Tests that are no items.
+    found: Vec<Reported>,
+    /// Why the report is not whole, where that can be seen.
+    incomplete: Option<String>,
+}
+
+/// A test as a report names it.
+struct Case {
+    /// Its name.
+    name: String,
+    /// The item that it is, or is in.
+    item: Option<usize>,
+    /// Its result.
+    verdict: Verdict,
+}
+
+impl Told {
+    /// Nothing yet of these items.
+    fn of(items: &[Item]) -> Self {
+        Self {
+            verdicts: vec![None; items.len()],
+            ..Self::default()
+        }
+    }
+
+    /// Takes in a result: that of an item, of a test in one, or of a test that nobody asked for.
+    fn add(&mut self, is_inside: bool, items: &[Item], case: Case) {
+        match case.item {
+            Some(index) if !is_inside => merge(&mut self.verdicts[index], case.verdict),
+            item => self.found.push(Reported {
+                id: match item {
+                    Some(index) if !items[index].id.is_empty() => {
+                        format!("{}::{}", items[index].id, case.name)
+                    }
+                    _ => case.name,
+                },
+                item,
+                verdict: case.verdict,
+            }),
+        }
+    }
+}
+
+/// Several results of one item: the worst counts, the durations add up.
+fn merge(verdict: &mut Option<Verdict>, new: Verdict) {
+    let Some(old) = verdict else {
+        *verdict = Some(new);
+        return;
+    };
+    let seconds = old.seconds.unwrap_or(0.0) + new.seconds.unwrap_or(0.0);
+    let badness = |outcome: Outcome| match outcome {
+        Outcome::Skipped => 0,
+        Outcome::Passed => 1,
+        Outcome::Failed => 3,
+        outcome if outcome.is_success() => 2,
+        _ => 4,
+    };
+    if badness(new.outcome) > badness(old.outcome) {
+        *old = new;
+    }
+    old.seconds = Some(seconds);
+}
+
+/// A test that a report names and that is no item.
+#[derive(Clone, Debug)]
+pub struct Reported {
+    /// Its id in the group.
+    pub id: String,
+    /// The item that it is in; `None` where nobody asked for it.
+    pub item: Option<usize>,
+    /// Its result.
+    pub verdict: Verdict,
 }
 
 /// The results of a job.
@@ -60,12 +134,24 @@ struct Told {
 pub struct Results {
     /// By item; `None` where the item goes to another job.
     pub verdicts: Vec<Option<Verdict>>,
+    /// Tests that are no items.
+    pub found: Vec<Reported>,
     /// Items that never began because another one ended the process: they go to new jobs, each list to one.
     pub again: Vec<Vec<usize>>,
     /// The items that were seen to begin.
     pub started: Vec<usize>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
+}
+
+/// The end of a text that may be long.
+fn tail(text: String) -> String {
+    const MOST: usize = 256 << 10;
+    let Some(mut from) = text.len().checked_sub(MOST).filter(|from| *from > 0) else {
+        return text;
+    };
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    format!("[{from} bytes left out]\n{}", &text[from..])
 }
 
 /// What a job printed, without what only our way of running it brought about.
@@ -87,11 +173,16 @@ pub fn judge(
     ended: &Ended,
 ) -> Results {
     let report = ended.report.as_deref().unwrap_or_default();
+    let holds = runner.holds_tests;
     let mut told = match runner.results {
         ResultFormat::Exit => exit(runner, items.len(), &ended.status),
-        ResultFormat::Events => events::read(report, items),
-        ResultFormat::Junit => junit::read(report, root, items),
+        ResultFormat::Events => events::read(report, holds, items),
+        ResultFormat::Junit => junit::read(report, holds, root, items),
         ResultFormat::Libtest => libtest::read(report, items),
+        ResultFormat::Tap => tap::read(report, holds, items),
+        ResultFormat::GoJson => go::read(go::json(report), holds, items),
+        ResultFormat::GoTest => go::read(go::text(report), holds, items),
+        ResultFormat::GtestXml => gtest::read(report, holds, items),
     };
     if runner.results == ResultFormat::Exit {
         if ended.cause != Cause::Itself {
@@ -111,7 +202,16 @@ pub fn judge(
             .find(|index| missing.contains(index))
             .copied()
     });
-    let reason = ending(ended, timeout);
+    let mut reason = ending(ended, timeout);
+    if let (Status::Exit(code), Cause::Itself, Some(why)) =
+        (&ended.status, ended.cause, told.incomplete.take())
+    {
+        let exit = match code {
+            0 => String::new(),
+            code => format!("; its process exited with code {code}"),
+        };
+        reason.message = Some(format!("{why}{exit}"));
+    }
     let mut again = Vec::new();
     // Something ended the process while a test ran, so the ones behind it have done nothing wrong.
     let broke_off = ended.cause != Cause::Stop && !matches!(ended.status, Status::NotStarted(_));
@@ -128,7 +228,8 @@ pub fn judge(
         }
         // Nobody knows which of them it was: each gets a job of its own, which will tell.
         None if broke_off
-            && runner.results == ResultFormat::Libtest
+            && told.started.is_none()
+            && runner.results != ResultFormat::Exit
             && missing.len() > 1
             && matches!(reason.outcome, Outcome::Crashed | Outcome::TimedOut)
             && !items[missing[0]]
@@ -152,11 +253,27 @@ pub fn judge(
             }
         }
     }
+    // What is run again is told of again.
+    told.found
+        .retain(|test| test.item.is_none_or(|item| told.verdicts[item].is_some()));
+    tell_apart(&mut told.found);
     Results {
         verdicts: told.verdicts,
+        found: told.found,
         again,
         started: told.started.unwrap_or_default(),
-        warnings: told.warnings,
+    }
+}
+
+/// A report may name two tests alike.
+fn tell_apart(found: &mut [Reported]) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for test in found {
+        let count = seen.entry(test.id.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            test.id = format!("{}#{count}", test.id);
+        }
     }
 }
 
@@ -196,7 +313,11 @@ fn spoil(told: &mut Told, ended: &Ended) {
             .is_none_or(|verdict| !verdict.outcome.is_success())
     };
     let ended_well = ended.status == Status::Exit(0) && ended.cause == Cause::Itself;
-    if ended_well || told.verdicts.iter().any(is_explained) {
+    let has_failed = told
+        .found
+        .iter()
+        .any(|test| !test.verdict.outcome.is_success());
+    if ended_well || has_failed || told.verdicts.iter().any(is_explained) {
         return;
     }
     let last = told

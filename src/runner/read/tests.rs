@@ -14,7 +14,12 @@ fn runner(results: ResultFormat) -> Runner {
         list: None,
         list_format: ListFormat::Lines,
         run: CommandTemplate::Words(Vec::new()),
+        item_separator: None,
+        item_escape: None,
         results,
+        stdout_is_report: false,
+        report: None,
+        holds_tests: false,
         skip_exit: vec![77],
         start_cost: Duration::ZERO,
         settings: Vec::new(),
@@ -183,7 +188,87 @@ fn junit_by_id_by_pytests_names_and_by_file() {
         judged.verdicts[1].as_ref().unwrap().output.as_deref(),
         Some("trace & more")
     );
-    assert_eq!(judged.warnings.len(), 1);
+    let found: Vec<_> = judged.found.iter().map(|test| test.id.as_str()).collect();
+    assert_eq!(found, ["tests.a::test_s"]);
+}
+
+#[test]
+fn junit_of_suites_within_suites_and_of_reruns() {
+    let xml = "<testsuites><testsuite name='a.js' file='a.js'><testsuite name='adds'><testcase name='two' time='1,000.5'/>\
+        <testcase name='three'><flakyFailure message='once'/></testcase></testsuite></testsuite><testsuite name='b.js' file='b.js'>\
+        <testcase classname='b.js' name='x'><failure message='no'/><rerunFailure message='again'/></testcase>\
+        <testcase classname='b.js' name='x'/></testsuite></testsuites>";
+    let file = |name: &str| Item {
+        file: Some(name.into()),
+        ..Item::plain(name.into())
+    };
+    let holding = Runner {
+        holds_tests: true,
+        ..runner(ResultFormat::Junit)
+    };
+    let judged = judge(
+        &holding,
+        Path::new("/root"),
+        &[file("a.js"), file("b.js"), file("c.js")],
+        None,
+        &ended(Status::Exit(1), xml),
+    );
+    let found: Vec<_> = judged
+        .found
+        .iter()
+        .map(|test| (test.id.as_str(), test.verdict.outcome, test.item))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("a.js::adds::two", Passed, Some(0)),
+            ("a.js::adds::three", Outcome::Flaky, Some(0)),
+            ("b.js::x", Failed, Some(1)),
+            ("b.js::x#2", Passed, Some(1)),
+        ]
+    );
+    assert_eq!(judged.found[0].verdict.seconds, Some(1000.5));
+    let own: Vec<_> = judged
+        .verdicts
+        .iter()
+        .flatten()
+        .map(|own| own.outcome)
+        .collect();
+    assert_eq!(own, [Passed, Passed, Errored], "c.js is not told of");
+}
+
+#[test]
+fn tests_inside_items_of_a_report_that_was_cut_off_stay_and_the_item_is_errored() {
+    let xml = "<testsuite><testcase name='x'/><testcase name='y'><fail";
+    let judged = judge(
+        &Runner {
+            holds_tests: true,
+            ..runner(ResultFormat::Junit)
+        },
+        Path::new("/root"),
+        &items(&["a.js"]),
+        None,
+        &ended(Status::Exit(0), xml),
+    );
+    let own = judged.verdicts[0].as_ref().unwrap();
+    assert_eq!(own.outcome, Errored);
+    assert_eq!(own.message.as_deref(), Some("its report is cut off"));
+    assert_eq!(judged.found.len(), 1);
+}
+
+#[test]
+fn what_nobody_listed_explains_a_bad_exit() {
+    let log = "{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"passed\"}\n{\"event\":\"finished\",\"id\":\"z\",\"outcome\":\"failed\"}\n";
+    let judged = judge(
+        &runner(ResultFormat::Events),
+        Path::new("/root"),
+        &items(&["a"]),
+        None,
+        &ended(Status::Exit(1), log),
+    );
+    assert_eq!(judged.verdicts[0].as_ref().unwrap().outcome, Passed);
+    assert_eq!(judged.found[0].id, "z");
+    assert_eq!(judged.found[0].item, None);
 }
 
 #[test]
@@ -200,11 +285,12 @@ fn junit_that_was_cut_off_keeps_what_came_before() {
 proptest! {
     #[test]
     fn no_report_makes_a_reader_panic_or_lose_an_item(
-        report in "(<testcase name='[ab]'|/>|</testcase>|<failure|>|\\{\"event\":\"(started|finished)\"|,\"id\":\"[ab]\"|\\}|\n|ok [ab]|failed|ignored: [ab]|&[a-z]{0,3};|.){0,40}",
+        report in "(<testcase name='[ab]'|/>|</testcase>|<failure|>|\\{\"event\":\"(started|finished)\"|,\"id\":\"[ab]\"|\\}|\n|ok [ab]|failed|ignored: [ab]|&[a-z]{0,3};|1\\.\\.[0-3]|not ok|ok|=== RUN   [ab]|--- (PASS|FAIL): [ab]|\u{16}|\\{\"Action\":\"(run|pass|fail)\",\"Test\":\"[ab]\"\\}|.){0,40}",
         code in 0_i32..3,
+        holds in any::<bool>(),
     ) {
-        for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest] {
-            let judged = judge(&runner(format), Path::new("/root"),  &items(&["a", "b"]), None, &ended(Status::Exit(code), &report));
+        for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest, ResultFormat::Tap, ResultFormat::GoJson, ResultFormat::GoTest, ResultFormat::GtestXml] {
+            let judged = judge(&Runner { holds_tests: holds, ..runner(format) }, Path::new("/root"),  &items(&["a", "b"]), None, &ended(Status::Exit(code), &report));
             for (index, verdict) in judged.verdicts.iter().enumerate() {
                 prop_assert!(verdict.is_some() != judged.again.iter().flatten().any(|again| *again == index));
             }

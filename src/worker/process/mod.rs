@@ -9,7 +9,6 @@ mod linux;
 mod portable;
 mod signals;
 
-use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -34,8 +33,8 @@ pub enum Woken {
 
 /// Where a job's output goes.
 pub enum Sink<'a> {
-    /// Standard output into the first file, standard error into the second, which may be the same.
-    Files(&'a File, &'a File),
+    /// Standard output into the first, standard error into the second, which may be the same.
+    Files(BorrowedFd<'a>, BorrowedFd<'a>),
     /// Standard output to this descriptor, standard error to the worker's own.
     Through(BorrowedFd<'a>),
 }

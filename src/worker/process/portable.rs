@@ -49,13 +49,10 @@ impl Spawner {
             .ok_or_else(|| io::Error::other("the command is empty"))?;
         let (stdout, stderr) = match sink {
             Sink::Files(out, errors) => (
-                Stdio::from(out.try_clone()?),
-                Stdio::from(errors.try_clone()?),
+                Stdio::from(out.try_clone_to_owned()?),
+                Stdio::from(errors.try_clone_to_owned()?),
             ),
-            Sink::Through(fd) => (
-                Stdio::from(fd.as_fd().try_clone_to_owned()?),
-                Stdio::inherit(),
-            ),
+            Sink::Through(fd) => (Stdio::from(fd.try_clone_to_owned()?), Stdio::inherit()),
         };
         let mut command = Command::new(program);
         if let Some(allowed) = &job.env_only {
