@@ -213,6 +213,12 @@ pub struct GroupStarted {
     pub tests: usize,
     /// The most of its jobs at once.
     pub workers: usize,
+    /// How its tests use their runner's session: `shared`, `worker` or `cold`; none where the runner has no session.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<String>,
+    /// Why so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub because: Option<String>,
     /// The ids of the selected tests: a stream that was cut off still tells who has no result.
     pub ids: Vec<String>,
 }

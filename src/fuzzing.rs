@@ -306,6 +306,7 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
         name: "x".into(),
         list: None,
         list_format: ListFormat::Lines,
+        session: None,
         run: CommandTemplate::Words(Vec::new()),
         item_separator: None,
         item_escape: None,
@@ -379,7 +380,7 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
 pub fn listings(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.lines().count();
-    if let Ok(items) = list::jsonl::parse(&text) {
+    if let Ok(list::jsonl::Listing { items, .. }) = list::jsonl::parse(&text) {
         assert_eq!(items.len(), lines);
     }
     assert!(list::lines(bytes).len() <= lines);

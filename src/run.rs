@@ -15,7 +15,7 @@ use crate::event::{Event, Totals};
 use crate::execute::{self, Owed, Reason, Stop};
 use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
 use crate::manifest::Config;
-use crate::manifest::config::GroupConfig;
+use crate::manifest::config::{GroupConfig, Session};
 use crate::plan::{Item, Known, Machine, Plan, Selection, full_id};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::{Discovery, discover};
@@ -114,7 +114,8 @@ impl Run {
         let id = new_id();
         let (store, unread) = Store::read(&folder.database(), &id);
         warnings.extend(unread);
-        let discovery = Discovery::new(&config, id, environment)?;
+        let mut discovery = Discovery::new(&config, id, environment)?;
+        discovery.wants_keywords = selection.words.is_some();
         let chosen: Vec<_> = config
             .groups
             .iter()
@@ -133,8 +134,11 @@ impl Run {
         let mut all: Vec<(String, Item)> = Vec::new();
         let mut selected = Vec::new();
         let mut unselected = Vec::new();
-        for (found, group) in found {
+        for (found, mut group) in found {
             empty.extend(found.empty);
+            if let Some(why) = found.cold {
+                Arc::make_mut(&mut group).session = Session::Cold(why);
+            }
             let name = group.name.as_str();
             let (mine, rest): (Vec<_>, Vec<_>) = found
                 .items

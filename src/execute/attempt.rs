@@ -14,7 +14,7 @@ use crate::event::{Event, TestFinished};
 use crate::manifest::config::Hook;
 use crate::manifest::model::Expect;
 use crate::outcome::Outcome;
-use crate::plan::full_id;
+use crate::plan::{Item, full_id};
 use crate::runner::read::{self, Results, Verdict};
 use crate::worker::frame::{Cause, Ended, Status};
 
@@ -93,7 +93,7 @@ impl Lane<'_, '_> {
     }
 
     /// What becomes of a job whose worker is not ready.
-    fn unready(&mut self, job: &Job, failure: Failure) -> Ran {
+    pub(super) fn unready(&mut self, job: &Job, failure: Failure) -> Ran {
         if failure.outcome == Outcome::NotRun {
             return self.short(job, failure.message);
         }
@@ -102,7 +102,7 @@ impl Lane<'_, '_> {
     }
 
     /// Puts a job back that there was nothing to run with, until that has been so often enough in a row.
-    fn short(&mut self, job: &Job, why: String) -> Ran {
+    pub(super) fn short(&mut self, job: &Job, why: String) -> Ran {
         self.shortages += 1;
         if self.shortages > MOST_SHORTAGES {
             return Ran::Over(self.all(job, Outcome::Errored, &why, None), Vec::new());
@@ -204,14 +204,7 @@ impl Lane<'_, '_> {
                 attempt: job.attempt,
             });
         }
-        let leaks = (ended.leaked > 0).then(|| {
-            let noun = if ended.leaked == 1 {
-                "process"
-            } else {
-                "processes"
-            };
-            format!("left {} {noun} running, ended now", ended.leaked)
-        });
+        let leaks = (ended.leaked > 0).then(|| leaks(ended.leaked));
         let (mut inside, others) = by_item(job.items.len(), results.found);
         let is_alone = job.items.len() == 1 && inside.iter().all(Vec::is_empty);
         if let (Some(leaks), false) = (&leaks, is_alone) {
@@ -253,43 +246,28 @@ impl Lane<'_, '_> {
                 verdict.outcome = Outcome::Leaked;
                 verdict.message = Some(leaks.clone());
             }
-            let again = verdict.outcome.is_failure() && job.attempt <= job.settings.retries;
-            let outcome = if verdict.outcome == Outcome::Passed && job.attempt > 1 {
-                Outcome::Flaky
-            } else {
-                verdict.outcome
-            };
-            let shown = if outcome == Outcome::Passed {
+            let shown = if verdict.outcome == Outcome::Passed {
+                // Told of failures alone, so it is copied for those alone.
                 None
             } else {
                 let of_job = |output: &mut String| match job.items.len() {
                     1 => std::mem::take(output),
                     _ => output.clone(),
                 };
-                Some(match verdict.output {
+                Some(match verdict.output.take() {
                     // What went to standard error is not in the report.
                     Some(own) if stdout_is_report => own + &of_job(&mut output),
                     Some(own) => own,
                     None => of_job(&mut output),
                 })
             };
-            let finished = TestFinished {
-                id: full_id(group, &item.id),
-                group: group.to_owned(),
-                outcome,
-                seconds: verdict.seconds.unwrap_or(share),
-                attempt: job.attempt,
-                worker: Some(self.slot),
-                file: item.file.clone(),
-                line: item.line,
-                message: with_notes(verdict.message, ended),
-                output: shown.filter(|text| !text.is_empty()),
-            };
-            if again && !shared.state().scheduler.is_stopped() {
+            verdict.message = with_notes(verdict.message, ended);
+            let (finished, again) = self.conclude(job, item, verdict, shown, share);
+            if again {
                 retry.push((item.clone(), Box::new(finished.clone()), Vec::new()));
                 shared.send(Event::TestRetried(finished));
             } else {
-                failed += usize::from(outcome.is_failure());
+                failed += usize::from(finished.outcome.is_failure());
                 shared.send(Event::TestFinished(finished));
             }
         }
@@ -308,6 +286,39 @@ impl Lane<'_, '_> {
             ..job.with(vec![item], job.attempt + 1)
         }));
         (failed, again)
+    }
+
+    /// What becomes of a verdict: the result, and whether the test has another try.
+    pub(super) fn conclude(
+        &self,
+        job: &Job,
+        item: &Item,
+        verdict: Verdict,
+        output: Option<String>,
+        seconds: f64,
+    ) -> (TestFinished, bool) {
+        let again = verdict.outcome.is_failure()
+            && job.attempt <= job.settings.retries
+            && !self.shared.state().scheduler.is_stopped();
+        let outcome = if verdict.outcome == Outcome::Passed && job.attempt > 1 {
+            Outcome::Flaky
+        } else {
+            verdict.outcome
+        };
+        let group = job.group_name(self.shared.plan);
+        let finished = TestFinished {
+            id: full_id(group, &item.id),
+            group: group.to_owned(),
+            outcome,
+            seconds: verdict.seconds.unwrap_or(seconds),
+            attempt: job.attempt,
+            worker: Some(self.slot),
+            file: item.file.clone(),
+            line: item.line,
+            message: verdict.message,
+            output: output.filter(|text| outcome != Outcome::Passed && !text.is_empty()),
+        };
+        (finished, again)
     }
 
     /// Ends all tests of a job alike. Returns how many of them count as failed.
@@ -333,6 +344,12 @@ impl Lane<'_, '_> {
     }
 }
 
+/// What was left behind, in words.
+pub(super) fn leaks(count: u32) -> String {
+    let noun = if count == 1 { "process" } else { "processes" };
+    format!("left {count} {noun} running, ended now")
+}
+
 /// A reason, and what a person should know of the job besides.
 fn with_notes(message: Option<String>, ended: &Ended) -> Option<String> {
     let kept = ended
@@ -348,7 +365,7 @@ fn with_notes(message: Option<String>, ended: &Ended) -> Option<String> {
 }
 
 /// What a failure becomes that was expected.
-fn expected(job: &Job, status: &Status, mut verdict: Verdict) -> Verdict {
+pub(super) fn expected(job: &Job, status: &Status, mut verdict: Verdict) -> Verdict {
     let Some(expect) = job.settings.expect else {
         return verdict;
     };
@@ -368,7 +385,7 @@ fn expected(job: &Job, status: &Status, mut verdict: Verdict) -> Verdict {
     verdict
 }
 
-fn job_outcome(ended: &Ended) -> Outcome {
+pub(super) fn job_outcome(ended: &Ended) -> Outcome {
     match &ended.status {
         _ if ended.cause == Cause::Stop => Outcome::Cancelled,
         _ if ended.cause == Cause::Timeout => Outcome::TimedOut,

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use super::job::Job;
 use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
-use crate::manifest::model::{Compat, ResultFormat};
+use crate::manifest::model::ResultFormat;
 use crate::manifest::template::{Template, Unset};
-use crate::runner::list;
+use crate::runner::{compat, list};
 use crate::worker::frame::{JobRequest, Leftovers};
 
 /// What is told of a job besides its templates.
@@ -119,14 +119,19 @@ pub fn environment(
         env.push((name.into(), template.expand(values)?));
     }
     for (name, template) in group.resources.iter().filter(|(_, value)| known(value)) {
-        let name = name.to_ascii_uppercase().replace('-', "_");
         env.push((
-            format!("ORCHESTRATE_RESOURCE_{name}").into(),
+            list::resource_variable(name).into(),
             template.expand(values)?,
         ));
     }
     env.extend(own_variables(group, values, place));
-    env.extend(compat_variables(group, values, place));
+    env.extend(compat::variables(
+        &group.compat,
+        values.slot,
+        place.workers,
+        &place.run,
+        &values.tmp,
+    ));
     Ok(env)
 }
 
@@ -146,7 +151,8 @@ pub fn absolute_program(mut words: Vec<OsString>, values: &JobValues<'_>) -> Vec
     words
 }
 
-fn own_variables(
+/// What every job is told of itself.
+pub fn own_variables(
     group: &GroupConfig,
     values: &JobValues<'_>,
     place: &Place,
@@ -166,39 +172,4 @@ fn own_variables(
     env.push(("ORCHESTRATE_TMP".into(), values.tmp.clone().into()));
     env.push(("TMPDIR".into(), values.tmp.clone().into()));
     env
-}
-
-/// The names that other tools taught people, as those tools document them.
-fn compat_variables(
-    group: &GroupConfig,
-    values: &JobValues<'_>,
-    place: &Place,
-) -> Vec<(OsString, OsString)> {
-    let mut env: Vec<(&str, OsString)> = Vec::new();
-    for compat in &group.compat {
-        match compat {
-            Compat::Xdist => env.extend([
-                ("PYTEST_XDIST_WORKER", format!("gw{}", values.slot).into()),
-                (
-                    "PYTEST_XDIST_WORKER_COUNT",
-                    place.workers.to_string().into(),
-                ),
-                ("PYTEST_XDIST_TESTRUNUID", place.run.clone().into()),
-            ]),
-            Compat::ParallelTests => {
-                let number = if values.slot == 0 {
-                    String::new()
-                } else {
-                    (values.slot + 1).to_string()
-                };
-                env.push(("TEST_ENV_NUMBER", number.into()));
-                env.push(("PARALLEL_TEST_GROUPS", place.workers.to_string().into()));
-            }
-            Compat::Jest => env.push(("JEST_WORKER_ID", (values.slot + 1).to_string().into())),
-            Compat::Bazel => env.push(("TEST_TMPDIR", values.tmp.clone().into())),
-        }
-    }
-    env.into_iter()
-        .map(|(name, value)| (name.into(), value))
-        .collect()
 }

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use super::command::Place;
 use super::hooks::{self, Failure, Subject};
 use super::job::Job;
 use super::port::Port;
+use super::session::Sitting;
 use super::values::{JobValues, Variables};
 use super::{Reason, Shared};
 use crate::event::Event;
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::template::Name;
 use crate::outcome::Outcome;
+use crate::runner::session::Session;
 use crate::schedule::Next;
 use crate::worker::client::Client;
 
@@ -29,6 +32,9 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         variables: Variables::new(),
         owed: Vec::new(),
         shortages: 0,
+        sitting: None,
+        own_session: None,
+        sittings: 0,
     };
     while let Some((number, global_slot)) = worker.next() {
         let mut state = shared.state();
@@ -36,7 +42,14 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         state.started += 1;
         let started = state.started;
         drop(state);
-        let ran = catch_unwind(AssertUnwindSafe(|| worker.job(&job, started, global_slot)));
+        let run = || {
+            if worker.config().session.is_warm() {
+                worker.warm_job(&job, started, global_slot)
+            } else {
+                worker.job(&job, started, global_slot)
+            }
+        };
+        let ran = catch_unwind(AssertUnwindSafe(run));
         let ran = ran.unwrap_or_else(|_| {
             worker.lose();
             let why = "orchestrate itself failed while it ran the test: please report this";
@@ -75,6 +88,12 @@ pub(super) struct Lane<'l, 'a> {
     pub(super) owed: Vec<(u32, Variables)>,
     /// How often in a row there was nothing to run a job with.
     pub(super) shortages: u32,
+    /// The fork that runs this lane's tests, where its group is warm.
+    pub(super) sitting: Option<Sitting>,
+    /// The session of this worker alone.
+    pub(super) own_session: Option<Arc<Session>>,
+    /// How many forks it had.
+    pub(super) sittings: usize,
 }
 
 /// What became of a job.
@@ -166,6 +185,10 @@ impl<'l> Lane<'l, '_> {
         if self.client.is_some() {
             return Ok(());
         }
+        if self.is_light() {
+            self.variables = of_group;
+            return Ok(());
+        }
         self.client = Some(Client::start(&self.shared.clients)?);
         self.make_up(global_slot);
         self.variables = of_group;
@@ -239,6 +262,9 @@ impl<'l> Lane<'l, '_> {
 
     /// The worker is gone, and everything below it; the next job gets a new one.
     pub(super) fn lose(&mut self) {
+        // Its session was told of it.
+        self.sitting = None;
+        self.own_session = None;
         if let Some(client) = self.client.take()
             && !self.config().hooks.of(Hook::AfterWorker).is_empty()
         {
@@ -249,6 +275,7 @@ impl<'l> Lane<'l, '_> {
 
     /// The worker's end.
     fn close(mut self) {
+        self.close_session();
         if self.client.is_some() {
             let result = self.hook(Hook::AfterWorker, 0, None);
             if result.is_err_and(|failure| failure.outcome == Outcome::Crashed) {

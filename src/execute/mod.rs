@@ -14,6 +14,7 @@ mod lane;
 mod owed;
 mod port;
 mod probe;
+mod session;
 mod stop;
 mod values;
 
@@ -198,6 +199,9 @@ pub fn execute(
 ) -> Option<Reason> {
     // What a worker that is killed leaves behind comes to us.
     adopt_orphans();
+    discovery
+        .clients
+        .begin(options.capture, options.hold.clone());
     let state = initial(plan);
     let shared = Shared {
         plan,
@@ -206,11 +210,7 @@ pub fn execute(
         events: Mutex::new(events),
         state: Mutex::new(state),
         changed: Condvar::new(),
-        clients: Clients::new(
-            options.capture,
-            Some(discovery.folder()),
-            options.hold.clone(),
-        ),
+        clients: discovery.clients.clone(),
         groups: plan.groups.iter().map(|_| GroupHooks::default()).collect(),
         listed: OnceLock::new(),
     };
@@ -306,6 +306,10 @@ fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
             lane::lane(shared, group, 0);
         }
     }
+    let config = &shared.plan.groups[group].config;
+    if config.session.is_warm() {
+        session::finish(shared, config, &shared.discovery.session(&config.name));
+    }
     shared.groups[group].close(shared, group);
 }
 
@@ -382,6 +386,8 @@ fn started(plan: &Plan, options: &Options) -> Event {
         name: group.config.name.to_string(),
         tests: group.tests(),
         workers: group.workers,
+        session: group.config.session.told().map(|(word, _)| word.to_owned()),
+        because: group.config.session.told().map(|(_, why)| why.to_owned()),
         ids: group.ids(),
     });
     Event::RunStarted {

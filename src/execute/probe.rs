@@ -10,7 +10,7 @@ use crate::worker::frame::{Ended, JobRequest, Level, Status};
 /// # Errors
 /// Why that does not work here.
 pub fn probe(level: Level) -> Result<Ended, String> {
-    let clients = Clients::new(true, None, None);
+    let clients = Clients::new(None);
     let mut client = Client::start(&clients).map_err(|error| error.to_string())?;
     let request = JobRequest {
         words: vec!["true".into()],

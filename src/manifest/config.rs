@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{
-    ChunkBy, ChunkSize, Compat, Expect, ItemEscape, ListFormat, Lock, ResultFormat, Separator,
+    ChunkBy, ChunkSize, Compat, Expect, Isolation, ItemEscape, ListFormat, Lock, Parallel,
+    ResultFormat, Separator,
 };
 use super::pattern::Pattern;
 use super::template::{Name, Template};
@@ -62,6 +63,12 @@ pub struct GroupConfig {
     pub chunk_by: ChunkBy,
     /// The tests that run alone in the group.
     pub serial: SerialTests,
+    /// Which tests run beside others.
+    pub parallel: Parallel,
+    /// Whether its tests run in warm processes, and in whose.
+    pub session: Session,
+    /// How much tests of a session share a process.
+    pub isolation: Isolation,
     /// Settings of its tests, before overrides.
     pub tests: TestSettings,
     /// Overrides, later ones stronger.
@@ -80,6 +87,53 @@ pub struct GroupConfig {
     pub hooks: Hooks,
     /// Each value with where it came from.
     pub provenance: Vec<Provenance>,
+}
+
+/// Whether a group's tests run in warm processes, and why so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// Its runner has none.
+    None,
+    /// A process of its own for each job.
+    Cold(String),
+    /// Forks of one host.
+    Shared(String),
+    /// Forks of a host for each worker.
+    Worker(String),
+}
+
+impl Session {
+    /// Whether jobs are handed to a process that has loaded everything.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        matches!(self, Self::Shared(_) | Self::Worker(_))
+    }
+
+    /// The word for it and the reason, where there is a choice.
+    #[must_use]
+    pub fn told(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::None => None,
+            Self::Cold(why) => Some(("cold", why)),
+            Self::Shared(why) => Some(("shared", why)),
+            Self::Worker(why) => Some(("worker", why)),
+        }
+    }
+}
+
+/// What handing a job to a process costs that has loaded everything.
+const WARM_COST: Duration = Duration::from_millis(1);
+
+impl GroupConfig {
+    /// What starting a job costs.
+    #[must_use]
+    pub fn start_cost(&self) -> Duration {
+        if self.session.is_warm() {
+            WARM_COST
+        } else {
+            self.runner.start_cost
+        }
+    }
 }
 
 /// What runs before and after a group, its workers and its jobs.
@@ -178,6 +232,8 @@ pub struct Runner {
     pub item_separator: Option<String>,
     /// How an item is written.
     pub item_escape: Option<ItemEscape>,
+    /// The command that starts a session host.
+    pub session: Option<CommandTemplate>,
     /// Where results come from.
     pub results: ResultFormat,
     /// Whether they are its standard output.

@@ -56,6 +56,8 @@ pub enum Context {
     RunCommand,
     /// A command that lists tests or items, before there are workers.
     ListCommand,
+    /// A command that starts a session host.
+    Session,
     /// The value of an environment variable or a resource of a worker.
     Value,
     /// A command that runs once for a group, outside of its workers.
@@ -89,6 +91,10 @@ impl Context {
                 names.extend(OF_A_JOB);
                 names.extend(OF_A_CHUNK);
                 names.push(REPORT);
+            }
+            Self::Session => {
+                names.extend(OF_A_JOB);
+                names.push(FILES);
             }
             Self::ListCommand => names.extend([REPORT, FILES, PROGRAM]),
             Self::Value => {

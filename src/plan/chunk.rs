@@ -46,7 +46,7 @@ pub fn chunks(
         let (whole, modules): (Vec<_>, Vec<_>) = modules.partition(|items| runs_whole(items));
         let lists = match config.chunk_size {
             ChunkSize::Items(most) => by_number(config.chunk_by, modules, most as usize),
-            ChunkSize::Auto if config.runner.start_cost < CHEAP => {
+            ChunkSize::Auto if config.start_cost() < CHEAP => {
                 by_number(ChunkBy::Module, modules, 1)
             }
             ChunkSize::Auto => {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::manifest::config::{GroupConfig, Matcher, SerialTests, TestSettings};
+use crate::manifest::model::Parallel;
 
 /// What a runner can be told to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,10 @@ pub struct Item {
     pub tags: Vec<String>,
     /// The names that `-k` looks in, a line each and in lower case, where the runner says which; else it looks in id and tags.
     pub keywords: Option<String>,
+    /// The longest that it may take, by its own word.
+    pub timeout: Option<Duration>,
+    /// Tests of the same name here run in one worker, in the order of the listing.
+    pub affinity: Option<String>,
     /// How it is started, where the listing found more than the runner's command says.
     pub launch: Option<Arc<Launch>>,
     /// Its result, where the listing already has it.
@@ -53,6 +58,8 @@ impl Item {
             line: None,
             tags: Vec::new(),
             keywords: None,
+            timeout: None,
+            affinity: None,
             launch: None,
             known: None,
         }
@@ -213,6 +220,11 @@ impl GroupPlan {
         self.known.len() + self.jobs.iter().map(|job| job.items.len()).sum::<usize>()
     }
 
+    /// The items that jobs run.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.jobs.iter().flat_map(|job| &job.items)
+    }
+
     /// The full ids of its tests, in the order in which they are handed out.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
@@ -242,6 +254,13 @@ impl GroupConfig {
             SerialTests::All(all) => *all,
             SerialTests::Matching(matchers) => matches(matchers, item),
         };
+        let is_tagged = |tag: &str| item.tags.iter().any(|known| known == tag);
+        settings.serial |= is_tagged("serial")
+            || (self.parallel == Parallel::OptIn && !is_tagged("parallel_safe"));
+        settings.exclusive |= is_tagged("exclusive");
+        if let Some(timeout) = item.timeout {
+            settings.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        }
         for entry in self
             .overrides
             .iter()

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::paint::{Paint, harmless, one_line};
 use super::{ReportError, Reporter};
-use crate::event::{Event, TestFinished, Totals};
+use crate::event::{Event, GroupStarted, TestFinished, Totals};
 use crate::outcome::Outcome;
 
 /// How much is said.
@@ -80,6 +80,15 @@ impl Console {
             prepared: 0.0,
             slowest: Vec::new(),
             running: BTreeMap::new(),
+        }
+    }
+
+    /// How a group's tests share processes, and why so.
+    fn session(&mut self, group: &GroupStarted) {
+        if let (Some(session), Some(because)) = (&group.session, &group.because) {
+            let text = format!("group {}: session {session}, since {because}", group.name);
+            let text = self.paint.dim(&one_line(&text));
+            self.line(&text);
         }
     }
 
@@ -264,6 +273,11 @@ impl Reporter for Console {
                     );
                     let text = self.paint.dim(&one_line(&text));
                     self.line(&text);
+                }
+                if self.verbosity == Verbosity::Verbose {
+                    for group in groups {
+                        self.session(group);
+                    }
                 }
             }
             Event::JobStarted { job, tests, .. } => {

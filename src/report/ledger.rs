@@ -118,6 +118,8 @@ mod tests {
         let started = Event::RunStarted {
             run: String::new(),
             groups: vec![GroupStarted {
+                session: None,
+                because: None,
                 name: "g".into(),
                 tests: 4,
                 workers: 1,

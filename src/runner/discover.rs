@@ -7,11 +7,15 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::session::{self, Session as Host};
 use super::{list, support};
-use crate::manifest::config::{Config, GroupConfig, ItemSource, SettingValue};
+use crate::manifest::config::{
+    Config, GroupConfig, GroupName, Hook, ItemSource, Session, SettingValue,
+};
 use crate::manifest::model::Separator;
 use crate::manifest::pattern::Pattern;
 use crate::manifest::template::{Lookup, Name};
@@ -29,9 +33,14 @@ pub struct Discovery {
     pub environment: HashMap<OsString, OsString>,
     scratch: Scratch,
     support: OnceLock<PathBuf>,
-    clients: Arc<Clients>,
+    /// Whether the names are needed that `-k` looks in.
+    pub wants_keywords: bool,
+    /// All workers of the run, those that list and those that test.
+    pub clients: Arc<Clients>,
     /// Workers that have nothing to list just now.
     idle: Mutex<Vec<Client>>,
+    /// Sessions that serve whole groups.
+    sessions: Mutex<HashMap<GroupName, Arc<Host>>>,
 }
 
 /// A group's items.
@@ -40,6 +49,8 @@ pub struct Found {
     pub items: Vec<Item>,
     /// Why there are none, where there should be some.
     pub empty: Option<String>,
+    /// Why its session can't serve them, where only its collection could tell.
+    pub cold: Option<String>,
 }
 
 impl Discovery {
@@ -58,8 +69,10 @@ impl Discovery {
             run,
             environment,
             support: OnceLock::new(),
-            clients: Clients::new(true, Some(scratch.path()), None),
+            wants_keywords: false,
+            clients: Clients::new(Some(scratch.path())),
             idle: Mutex::default(),
+            sessions: Mutex::default(),
             scratch,
         })
     }
@@ -81,6 +94,13 @@ impl Discovery {
     /// Lets all workers go: nothing is listed any more.
     pub fn close(&self) {
         self.idle().clear();
+    }
+
+    /// The session that serves a whole group; it has a host once somebody has asked it for a connection.
+    #[must_use]
+    pub fn session(&self, group: &GroupName) -> Arc<Host> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.entry(group.clone()).or_default().clone()
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Client>> {
@@ -193,6 +213,7 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig) -> Found {
     let mut found = Found {
         items: Vec::new(),
         empty: None,
+        cold: None,
     };
     let items = match &group.source {
         ItemSource::Once => Ok(vec![Item::plain(String::new())]),
@@ -204,7 +225,7 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig) -> Found {
             list::output_of(discovery, group, command, &[]).map(|bytes| split(&bytes, *separator))
         }
         ItemSource::Files { files, exclude } => {
-            in_files(discovery, group, files, exclude, &mut found.empty)
+            in_files(discovery, group, files, exclude, &mut found)
         }
     };
     found.items = items.unwrap_or_else(|why| {
@@ -223,12 +244,12 @@ fn in_files(
     group: &GroupConfig,
     files: &[Pattern],
     exclude: &[Pattern],
-    empty: &mut Option<String>,
+    found: &mut Found,
 ) -> Result<Vec<Item>, String> {
     let paths = matching(&discovery.root, files, exclude);
     if paths.is_empty() && !files.is_empty() {
         let patterns: Vec<_> = files.iter().map(ToString::to_string).collect();
-        *empty = Some(format!(
+        found.empty = Some(format!(
             "group {}: no file matches {}",
             group.name,
             patterns.join(", ")
@@ -237,14 +258,41 @@ fn in_files(
     }
     match &group.runner.list {
         Some(command) => {
-            let items = list::tests(discovery, group, command, &paths)?;
-            if items.is_empty() {
-                *empty = Some(format!("group {}: its runner lists no test", group.name));
+            let listing = if is_served_whole(group) {
+                in_session(discovery, group, &paths)?
+            } else {
+                list::tests(discovery, group, command, &paths)?
+            };
+            if listing.items.is_empty() {
+                found.empty = Some(format!("group {}: its runner lists no test", group.name));
             }
-            Ok(items)
+            found.cold = listing.cold.filter(|_| group.session.is_warm());
+            Ok(listing.items)
         }
         None => Ok(paths.into_iter().map(file_item).collect()),
     }
+}
+
+/// Whether one host lists a group's tests and then runs them. What `before-all` brings about must be there before it starts.
+fn is_served_whole(group: &GroupConfig) -> bool {
+    matches!(group.session, Session::Shared(_)) && group.hooks.of(Hook::BeforeAll).is_empty()
+}
+
+/// Lists through the host that will run the tests.
+fn in_session(
+    discovery: &Discovery,
+    group: &GroupConfig,
+    paths: &[PathBuf],
+) -> Result<list::Listing, String> {
+    let session = discovery.session(&group.name);
+    let files: Vec<OsString> = paths.iter().map(Into::into).collect();
+    let prepare =
+        |_: &Client, tmp: &Path| session::request_of_group(discovery, group, &files, tmp, &[]);
+    let listing = session.list(&discovery.clients, &prepare, discovery.wants_keywords)?;
+    if listing.cold.is_some() {
+        let _ = session.finish(Duration::ZERO);
+    }
+    Ok(listing)
 }
 
 /// The item of a file that is one test.

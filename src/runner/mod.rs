@@ -3,10 +3,12 @@
 //! A preset is TOML data in `presets/`, in the words of `[runners.NAME]`. Adding a runner adds a preset, and code only where
 //! a listing or a result has a form that is new.
 
+pub mod compat;
 pub mod discover;
 pub mod list;
 pub mod preset;
 pub mod read;
+pub mod session;
 mod support;
 
 pub use discover::{Discovery, Found, discover};

@@ -409,6 +409,17 @@ impl Scheduler {
             .map(|(slot, _)| slot)
     }
 
+    /// Whether none of a group's jobs waits to be started.
+    #[must_use]
+    pub fn is_drained(&self, group: usize) -> bool {
+        self.groups[group].queue.is_empty()
+    }
+
+    /// A test of a group has failed after its job was over.
+    pub fn fail(&mut self, group: usize) {
+        self.groups[group].failed = true;
+    }
+
     /// Nothing starts any more.
     pub fn stop(&mut self) {
         self.stopped = true;

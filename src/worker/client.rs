@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
@@ -21,18 +22,22 @@ use super::tree::kill_strays;
 
 /// All workers that are there, so that they can be told to stop.
 pub struct Clients {
-    capture: bool,
     /// What a worker removes if we are killed before we could.
     run_folder: Option<PathBuf>,
-    /// What workers keep open for as long as they live.
-    hold: Option<Arc<OwnedFd>>,
     inputs: Mutex<Inputs>,
 }
 
 #[derive(Default)]
 struct Inputs {
+    /// Whether jobs write where we do.
+    through: bool,
+    /// What workers keep open for as long as they live.
+    hold: Option<Arc<OwnedFd>>,
     stopping: bool,
-    paused: bool,
+    /// Since when all is held, if it is.
+    paused: Option<Instant>,
+    /// How long all was held before.
+    held: Duration,
     by_pid: HashMap<u32, Worker>,
 }
 
@@ -53,13 +58,32 @@ impl Worker {
 
 impl Clients {
     /// No workers yet.
-    pub fn new(capture: bool, run_folder: Option<&Path>, hold: Option<Arc<OwnedFd>>) -> Arc<Self> {
+    pub fn new(run_folder: Option<&Path>) -> Arc<Self> {
         Arc::new(Self {
-            capture,
             run_folder: run_folder.map(Path::to_owned),
-            hold,
             inputs: Mutex::new(Inputs::default()),
         })
+    }
+
+    /// What workers that start from now on are to know: whether output is captured, and what they keep open.
+    pub fn begin(&self, capture: bool, hold: Option<Arc<OwnedFd>>) {
+        let mut inputs = self.inputs();
+        inputs.through = !capture;
+        inputs.hold = hold;
+    }
+
+    /// Whether everything is being ended.
+    pub fn is_stopping(&self) -> bool {
+        self.inputs().stopping
+    }
+
+    /// How long everything was held, all in all.
+    pub fn held(&self) -> Duration {
+        let inputs = self.inputs();
+        inputs.held
+            + inputs
+                .paused
+                .map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     fn inputs(&self) -> std::sync::MutexGuard<'_, Inputs> {
@@ -87,7 +111,11 @@ impl Clients {
 
     fn tell_all(&self, paused: bool, request: &Request) {
         let mut inputs = self.inputs();
-        inputs.paused = paused;
+        if paused {
+            inputs.paused = inputs.paused.or_else(|| Some(Instant::now()));
+        } else if let Some(since) = inputs.paused.take() {
+            inputs.held += since.elapsed();
+        }
         for worker in inputs.by_pid.values() {
             worker.tell(request);
         }
@@ -102,6 +130,10 @@ impl Clients {
             .filter_map(|pid| i32::try_from(*pid).ok());
         kill_strays(&ours.collect());
     }
+}
+
+fn strange() -> io::Error {
+    io::Error::other("a worker answered what it was not asked")
 }
 
 fn send(input: &Mutex<UnixStream>, request: &Request) {
@@ -148,19 +180,19 @@ impl Client {
             command.arg("--run-folder").arg(folder);
         }
         // A descriptor that the worker inherits stands in for its standard output, which carries frames.
-        let through = if clients.capture {
-            None
-        } else {
+        let mut inputs = clients.inputs();
+        let through = if inputs.through {
             Some(rustix::io::dup(io::stdout())?)
+        } else {
+            None
         };
         if let Some(fd) = &through {
             command.arg("--output-fd").arg(fd.as_raw_fd().to_string());
         }
-        let mut inputs = clients.inputs();
         let input = Arc::new(Mutex::new(ours.try_clone()?));
         let output = BufReader::new(ours);
         // Inherited: only what was opened with close-on-exec is not.
-        let _hold = clients.hold.as_ref().map(rustix::io::dup).transpose()?;
+        let _hold = inputs.hold.as_ref().map(rustix::io::dup).transpose()?;
         let child = command.spawn()?;
         // The command holds the other end, and a worker's end is seen only when nobody has it.
         drop(command);
@@ -262,21 +294,102 @@ impl Client {
             if inputs.stopping && !to_its_end.is_some_and(|worker| worker.to_its_end) {
                 send(input, &Request::Stop);
             }
-            if inputs.paused {
+            if inputs.paused.is_some() {
                 send(input, &Request::Pause);
             }
         }
-        let answer = match self.answer() {
-            Ok(Some(Reply::Ended(ended))) => return Ok(*ended),
-            Ok(Some(_)) => io::Error::other("a worker answered what it was not asked"),
-            Ok(None) => io::Error::other("a worker was killed"),
-            Err(error) => error,
-        };
+        match self.reply()? {
+            Reply::Ended(ended) => Ok(*ended),
+            _ => Err(self.lost(strange())),
+        }
+    }
+
+    /// Starts a session host, which stays until it is dismissed.
+    ///
+    /// # Errors
+    /// The worker is gone; what is wrong with the host is told as its end.
+    pub fn host(&mut self, request: JobRequest) -> io::Result<Option<Ended>> {
+        self.ask(&Request::Host(Box::new(request)));
+        match self.reply()? {
+            Reply::Hosted => Ok(None),
+            Reply::Ended(ended) => Ok(Some(*ended)),
+            _ => Err(self.lost(strange())),
+        }
+    }
+
+    /// Looks whether the host is there; how it ended if it is not.
+    ///
+    /// # Errors
+    /// The worker is gone.
+    pub fn look(&mut self) -> io::Result<Option<Ended>> {
+        self.ask(&Request::Look);
+        match self.reply()? {
+            Reply::Hosted => Ok(None),
+            Reply::Ended(ended) => Ok(Some(*ended)),
+            _ => Err(self.lost(strange())),
+        }
+    }
+
+    /// Asks a process below the host to end, or ends it and all below it.
+    pub fn signal(&self, pid: u32, kill: bool) {
+        self.ask(&Request::Signal { pid, kill });
+    }
+
+    /// Ends what processes of the session have left behind, and removes the folder that one of them had. Returns how many they
+    /// were, where the folder is if it was kept, and what could not be cleaned up.
+    ///
+    /// # Errors
+    /// The worker is gone.
+    pub fn settle(
+        &mut self,
+        tmp: &Path,
+        keep: bool,
+    ) -> io::Result<(u32, Option<PathBuf>, Option<String>)> {
+        let tmp = tmp.into();
+        self.ask(&Request::Settle { tmp, keep });
+        match self.reply()? {
+            Reply::Settled {
+                left,
+                kept,
+                trouble,
+            } => Ok((left, kept.map(PathBuf::from), trouble)),
+            _ => Err(self.lost(strange())),
+        }
+    }
+
+    /// Waits for the host's end, but not for longer than `patience`; then it is killed.
+    ///
+    /// # Errors
+    /// The worker is gone.
+    pub fn dismiss(&mut self, patience: Duration) -> io::Result<Ended> {
+        self.ask(&Request::Dismiss(patience));
+        match self.reply()? {
+            Reply::Ended(ended) => Ok(*ended),
+            _ => Err(self.lost(strange())),
+        }
+    }
+
+    fn ask(&self, request: &Request) {
+        if let Some(input) = &self.input {
+            send(input, request);
+        }
+    }
+
+    fn reply(&mut self) -> io::Result<Reply> {
+        match self.answer() {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => Err(self.lost(io::Error::other("a worker was killed"))),
+            Err(error) => Err(self.lost(error)),
+        }
+    }
+
+    /// The worker does not answer as it should: it is not asked again.
+    fn lost(&mut self, why: io::Error) -> io::Error {
         self.is_lost = true;
         // What it ran has come to us, and must not go on.
         let _ = self.child.kill();
         self.clients.end_strays();
-        Err(answer)
+        why
     }
 }
 

@@ -24,6 +24,26 @@ pub enum Request {
     Pause,
     /// Let them go on.
     Resume,
+    /// Start a session host, which stays as long as the worker.
+    Host(Box<JobRequest>),
+    /// Tell whether the host is there.
+    Look,
+    /// Ask a process below the host to end, with its group; or end it and everything below it.
+    Signal {
+        /// Its process id.
+        pid: u32,
+        /// Whether it is killed.
+        kill: bool,
+    },
+    /// End whatever is left of the host's processes that have ended.
+    Settle {
+        /// A folder of theirs to remove.
+        tmp: OsString,
+        /// Whether it is kept instead.
+        keep: bool,
+    },
+    /// Wait for the host's end, for as long as this at the most.
+    Dismiss(Duration),
     /// There will be no more: a lifeline that closes without this one's being said means that the run was killed.
     End,
 }
@@ -134,8 +154,19 @@ pub enum Reply {
     },
     /// It could not begin at all.
     Failed(String),
-    /// A job is over, and nothing of it is left.
+    /// A job is over, and nothing of it is left; or the host has ended.
     Ended(Box<Ended>),
+    /// The host is there.
+    Hosted,
+    /// What was left is ended.
+    Settled {
+        /// How many processes that were.
+        left: u32,
+        /// Where the folder is, if it was kept.
+        kept: Option<OsString>,
+        /// What could not be cleaned up, and why.
+        trouble: Option<String>,
+    },
 }
 
 /// How a job ended.

@@ -64,7 +64,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
     let duration = running.begun.elapsed().saturating_sub(running.paused);
     // A job that was asked to end before has used up part of its grace.
     let until = term_at.unwrap_or_else(Instant::now) + job.grace;
-    let mut leaked = kept.settle(job.leftovers, group, until, lifeline.as_fd());
+    let mut leaked = kept.settle(job.leftovers, Some(group), until, lifeline.as_fd());
     let mut trouble = None;
     let mut cause = cause;
     if let Some(group) = running.group.take() {
@@ -272,7 +272,7 @@ impl Running {
                         }
                     }
                     // One job at a time: nobody sends a second.
-                    Ok(Some(Request::Run(_) | Request::Resume | Request::End)) => {}
+                    Ok(Some(_)) => {}
                     Ok(None) | Err(_) => return Err(Abandoned),
                 },
             }
@@ -427,7 +427,7 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// Why a program did not start, and what to do about it.
-fn explain(job: &JobRequest, error: &io::Error) -> String {
+pub(super) fn explain(job: &JobRequest, error: &io::Error) -> String {
     let program = job
         .words
         .first()

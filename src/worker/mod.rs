@@ -5,9 +5,10 @@
 //! another. Its standard input is its lifeline: when that closes, for whatever reason, it kills everything below it and goes.
 //! It is single-threaded, and it never judges: it reports how a process ended, what it wrote and what it left behind.
 
-mod capture;
+pub(crate) mod capture;
 pub mod client;
 pub mod frame;
+mod host;
 mod job;
 mod level;
 mod process;

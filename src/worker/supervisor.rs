@@ -3,8 +3,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
-use super::frame::{self, Reply, Request};
+use rustix::process::Signal;
+
+use super::frame::{self, Ended, Reply, Request};
+use super::host::{self, Host};
 use super::job::{self, Place, RawStdin};
 use super::process::Spawner;
 use super::{Scratch, process, scratch, tree};
@@ -56,16 +60,64 @@ fn serve(
     place: &Place<'_>,
 ) -> io::Result<bool> {
     let mut kept = tree::Kept::default();
+    let mut host: Option<Host> = None;
     while let Some(request) = frame::read(&mut RawStdin(lifeline))? {
+        if let Some(host) = &mut host {
+            host.look(lifeline);
+        }
         match request {
+            Request::Host(request) => match Host::start(&request, place, &mut kept) {
+                Ok(started) => {
+                    host = Some(started);
+                    frame::write(replies, &Reply::Hosted)?;
+                }
+                Err(ended) => frame::write(replies, &Reply::Ended(ended))?,
+            },
+            Request::Look => match host.take() {
+                Some(there) if !there.has_ended() => {
+                    host = Some(there);
+                    frame::write(replies, &Reply::Hosted)?;
+                }
+                ended => {
+                    let ended = dismiss(ended, Duration::ZERO, lifeline);
+                    frame::write(replies, &Reply::Ended(Box::new(ended)))?;
+                }
+            },
+            Request::Signal { pid, kill } => host::signal(pid, kill),
+            Request::Settle { tmp, keep } => {
+                let settled = host::settle(Path::new(&tmp), keep, place, &mut kept, lifeline);
+                frame::write(replies, &settled)?;
+            }
+            Request::Dismiss(patience) => {
+                let ended = dismiss(host.take(), patience, lifeline);
+                frame::write(replies, &Reply::Ended(Box::new(ended)))?;
+            }
+            // The host, and what it has started, are held like a job.
+            Request::Pause if host.is_some() => tree::signal_all(Signal::STOP),
+            Request::Resume if host.is_some() => tree::signal_all(Signal::CONT),
             Request::Run(request) => match job::run(&request, place, &mut kept) {
                 Ok(ended) => frame::write(replies, &Reply::Ended(Box::new(ended)))?,
                 Err(job::Abandoned) => return Ok(false),
             },
             Request::End => return Ok(true),
-            // The job that it meant has ended meanwhile.
+            // The job that it meant has ended meanwhile; who uses a host stops what he runs there.
             Request::Stop | Request::Pause | Request::Resume => {}
         }
     }
     Ok(false)
+}
+
+/// Ends the host, and all that it has started.
+fn dismiss(host: Option<Host>, patience: Duration, lifeline: BorrowedFd<'_>) -> Ended {
+    let ended = match host {
+        Some(host) => host.dismiss(patience, lifeline),
+        None => Ended::not_started("there is no host".to_owned()),
+    };
+    tree::kill_everything();
+    ended
+}
+
+/// Reads a request that asks for nothing just now; whether there was none because nobody is there any more.
+pub fn passes_over(lifeline: BorrowedFd<'_>) -> bool {
+    !matches!(frame::read::<Request>(&mut RawStdin(lifeline)), Ok(Some(_)))
 }

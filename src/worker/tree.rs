@@ -35,6 +35,12 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Keeps a process, and what is below it, as long as the worker.
+    pub fn keep(&mut self, pid: Pid) {
+        let pid = pid.as_raw_nonzero().get();
+        self.worker.extend(started(pid).map(|start| (pid, start)));
+    }
+
     fn all(&self) -> BTreeSet<i32> {
         let kept = self.job.iter().chain(&self.worker);
         kept.filter(|(pid, start)| started(**pid) == Some(**start))
@@ -46,7 +52,7 @@ impl Kept {
     pub fn settle(
         &mut self,
         leftovers: Leftovers,
-        group: Pid,
+        group: Option<Pid>,
         until: Instant,
         lifeline: BorrowedFd<'_>,
     ) -> u32 {
@@ -86,7 +92,7 @@ fn started(pid: i32) -> Option<u64> {
 
 /// Ends what is left of the group `job` and of everything below this process but `kept`: TERM to all, until `until` to end by
 /// themselves, or until nobody holds the lifeline any more, then KILL until there is nobody. Returns how many there were.
-fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTreeSet<i32>) -> u32 {
+fn clear(job: Option<Pid>, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTreeSet<i32>) -> u32 {
     let is_left = || reap() && (kept.is_empty() || !descendants(kept).is_empty());
     if !is_left() {
         return 0;
@@ -95,7 +101,9 @@ fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTreeSet<i32
     let alive = left.iter().filter(|pid| is_alive(**pid)).count();
     // Somebody is, even if who it was has gone by the time that it was looked for.
     let count = u32::try_from(alive.max(1)).unwrap_or(u32::MAX);
-    let _ = kill_process_group(job, Signal::TERM);
+    if let Some(job) = job {
+        let _ = kill_process_group(job, Signal::TERM);
+    }
     for pid in left {
         signal(pid, Signal::TERM);
         // A stopped process sees TERM only when it goes on.
@@ -107,7 +115,9 @@ fn clear(job: Pid, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTreeSet<i32
         }
         thread::sleep(PAUSE);
     }
-    let _ = kill_process_group(job, Signal::KILL);
+    if let Some(job) = job {
+        let _ = kill_process_group(job, Signal::KILL);
+    }
     let mut round = 0;
     while is_left() {
         kill_round(kept);
@@ -149,6 +159,30 @@ pub fn kill_strays(ours: &BTreeSet<i32>) {
             let _ = waitpid(Some(pid), WaitOptions::NOHANG);
         }
         pause_after(&mut round);
+    }
+}
+
+/// Signals one process below this one, with its group if it is asked to end, with everything below it if it is killed.
+pub fn signal_branch(pid: Pid, kill: bool) {
+    if !kill {
+        if is_below(pid) {
+            let _ = kill_process_group(pid, Signal::TERM);
+            // A stopped process sees TERM only when it goes on.
+            let _ = kill_process_group(pid, Signal::CONT);
+        }
+        return;
+    }
+    let nobody = BTreeSet::new();
+    let branch = || {
+        let mut branch = below(pid.as_raw_nonzero().get(), &nobody);
+        branch.push(pid);
+        branch
+    };
+    for pid in branch() {
+        signal(pid, Signal::STOP);
+    }
+    for pid in branch() {
+        signal(pid, Signal::KILL);
     }
 }
 
@@ -269,8 +303,13 @@ fn reap() -> bool {
 /// Every process below this one, parents first, but for some children and what is below them.
 #[cfg(target_os = "linux")]
 fn descendants(except: &BTreeSet<i32>) -> Vec<Pid> {
+    below(rustix::process::getpid().as_raw_nonzero().get(), except)
+}
+
+#[cfg(target_os = "linux")]
+fn below(root: i32, except: &BTreeSet<i32>) -> Vec<Pid> {
     let mut found = Vec::new();
-    let mut open = vec![rustix::process::getpid().as_raw_nonzero().get()];
+    let mut open = vec![root];
     while let Some(parent) = open.pop() {
         for child in children(parent) {
             if except.contains(&child) {
@@ -305,6 +344,16 @@ fn children(parent: i32) -> Vec<i32> {
 #[cfg(not(target_os = "linux"))]
 fn descendants(_: &BTreeSet<i32>) -> Vec<Pid> {
     Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn below(_: i32, _: &BTreeSet<i32>) -> Vec<Pid> {
+    Vec::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_below(_: Pid) -> bool {
+    true
 }
 
 #[cfg(not(target_os = "linux"))]

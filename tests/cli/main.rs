@@ -12,6 +12,7 @@ mod outcomes;
 mod overlap;
 mod reports;
 mod selection;
+mod session;
 mod signals;
 mod support;
 mod templates;

@@ -12,6 +12,7 @@ mod items;
 mod lock;
 mod number;
 mod serial;
+mod session;
 mod setting;
 mod size;
 mod tables;
@@ -24,9 +25,10 @@ pub use items::{Items, ItemsTable, Separator};
 pub use lock::{Lock, LockMode, LockTable};
 pub use number::{ChunkSize, Count, Workers};
 pub use serial::Serial;
+pub use session::{Isolation, Parallel, SessionMode};
 pub use setting::{Setting, Text};
 pub use size::Size;
 pub use tables::{
-    ChunkBy, Compat, Executor, Group, Isolation, IsolationLevel, ItemEscape, KeepTmp, ListFormat,
-    Manifest, Override, Profile, ResultFormat, Run, RunnerTable, Stdout, Tests,
+    ChunkBy, Compat, Executor, Group, IsolationLevel, ItemEscape, KeepTmp, ListFormat, Manifest,
+    Override, Profile, ResultFormat, Run, RunnerTable, Stdout, Tests,
 };

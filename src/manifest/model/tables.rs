@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChunkSize, Command, Count, Detect, Expect, Items, Lock, Serial, Setting, Size, Span, Text,
-    Workers,
+    ChunkSize, Command, Count, Detect, Expect, Isolation, Items, Lock, Parallel, Serial,
+    SessionMode, Setting, Size, Span, Text, Workers,
 };
 
 /// A table of named things, in the order of the file.
@@ -121,8 +121,13 @@ pub struct Group {
     pub keep_tmp: Option<KeepTmp>,
     /// What holds a job's processes together, so that none outlives it. `orchestrate doctor` says which levels work here.
     pub isolation_level: Option<IsolationLevel>,
-    /// How much tests of a session share a process. Not yet supported.
+    /// How tests of a runner that has a session (`pytest`) use it. Default: `"auto"`.
+    pub session: Option<SessionMode>,
+    /// How much tests of a session share a process. Default: `"worker"`.
     pub isolation: Option<Isolation>,
+    /// Which tests run beside others. A test that its runner lists with the tag `serial` runs alone in its group, one with
+    /// `exclusive` alone in the run, in any case. Default: `"all"`.
+    pub parallel: Option<Parallel>,
     /// How many of the run's workers one job of this group takes up. Not yet supported.
     pub slots: Option<Count>,
     /// Commands that run once, before the group's first test. One that fails makes all its tests `errored`. What they leave
@@ -203,6 +208,9 @@ pub struct RunnerTable {
     pub item_separator: Option<String>,
     /// How an item is written in `<items>`, where it is not taken as it stands.
     pub item_escape: Option<ItemEscape>,
+    /// The command that starts a session: a process that loads everything once, lists the tests, and is forked for them. It
+    /// needs `list-format = "jsonl"` and `results = "events"`. See [sessions](session-protocol.md).
+    pub session: Option<Command>,
     /// Where results come from.
     pub results: Option<ResultFormat>,
     /// What the program's standard output is. `"report"`: its results, which is what some formats are; what else the program
@@ -265,19 +273,6 @@ pub enum ChunkBy {
     Module,
     /// Items of any modules; a module stays whole where it fits.
     Any,
-}
-
-/// How much tests of a session share a process.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(inline)]
-pub enum Isolation {
-    /// One process for a worker's life.
-    Worker,
-    /// One process a chunk.
-    Chunk,
-    /// One process a test.
-    Test,
 }
 
 /// When a job's temporary folder outlives it.

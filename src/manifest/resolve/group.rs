@@ -8,11 +8,12 @@ use indexmap::{IndexMap, IndexSet};
 use super::Resolver;
 use super::layers::Layers;
 use super::runner::Chosen;
+use super::session::Facts;
 use crate::manifest::config::{
     GroupConfig, GroupName, ItemSource, Matcher, Origin, OverrideConfig, SerialTests, TestSettings,
 };
 use crate::manifest::model::{
-    ChunkBy, ChunkSize, Expect, Group, Items, Override, ResultFormat, Serial, Span,
+    ChunkBy, ChunkSize, Expect, Group, Isolation, Items, Override, ResultFormat, Serial, Span,
 };
 use crate::manifest::pattern::Pattern;
 use crate::manifest::problem::Problem;
@@ -115,6 +116,24 @@ impl Resolver<'_> {
         let bounds = self.bounds(&mut layers);
         let hooks = self.hooks(&mut layers, &names);
         let compat = layers.take("compat", |group| group.compat.as_ref(), built_in("[]"));
+        let parallel = layers.take("parallel", |group| group.parallel, built_in("\"all\""));
+        let (session, isolation) = self.session(
+            &mut layers,
+            &Facts {
+                has_session: chosen.table.session.is_some(),
+                runner: &chosen.name,
+                env: &env,
+                resources: &resources,
+                compat: compat.map_or(&[], Vec::as_slice),
+                hooks: &hooks,
+                bounds: &bounds,
+            },
+        );
+        let chunk_size = if isolation == Isolation::Test {
+            ChunkSize::Items(1)
+        } else {
+            chunk_size
+        };
         Some(GroupConfig {
             name,
             runner: runner?,
@@ -123,6 +142,9 @@ impl Resolver<'_> {
             chunk_size,
             chunk_by,
             serial,
+            parallel: parallel.unwrap_or_default(),
+            session,
+            isolation,
             tests,
             overrides,
             needs,
@@ -138,10 +160,7 @@ impl Resolver<'_> {
     /// Keys whose behaviour a later version brings: never silently nothing.
     fn unsupported(&mut self, layers: &Layers<'_>) {
         type IsSet = fn(&Group) -> bool;
-        let keys: [(&str, IsSet); 2] = [
-            ("isolation", |group| group.isolation.is_some()),
-            ("slots", |group| group.slots.is_some()),
-        ];
+        let keys: [(&str, IsSet); 1] = [("slots", |group| group.slots.is_some())];
         for (key, is_set) in keys {
             for layer in layers.list.iter().filter(|layer| is_set(layer.group)) {
                 let problem = Problem::key(layer.at(key), format!("`{key}` is not yet supported"))

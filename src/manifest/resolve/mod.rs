@@ -10,6 +10,7 @@ mod hooks;
 mod layers;
 mod needs;
 mod runner;
+mod session;
 
 use std::cell::OnceCell;
 use std::path::PathBuf;

@@ -7,7 +7,9 @@ use indexmap::IndexSet;
 use super::layers::Layers;
 use super::{Document, Resolver};
 use crate::manifest::config::{CommandTemplate, Origin, Runner, SettingValue};
-use crate::manifest::model::{Command, Group, ResultFormat, RunnerTable, Setting, Stdout, Tests};
+use crate::manifest::model::{
+    Command, Group, ListFormat, ResultFormat, RunnerTable, Setting, Stdout, Tests,
+};
 use crate::manifest::problem::Problem;
 use crate::manifest::source::join;
 use crate::manifest::template::{Context, Own, Template, TemplateError};
@@ -182,6 +184,35 @@ impl Resolver<'_> {
             return None;
         };
         let run = self.command(run, Context::RunCommand, &own, at(run_key).as_deref());
+        let session = table
+            .session
+            .as_ref()
+            .map(|session| self.command(session, Context::Session, &own, at("session").as_deref()));
+        if table.session.is_some() {
+            let wrong = [
+                (
+                    "list-format",
+                    table.list_format != Some(ListFormat::Jsonl),
+                    "a session lists as JSON lines: `list-format = \"jsonl\"`",
+                ),
+                (
+                    "results",
+                    table.results != Some(ResultFormat::Events),
+                    "a session's results are events: `results = \"events\"`",
+                ),
+            ];
+            for (key, is_wrong, message) in wrong {
+                if let (true, Some(place)) = (is_wrong, pointer) {
+                    let place = if self.document.value.pointer(&join(place, key)).is_some() {
+                        join(place, key)
+                    } else {
+                        join(place, "session")
+                    };
+                    self.problems
+                        .push(Problem::key(place, message).label("does not go with `session`"));
+                }
+            }
+        }
         // A listing runs before there is a worker, so a resource of one is not known to it.
         own.single.retain(|name| !resources.contains(name));
         let list = table
@@ -209,6 +240,10 @@ impl Resolver<'_> {
             run: run?,
             item_separator: table.item_separator.clone(),
             item_escape: table.item_escape,
+            session: match session {
+                Some(session) => Some(session?),
+                None => None,
+            },
             results: table.results.unwrap_or_default(),
             stdout_is_report: table.stdout == Some(Stdout::Report),
             report: match report {

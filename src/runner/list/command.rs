@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::manifest::config::{CommandTemplate, GroupConfig};
-use crate::manifest::template::{Lookup, Name, Template, Unset};
+use crate::manifest::template::{Lookup, Name, Unset};
+use crate::runner::compat;
 use crate::runner::discover::{Discovery, GroupLookup};
+use crate::worker::client::Client;
 use crate::worker::frame::{Cause, JobRequest, Status};
 
 /// A listing may build the tests first, so it has long.
@@ -73,9 +74,13 @@ pub struct Subject<'a> {
     pub report: Option<&'a Path>,
 }
 
+/// What a listing may name. It runs before the group has workers, but code that is imported for it may ask for what they have:
+/// so the worker that lists stands for the first of them.
 struct ListLookup<'a> {
     inner: GroupLookup<'a>,
     subject: Subject<'a>,
+    pid: u32,
+    tmp: &'a Path,
 }
 
 impl Lookup for ListLookup<'_> {
@@ -84,6 +89,18 @@ impl Lookup for ListLookup<'_> {
             Name::Files => Some(self.subject.files.to_vec()),
             Name::Program => self.subject.program.map(|path| vec![path.into()]),
             Name::Report => self.subject.report.map(|path| vec![path.into()]),
+            Name::Pid => Some(vec![self.pid.to_string().into()]),
+            // No port is leased for it: 0 is any that is free.
+            Name::Slot | Name::Port => Some(vec!["0".into()]),
+            Name::Attempt => Some(vec!["1".into()]),
+            Name::Tmp => Some(vec![self.tmp.into()]),
+            Name::Own(own) => {
+                let mut resources = self.inner.group.resources.iter();
+                match resources.find(|(name, _)| name == own) {
+                    Some((_, template)) => Some(vec![template.expand(self).ok()?]),
+                    None => self.inner.values(name),
+                }
+            }
             other => self.inner.values(other),
         }
     }
@@ -128,32 +145,58 @@ pub fn capture(
     command: &CommandTemplate,
     subject: Subject<'_>,
 ) -> Result<Captured, String> {
+    let client = borrow(discovery)?;
+    let tmp = client.tmp.join(format!("listing-{}", client.jobs));
     let lookup = ListLookup {
         inner: GroupLookup { discovery, group },
         subject,
+        pid: client.pid,
+        tmp: &tmp,
     };
     let unset = |unset: Unset| {
         format!("{unset}: set the variable, or give it a default with <env:NAME|default>")
     };
     let (words, variables) = words(command, &lookup, subject.files).map_err(unset)?;
     let mut env: Vec<(OsString, OsString)> = Vec::new();
-    let of_runner = group.runner.env.iter().chain(&group.env);
-    for (name, template) in of_runner.filter(|(_, template)| is_known(template, &lookup)) {
+    for (name, template) in group.runner.env.iter().chain(&group.env) {
         env.push((name.into(), template.expand(&lookup).map_err(unset)?));
     }
+    for (name, template) in &group.resources {
+        env.push((
+            resource_variable(name).into(),
+            template.expand(&lookup).map_err(unset)?,
+        ));
+    }
+    let own = [
+        ("RUN_ID", discovery.run.clone()),
+        ("GROUP", group.name.to_string()),
+        ("PID", client.pid.to_string()),
+        ("SLOT", "0".to_owned()),
+        ("GLOBAL_SLOT", "0".to_owned()),
+        ("WORKERS", "1".to_owned()),
+        ("ATTEMPT", "1".to_owned()),
+    ];
+    for (name, value) in own {
+        env.push((format!("ORCHESTRATE_{name}").into(), value.into()));
+    }
+    env.extend(compat::variables(&group.compat, 0, 1, &discovery.run, &tmp));
     env.extend(
         variables
             .into_iter()
             .map(|(name, value)| (name.into(), value)),
     );
-    start(discovery, &words, &env, &discovery.root)
+    run(client, discovery, &words, &env, &discovery.root)
 }
 
-/// A value that names a worker can't be known to a listing, which runs before there is one.
-fn is_known(template: &Template, lookup: &dyn Lookup) -> bool {
-    template
-        .names()
-        .all(|name| lookup.values(name).is_some() || matches!(name, Name::Env { .. }))
+/// The variable that tells a job of a resource of its worker.
+pub fn resource_variable(name: &str) -> String {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    format!("ORCHESTRATE_RESOURCE_{name}")
+}
+
+fn borrow(discovery: &Discovery) -> Result<Client, String> {
+    let client = discovery.borrow();
+    client.map_err(|error| format!("can't start a worker: {error}"))
 }
 
 /// Runs words in a folder.
@@ -166,13 +209,21 @@ pub fn start(
     env: &[(OsString, OsString)],
     folder: &Path,
 ) -> Result<Captured, String> {
+    run(borrow(discovery)?, discovery, words, env, folder)
+}
+
+fn run(
+    mut client: Client,
+    discovery: &Discovery,
+    words: &[OsString],
+    env: &[(OsString, OsString)],
+    folder: &Path,
+) -> Result<Captured, String> {
     let shown = words
         .iter()
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>();
     let shown: String = shown.join(" ").chars().take(200).collect();
-    let worker = |error: io::Error| format!("can't start a worker: {error}");
-    let mut client = discovery.borrow().map_err(worker)?;
     let stdout = client.tmp.join(format!("listing-{}.out", client.jobs));
     let mut words = words.to_vec();
     if let Some(program) = words.first_mut() {

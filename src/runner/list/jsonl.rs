@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -11,8 +12,19 @@ use crate::manifest::config::{CommandTemplate, GroupConfig};
 use crate::plan::{Item, Known};
 use crate::runner::discover::Discovery;
 
+/// What a listing tells.
+#[derive(Debug, Default, PartialEq)]
+pub struct Listing {
+    /// The tests, in order.
+    pub items: Vec<Item>,
+    /// Why a session of the runner can't serve them, if it can't.
+    pub cold: Option<String>,
+}
+
+/// A line: a test, or the word that there are no more.
 #[derive(Deserialize)]
 struct Record {
+    #[serde(default)]
     id: String,
     #[serde(default)]
     file: Option<PathBuf>,
@@ -26,6 +38,15 @@ struct Record {
     error: Option<String>,
     #[serde(default)]
     skip: Option<String>,
+    #[serde(default)]
+    group: Option<String>,
+    /// Seconds.
+    #[serde(default)]
+    timeout: Option<f64>,
+    #[serde(default)]
+    event: Option<String>,
+    #[serde(default)]
+    cold: Option<String>,
 }
 
 /// Runs a listing command that writes to `<report>`.
@@ -34,7 +55,7 @@ pub fn tests(
     group: &GroupConfig,
     command: &CommandTemplate,
     files: &[PathBuf],
-) -> Result<Vec<Item>, String> {
+) -> Result<Listing, String> {
     let report = discovery
         .folder()
         .join(format!("listing-{}.jsonl", group.name));
@@ -53,14 +74,23 @@ pub fn tests(
 }
 
 /// The tests of a listing.
-pub fn parse(text: &str) -> Result<Vec<Item>, String> {
+pub fn parse(text: &str) -> Result<Listing, String> {
     let records = text.lines().enumerate().map(|(index, line)| {
-        serde_json::from_str(line)
-            .map_err(|error| format!("line {} of the listing: {error}", index + 1))
+        let wrong =
+            |why: &dyn std::fmt::Display| format!("line {} of the listing: {why}", index + 1);
+        let record: Record = serde_json::from_str(line).map_err(|error| wrong(&error))?;
+        if record.id.is_empty() && record.event.is_none() {
+            return Err(wrong(&"it has no `id`"));
+        }
+        Ok(record)
     });
-    let mut items = Vec::new();
+    let mut listing = Listing::default();
     for record in records {
-        let record: Record = record?;
+        let record = record?;
+        if record.event.is_some() {
+            listing.cold = record.cold;
+            continue;
+        }
         let module = match &record.file {
             Some(file) => file.to_string_lossy().into_owned(),
             None => record.id.split("::").next().unwrap_or_default().to_owned(),
@@ -69,17 +99,22 @@ pub fn parse(text: &str) -> Result<Vec<Item>, String> {
             .error
             .map(Known::Broken)
             .or(record.skip.map(Known::Skipped));
-        items.push(Item {
+        let timeout = record
+            .timeout
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        listing.items.push(Item {
             module,
             file: record.file,
             line: record.line,
             tags: record.tags,
             keywords: record.keywords.map(|names| names.join("\n").to_lowercase()),
+            timeout,
+            affinity: record.group,
             known,
             ..Item::plain(record.id)
         });
     }
-    Ok(items)
+    Ok(listing)
 }
 
 #[cfg(test)]
@@ -88,7 +123,7 @@ mod tests {
 
     #[test]
     fn keywords_are_kept_apart_and_in_lower_case() {
-        let items = parse(
+        let Listing { items, .. } = parse(
             "{\"id\":\"a\",\"keywords\":[\"Test\",\"t[1]\"]}\n{\"id\":\"b\",\"keywords\":null}",
         )
         .unwrap();
@@ -98,9 +133,11 @@ mod tests {
 
     #[test]
     fn records_become_items_and_errors_are_kept() {
-        let items = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}").unwrap();
+        let Listing { items, cold } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\"}").unwrap();
+        assert_eq!((items.len(), cold.as_deref()), (2, Some("why")));
         assert_eq!((items[0].module.as_str(), items[0].line), ("a.py", Some(3)));
         assert_eq!(items[1].known, Some(Known::Broken("no".into())));
         assert!(parse("{\"id\":").unwrap_err().starts_with("line 1"));
+        assert!(parse("{}").unwrap_err().ends_with("it has no `id`"));
     }
 }

@@ -11,8 +11,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use command::words;
 use command::{Captured, Subject, capture};
+pub use command::{resource_variable, words};
+pub use jsonl::Listing;
 
 use super::discover::Discovery;
 use crate::manifest::config::{CommandTemplate, GroupConfig};
@@ -29,22 +30,25 @@ pub fn tests(
     group: &GroupConfig,
     command: &CommandTemplate,
     files: &[PathBuf],
-) -> Result<Vec<Item>, String> {
+) -> Result<Listing, String> {
     let format = group.runner.list_format;
+    let only = |items| Listing { items, cold: None };
     let parse = |bytes: &[u8]| match format {
         ListFormat::Gtest => Ok(gtest::tests(bytes)),
         ListFormat::Ctest => ctest::tests(bytes, &discovery.root),
         _ => Ok(lines(bytes)),
     };
     match format {
-        ListFormat::Cargo => cargo::tests(discovery, group, command),
-        ListFormat::Go => go::tests(discovery, group, command),
+        ListFormat::Cargo => cargo::tests(discovery, group, command).map(only),
+        ListFormat::Go => go::tests(discovery, group, command).map(only),
         ListFormat::Jsonl => jsonl::tests(discovery, group, command, files),
-        _ if command.names().any(|name| *name == Name::Program) => Ok(files
-            .iter()
-            .flat_map(|file| of_program(discovery, group, command, file, &parse))
-            .collect()),
-        _ => parse(&output_of(discovery, group, command, files)?),
+        _ if command.names().any(|name| *name == Name::Program) => {
+            let items = files
+                .iter()
+                .flat_map(|file| of_program(discovery, group, command, file, &parse));
+            Ok(only(items.collect()))
+        }
+        _ => parse(&output_of(discovery, group, command, files)?).map(only),
     }
 }
 

@@ -192,7 +192,40 @@ pub fn judge(
     } else if ended.cause != Cause::Stop {
         spoil(&mut told, ended);
     }
-    let missing: Vec<usize> = (0..items.len())
+    conclude(items, runner.results, told, timeout, ended)
+}
+
+/// Judges the items of a chunk whose process broke off, where each result was told as it came: `told` are the items that have
+/// one, `started` those that have begun.
+#[must_use]
+pub fn broken_off(
+    told: &[bool],
+    started: &[usize],
+    timeout: Option<Duration>,
+    ended: &Ended,
+) -> Results {
+    let passed = Verdict::new(Outcome::Passed, None);
+    let told = Told {
+        verdicts: told
+            .iter()
+            .map(|told| told.then(|| passed.clone()))
+            .collect(),
+        started: Some(started.to_vec()),
+        ..Told::default()
+    };
+    conclude(&[], ResultFormat::Events, told, timeout, ended)
+}
+
+/// Finds what became of the items that have no result.
+fn conclude(
+    items: &[Item],
+    format: ResultFormat,
+    told: Told,
+    timeout: Option<Duration>,
+    ended: &Ended,
+) -> Results {
+    let mut told = told;
+    let missing: Vec<usize> = (0..told.verdicts.len())
         .filter(|index| told.verdicts[*index].is_none())
         .collect();
     let begun: Option<usize> = told.started.as_ref().and_then(|started| {
@@ -229,7 +262,7 @@ pub fn judge(
         // Nobody knows which of them it was: each gets a job of its own, which will tell.
         None if broke_off
             && told.started.is_none()
-            && runner.results != ResultFormat::Exit
+            && format != ResultFormat::Exit
             && missing.len() > 1
             && matches!(reason.outcome, Outcome::Crashed | Outcome::TimedOut)
             && !items[missing[0]]
@@ -344,7 +377,7 @@ fn spoil(told: &mut Told, ended: &Ended) {
 }
 
 /// What became of a test that has no result.
-fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
+pub(crate) fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
     match ended.cause {
         Cause::Stop => {
             return Verdict::new(Outcome::Cancelled, "the run was stopped".to_owned());
@@ -382,7 +415,7 @@ fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
 }
 
 /// `SIGSEGV`, or the number.
-fn signal_name(signal: i32) -> String {
+pub(crate) fn signal_name(signal: i32) -> String {
     signal_hook::low_level::signal_name(signal)
         .map_or_else(|| format!("signal {signal}"), str::to_owned)
 }

@@ -13,6 +13,7 @@ fn runner(results: ResultFormat) -> Runner {
         name: "x".into(),
         list: None,
         list_format: ListFormat::Lines,
+        session: None,
         run: CommandTemplate::Words(Vec::new()),
         item_separator: None,
         item_escape: None,

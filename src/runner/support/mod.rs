@@ -4,10 +4,16 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-const FILES: [(&str, &str); 1] = [(
-    "orchestrate_pytest.py",
-    include_str!("orchestrate_pytest.py"),
-)];
+const FILES: [(&str, &str); 2] = [
+    (
+        "orchestrate_pytest.py",
+        include_str!("orchestrate_pytest.py"),
+    ),
+    (
+        "orchestrate_session.py",
+        include_str!("orchestrate_session.py"),
+    ),
+];
 
 /// Writes them all into a folder.
 ///

@@ -1,17 +1,25 @@
-"""Runs real pytest and writes what it does as JSON lines, for `orchestrate`.
+"""Runs real pytest and tells `orchestrate` what it does.
 
     orchestrate_pytest.py list REPORT [ARGUMENT…]    one object a test: id, file, line, tags, keywords; or id and error
     orchestrate_pytest.py run  REPORT [ARGUMENT…]    {"event":"started",…}, {"event":"finished",…}, as they happen
+    orchestrate_pytest.py session [ARGUMENT…]        collects once, then forks a worker for each connection
 
-The report is a file of its own, opened before any test is imported: what a test prints can't be taken for a result. An id is
-pytest's own, with its path relative to the current folder (pytest's is relative to its rootdir, which it would not accept
-back from another folder).
+The report is a file of its own, opened before any test is imported: what a test prints can't be taken for a result. A session
+has a socket instead (docs/session-protocol.md). An id is pytest's own, with its path relative to the current folder (pytest's
+is relative to its rootdir, which it would not accept back from another folder).
 """
 
+import gc
 import json
 import os
+import resource
+import signal
 import sys
+import threading
 import time
+
+# Marks whose arguments `orchestrate` itself understands.
+GROUPS = ("xdist_group", "group")
 
 
 class Report:
@@ -26,10 +34,21 @@ class Report:
         if os.getpid() == self.pid:
             os.write(self.file, json.dumps(record).encode("utf-8", "replace") + b"\n")
 
+    def flush(self):
+        pass
+
+
+# Where it began: a test may go elsewhere.
+HERE = os.getcwd()
+RELATIVE = {}
+
 
 def item_id(item):
     """(id, file): `item.nodeid` with its path relative to the current folder."""
-    path = os.path.relpath(str(getattr(item, "path", None) or item.fspath))
+    place = getattr(item, "path", None) or item.fspath
+    path = RELATIVE.get(place)
+    if path is None:
+        path = RELATIVE[place] = os.path.relpath(str(place), HERE)
     rest = item.nodeid.split("::", 1)[1:]
     return "::".join([path.replace(os.sep, "/")] + rest), path
 
@@ -45,39 +64,79 @@ def keywords(item):
         return None
 
 
+def record_of(name, path, item):
+    """What a listing says of a test."""
+    line = item.location[1]
+    record = {"id": name, "file": path, "line": None if line is None else line + 1}
+    marks = list(item.iter_markers())
+    record["tags"] = sorted({mark.name for mark in marks})
+    for mark in marks:
+        first = mark.args[0] if mark.args else mark.kwargs.get("name", mark.kwargs.get("timeout"))
+        # The nearest mark comes first, and is the strongest.
+        if mark.name in GROUPS and first is not None:
+            record.setdefault("group", str(first))
+        elif mark.name == "timeout" and isinstance(first, (int, float)):
+            record.setdefault("timeout", first)
+    return record
+
+
 class Lister:
-    def __init__(self, report):
-        self.report = report
+    """Keeps what was collected, and what could not be."""
+
+    def __init__(self):
+        self.broken = []
+        self.items = []
+        # Why a session can't be had, and what is its own loop.
+        self.cold = None
+        self.loop = None
 
     def pytest_collectreport(self, report):
         if report.failed:
             name = report.nodeid or "pytest"
-            self.report.write(id=name, file=report.nodeid.split("::")[0] or None, error=str(report.longrepr))
+            self.broken.append(dict(id=name, file=report.nodeid.split("::")[0] or None, error=str(report.longrepr)))
 
     def pytest_collection_finish(self, session):
-        for item in session.items:
+        self.items = session.items
+        self.cold = why_cold(session.config.pluginmanager, self.loop)
+
+    def named(self):
+        """(name, path, item) of each test; an id that came before gets a number."""
+        seen = {}
+        for item in self.items:
             name, path = item_id(item)
-            line = item.location[1]
-            self.report.write(
-                id=name,
-                file=path,
-                line=None if line is None else line + 1,
-                tags=sorted({mark.name for mark in item.iter_markers()}),
-                keywords=keywords(item),
-            )
+            seen[name] = seen.get(name, 0) + 1
+            if seen[name] > 1:
+                name = "%s#%d" % (name, seen[name])
+            yield name, path, item
+
+    def records(self, with_keywords):
+        """What a listing says, line for line."""
+        yield from self.broken
+        for name, path, item in self.named():
+            record = record_of(name, path, item)
+            if with_keywords:
+                record["keywords"] = keywords(item)
+            yield record
+        yield {"event": "listed", "cold": self.cold}
 
 
 class Runner:
+    """Tells when a test starts and how it ends."""
+
     def __init__(self, report):
         self.report = report
         self.current = None
         self.reports = []
 
     def pytest_runtest_protocol(self, item):
-        self.current = item_id(item)[0]
+        self.begin(item_id(item)[0])
+
+    def begin(self, name):
+        self.current = name
         self.reports = []
         # The clock is CLOCK_MONOTONIC, the same as the supervisor's: it bounds each test's time, not only the job's.
-        self.report.write(event="started", id=self.current, at=time.monotonic())
+        self.report.write(event="started", id=name, at=time.monotonic())
+        self.report.flush()
 
     def pytest_runtest_logreport(self, report):
         if report.outcome == "rerun":
@@ -86,7 +145,7 @@ class Runner:
         if report.when == "teardown":
             self.finish()
 
-    def finish(self):
+    def finish(self, **more):
         reports, self.reports = self.reports, []
         outcome, decisive = "passed", None
         for report in reports:
@@ -120,34 +179,276 @@ def reason(report):
     return text.strip().split("\n")[0] if text else ""
 
 
+class Session:
+    """In the place of pytest's own loop over the tests: serves connections, each in a fork."""
+
+    def __init__(self, host, lister):
+        self.host = host
+        self.lister = lister
+        lister.loop = self
+        self.session = None
+        self.items = {}
+        self.places = {}
+
+    def pytest_runtestloop(self, session):
+        self.session = session
+        for place, (name, _, item) in enumerate(self.lister.named()):
+            self.items[name] = item
+            self.places[item] = place
+        gc.freeze()
+        self.host.serve(self.lister.records, self.work)
+        gc.enable()
+        # What could not be collected is in the listing; what is said by the exit code is said by somebody else.
+        session.testsfailed = 0
+        return True
+
+    def work(self, channel, order):
+        return Worker(self, channel, order).serve()
+
+
+def why_cold(manager, own):
+    """Why forks of this process would not be what a process of their own is."""
+    threads = threading.active_count()
+    try:
+        threads = max(threads, len(os.listdir("/proc/self/task")))
+    except OSError:
+        pass
+    if threads > 1:
+        names = ", ".join(sorted(thread.name for thread in threading.enumerate()))
+        return "%d threads run after its tests were collected (%s)" % (threads, names)
+    for loop in manager.hook.pytest_runtestloop.get_hookimpls():
+        wraps = getattr(loop, "hookwrapper", False) or getattr(loop, "wrapper", False)
+        if not wraps and loop.plugin is not own and loop.plugin_name != "main":
+            return "the plugin %s has a loop of its own over the tests" % loop.plugin_name
+    return None
+
+
+class Worker:
+    """A fork: runs the tests that it is sent through pytest's own protocol."""
+
+    def __init__(self, host, channel, order):
+        self.host = host
+        self.session = host.session
+        self.config = host.session.config
+        self.channel = channel
+        self.runner = Runner(channel)
+        # What was run last, while something that is not the test's alone may still be set up.
+        self.last = None
+        self.cpu = 0.0
+        self.prepare(order)
+
+    def prepare(self, order):
+        """Whatever the host has and must not be shared: files, folders, plugins that print."""
+        import tempfile
+        from pathlib import Path
+
+        manager = self.config.pluginmanager
+        tempfile.tempdir = None
+        # The host's capture is a file whose position all forks would share.
+        capture = manager.getplugin("capturemanager")
+        if capture is not None:
+            saved = [os.dup(number) for number in (1, 2)]
+            capture.stop_global_capturing()
+            for number, copy in zip((1, 2), saved):
+                os.dup2(copy, number)
+                os.close(copy)
+            capture.start_global_capturing()
+            capture.suspend_global_capture(in_=False)
+        # Nobody reads what it prints.
+        manager.unregister(name="terminalreporter")
+        manager.unregister(self.host)
+        manager.register(self.runner, "orchestrate-runner")
+        # Our own wrote `started` when the test was chosen.
+        self.runner.pytest_runtest_protocol = lambda item: None
+        factory = getattr(self.config, "_tmp_path_factory", None)
+        if factory is not None and order.get("tmp"):
+            factory._basetemp = Path(order["tmp"]) / "pytest"
+            factory._basetemp.mkdir(mode=0o700, exist_ok=True)
+        self.adopt_faulthandler()
+
+    def adopt_faulthandler(self):
+        """A crash's traceback goes to this process's output, not to the host's."""
+        import faulthandler
+        import fcntl
+
+        # While a test runs, 2 is what captures its output.
+        output = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 200)
+        try:
+            from _pytest.faulthandler import fault_handler_stderr_fd_key as key
+
+            os.dup2(output, self.config.stash[key], inheritable=False)
+        except (ImportError, AttributeError, KeyError, OSError):
+            pass
+        # It is asked to end where a test takes too long: then it says what it was at.
+        faulthandler.register(signal.SIGTERM, file=output, all_threads=True, chain=True)
+
+    def serve(self):
+        gc.enable()
+        self.channel.write(event="ready", pid=os.getpid())
+        self.channel.flush()
+        while True:
+            request = self.channel.read()
+            if request is None or "run" not in request:
+                break
+            self.chunk(request["run"])
+        self.tear_down(None)
+        self.channel.write(event="over")
+        self.channel.flush()
+        save_coverage(self.config)
+        return 0
+
+    def chunk(self, order):
+        os.environ.update(order.get("env", {}))
+        items = self.host.items
+        chosen = [name for name in order["ids"] if name in items]
+        for place, name in enumerate(chosen):
+            item = items[name]
+            if place + 1 < len(chosen):
+                following = items[chosen[place + 1]]
+            else:
+                following = None if order.get("last") else self.neighbour(item)
+            if self.last is not None:
+                self.tear_down(item)
+            self.runner.begin(name)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if os.getpid() != self.channel.pid:
+                # A test has forked and come back twice: this one has nothing to say.
+                os._exit(0)
+            self.last = None if following is None else (name, item)
+        pending = self.last is not None and self.is_pending()
+        if not pending:
+            self.last = None if not self.session._setupstate.stack else self.last
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu = used.ru_utime + used.ru_stime
+        self.channel.write(
+            event="done",
+            pending=self.last[0] if pending else None,
+            cpu=cpu - self.cpu,
+            # In KiB, but on macOS in bytes: getrusage(2).
+            memory=used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        )
+        self.cpu = cpu
+        self.channel.flush()
+
+    def neighbour(self, item):
+        """The test that has most in common with one: what both need is kept for whatever comes next."""
+        place = self.host.places[item]
+        everyone = self.host.lister.items
+        chain = item.listchain()
+        best, common = None, 0
+        for other in everyone[max(place - 1, 0) : place] + everyone[place + 1 : place + 2]:
+            both = sum(a is b for a, b in zip(chain, other.listchain()))
+            if both > common:
+                best, common = other, both
+        return best
+
+    def is_pending(self):
+        """Whether something is set up that is not the last test's alone and will have to be torn down."""
+        stack = self.session._setupstate.stack
+        try:
+            return any(len(entry[0]) > 1 for entry in stack.values())
+        except (AttributeError, TypeError, IndexError):
+            return True
+
+    def tear_down(self, following):
+        """Tears down what the next test does not need; an error is the last one's."""
+        if self.last is None:
+            return
+        from _pytest.runner import CallInfo
+
+        name, item = self.last
+        self.last = None
+        state = self.session._setupstate
+        call = CallInfo.from_call(lambda: state.teardown_exact(following), when="teardown")
+        if call.excinfo is None:
+            return
+        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        self.runner.current = name
+        self.runner.reports = [report]
+        self.runner.finish()
+
+
+def save_coverage(config):
+    """pytest-cov measures the host; a fork's part of it is a file of its own, which the host combines with the rest."""
+    plugin = config.pluginmanager.getplugin("_cov")
+    coverage = getattr(getattr(plugin, "cov_controller", None), "cov", None)
+    if coverage is not None:
+        coverage.stop()
+        coverage.save()
+
+
 class OneProcess:
-    """`-n` in a project's addopts would start pytest-xdist's own workers inside each of ours."""
+    """`-n` in a project's addopts would start pytest-xdist's own workers inside each of ours, and a report of one process would
+    be one of a part of the tests."""
 
     def pytest_cmdline_main(self, config):
+        config.option.xmlpath = None
         if hasattr(config.option, "numprocesses"):
             config.option.numprocesses = 0
             config.option.dist = "no"
             config.option.tx = []
+        worker = os.environ.get("PYTEST_XDIST_WORKER")
+        if worker is None:
+            return
+        # As in a worker of pytest-xdist, for projects that look for it.
+        config.workerinput = {
+            "workerid": worker,
+            "workercount": int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+            "testrunuid": os.environ.get("PYTEST_XDIST_TESTRUNUID", ""),
+            "mainargv": sys.argv,
+        }
+        if not config.pluginmanager.hasplugin("xdist"):
+            config.pluginmanager.register(xdist_fixtures(), "orchestrate-xdist")
+
+
+def xdist_fixtures():
+    """The fixtures of pytest-xdist, where it is not installed."""
+    import pytest
+
+    class Fixtures:
+        @pytest.fixture(scope="session")
+        def worker_id(self):
+            """The worker's name: `gw0` and so on."""
+            return os.environ["PYTEST_XDIST_WORKER"]
+
+        @pytest.fixture(scope="session")
+        def testrun_uid(self):
+            """The run's id."""
+            return os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+
+    return Fixtures()
 
 
 def main():
-    mode, path, *arguments = sys.argv[1:]
+    mode, *arguments = sys.argv[1:]
+    if mode == "session":
+        import orchestrate_session
     # As under the `pytest` command: neither this file's folder nor the current one is searched for modules.
     del sys.path[0]
-    report = Report(path)
+    if mode == "session":
+        host = orchestrate_session.Host()
+        # A host only grows: whatever it makes while it collects is there for as long as there are tests.
+        gc.disable()
+    else:
+        report = Report(arguments.pop(0))
     try:
         import pytest
     except ImportError:
         sys.exit("%s has no pytest: install it there, or name another with `with = { python = \"…\" }`" % sys.executable)
     OneProcess.pytest_cmdline_main = pytest.hookimpl(tryfirst=True)(OneProcess.pytest_cmdline_main)
+    Session.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(Session.pytest_runtestloop)
     # The last word on stopping early is ours: what is not run has no result.
-    if mode == "list":
-        arguments = ["--collect-only", "-q", "--continue-on-collection-errors", "--maxfail=0"] + arguments
-        code = pytest.main(arguments, plugins=[Lister(report), OneProcess()])
-        # Tests that can't be collected are in the listing; only what keeps pytest from listing at all is an error.
-        sys.exit(0 if code in (0, 1, 2, 5) else int(code))
-    arguments = ["--maxfail=0"] + arguments
-    sys.exit(int(pytest.main(arguments, plugins=[Runner(report), OneProcess()])))
+    if mode == "run":
+        sys.exit(int(pytest.main(["--maxfail=0"] + arguments, plugins=[Runner(report), OneProcess()])))
+    lister = Lister()
+    whole = ["--continue-on-collection-errors", "--maxfail=0"]
+    if mode == "session":
+        sys.exit(int(pytest.main(whole + arguments, plugins=[lister, Session(host, lister), OneProcess()])))
+    code = pytest.main(["--collect-only", "-q"] + whole + arguments, plugins=[lister, OneProcess()])
+    for record in lister.records(True):
+        report.write(**record)
+    # Tests that can't be collected are in the listing; only what keeps pytest from listing at all is an error.
+    sys.exit(0 if code in (0, 1, 2, 5) else int(code))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,421 @@
+//! A lane's fork: where it comes from, how it ends, and what it leaves.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::watch::{Ending, START_UP, Watch};
+use crate::event::{Event, TestFinished};
+use crate::execute::Shared;
+use crate::execute::attempt;
+use crate::execute::command::{Place, environment, own_variables};
+use crate::execute::lane::Lane;
+use crate::execute::values::{JobValues, Variables};
+use crate::manifest::config::{GroupConfig, Hook, Session as Mode};
+use crate::outcome::Outcome;
+use crate::plan::Item;
+use crate::runner::read::{self, Verdict};
+use crate::runner::session::{
+    Connection, Heard, Session, SessionLookup, Told, request, request_of_group,
+};
+use crate::worker::capture;
+use crate::worker::client::Client;
+use crate::worker::frame::{Cause, Ended, JobRequest, KeepTmp, Status};
+
+/// How long a host may take to end: it may have a report to write.
+const LAST_WORDS: Duration = Duration::from_secs(120);
+
+/// A fork that runs this lane's tests.
+pub struct Sitting {
+    pub(super) session: Arc<Session>,
+    pub(super) connection: Connection,
+    /// Its process id.
+    pub(super) pid: u32,
+    /// What it writes outside of its tests.
+    pub(super) output: File,
+    pub(super) tmp: PathBuf,
+    /// The result of its last test, while an error of what is still set up may change it.
+    pub(super) held: Option<Held>,
+    /// Whether a test of it has begun.
+    pub(super) has_begun: bool,
+    /// Whether one has failed.
+    pub(super) has_failed: bool,
+}
+
+/// A result that is not told yet.
+pub(super) struct Held {
+    pub(super) finished: TestFinished,
+    /// Whether only the fork's end decides: until then nobody knows what it leaves behind.
+    pub(super) until_end: bool,
+}
+
+/// Why there is no fork.
+pub(super) enum NoSitting {
+    /// There may be one in a moment.
+    Shortage(String),
+    /// There will be none.
+    Broken(String),
+}
+
+impl Lane<'_, '_> {
+    /// A fork of this lane's own.
+    pub(super) fn sit(&mut self, global_slot: usize) -> Result<Sitting, NoSitting> {
+        let shared = self.shared;
+        let group = self.config();
+        let session = match group.session {
+            Mode::Worker(_) => self.own_session.get_or_insert_default().clone(),
+            _ => shared.discovery.session(&group.name),
+        };
+        let files = files(shared.plan.groups[self.group].items());
+        let place = self.place(global_slot);
+        let prepare = |client: &Client, tmp: &Path| self.prepare(client, tmp, &files, &place);
+        let mut connection = session
+            .connect(&shared.clients, &prepare)
+            .map_err(NoSitting::Broken)?;
+        let number = self.sittings;
+        self.sittings += 1;
+        let folder = session
+            .with_client(|client| client.tmp.clone())
+            .ok_or_else(|| NoSitting::Broken("its session is gone".to_owned()))?;
+        let tmp = folder.join(format!("tmp-{}-{number}", self.slot));
+        let output = folder.join(format!("output-{}-{number}", self.slot));
+        let cant = |error: io::Error| {
+            NoSitting::Broken(format!("can't prepare a worker of its session: {error}"))
+        };
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&tmp)
+            .map_err(cant)?;
+        let file = File::options()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(&output)
+            .map_err(cant)?;
+        let pid = self.client.as_ref().map_or(0, |client| client.pid);
+        let values = self.values(pid, tmp.clone());
+        let mut env = Map::new();
+        for (name, value) in own_variables(group, &values, &place) {
+            // A light lane has no other process than the fork, which says itself who it is.
+            if name != "ORCHESTRATE_PID" || pid != 0 {
+                let text = |text: OsString| text.to_string_lossy().into_owned();
+                env.insert(text(name), Value::String(text(value)));
+            }
+        }
+        let order = json!({ "work": {
+            "output": output.to_string_lossy(),
+            "tmp": tmp.to_string_lossy(),
+            "env": env,
+        } });
+        let sent = connection.send(&order);
+        let until = Instant::now() + START_UP;
+        let heard = sent.and_then(|()| connection.next(until));
+        let _ = fs::remove_file(&output);
+        match heard {
+            Ok(Heard::Told(Told::Ready { pid })) => Ok(Sitting {
+                session,
+                connection,
+                pid,
+                output: file,
+                tmp,
+                held: None,
+                has_begun: false,
+                has_failed: false,
+            }),
+            Ok(Heard::Told(Told::Refused { message })) => Err(NoSitting::Shortage(message)),
+            other => {
+                let how = match other {
+                    Ok(Heard::Nothing) => "does not answer".to_owned(),
+                    Err(error) => format!("is gone: {error}"),
+                    _ => "ended before it began".to_owned(),
+                };
+                let said = file_text(file);
+                let why = session.last_words(&format!("a worker of its session {how}"));
+                Err(NoSitting::Broken(format!("{why}\n{said}")))
+            }
+        }
+    }
+
+    /// How the host of this lane's session is started.
+    fn prepare(
+        &self,
+        _: &Client,
+        tmp: &Path,
+        files: &[OsString],
+        place: &Place,
+    ) -> Result<JobRequest, String> {
+        let shared = self.shared;
+        let group = self.config();
+        if !matches!(group.session, Mode::Worker(_)) {
+            return request_of_group(shared.discovery, group, files, tmp, &self.variables);
+        }
+        let pid = self.client.as_ref().map_or(0, |client| client.pid);
+        let values = self.values(pid, tmp.to_owned());
+        let unset = |unset| {
+            format!("{unset}: set the variable, or give it a default with <env:NAME|default>")
+        };
+        let mut env: Variables = Vec::new();
+        for (name, template) in &group.runner.env {
+            env.push((name.into(), template.expand(&values).map_err(unset)?));
+        }
+        env.extend(environment(group, &values, place, |_| true).map_err(unset)?);
+        env.extend(self.variables.iter().cloned());
+        let lookup = SessionLookup {
+            inner: &values,
+            files,
+            tmp,
+        };
+        request(group, &lookup, &shared.discovery.root, env)
+    }
+
+    fn values(&self, pid: u32, tmp: PathBuf) -> JobValues<'_> {
+        JobValues {
+            discovery: self.shared.discovery,
+            group: self.config(),
+            run: &self.shared.options.run,
+            pid,
+            slot: self.slot,
+            attempt: 1,
+            tmp,
+            report: PathBuf::new(),
+            port: self.port.as_ref().map(|port| port.number),
+            items: &[],
+            launch: None,
+        }
+    }
+
+    fn place(&self, global_slot: usize) -> Place {
+        Place {
+            global_slot,
+            workers: self.shared.plan.groups[self.group].workers,
+            run: self.shared.options.run.clone(),
+            capture: true,
+        }
+    }
+
+    /// Whether this lane needs no process besides its fork.
+    pub(in crate::execute) fn is_light(&self) -> bool {
+        let group = self.config();
+        matches!(group.session, Mode::Shared(_)) && group.hooks.of(Hook::AfterWorker).is_empty()
+    }
+
+    /// Ends a fork that must not go on.
+    pub(super) fn oversee(
+        &self,
+        sitting: &Sitting,
+        watch: &Watch<'_>,
+        grace: Duration,
+        ending: &mut Ending,
+    ) {
+        let now = Instant::now();
+        if ending.cause.is_none() && ending.status.is_none() {
+            let written = sitting.output.metadata().map_or(0, |meta| meta.len());
+            ending.cause = if self.shared.clients.is_stopping() {
+                Some(Cause::Stop)
+            } else if watch.is_over(now) {
+                Some(Cause::Timeout)
+            } else if written > self.config().bounds.output_max {
+                Some(Cause::Output)
+            } else {
+                None
+            };
+            if ending.cause.is_some() {
+                sitting.signal(false);
+                ending.kill_at = Some(now + grace);
+            }
+        }
+        if ending.kill_at.is_some_and(|at| now >= at) {
+            sitting.signal(true);
+            ending.kill_at = None;
+        }
+    }
+
+    /// Lets the lane's fork end. Returns how many tests have failed by what it tore down.
+    pub(super) fn rise(&self, mut sitting: Sitting) -> usize {
+        let mut failed = 0;
+        sitting.connection.finish();
+        let timeout = self.config().tests.timeout;
+        let watch = Watch::new(self.shared, timeout, false);
+        let mut ending = Ending::default();
+        let grace = self.config().tests.grace;
+        loop {
+            self.oversee(&sitting, &watch, grace, &mut ending);
+            let until = ending.wake(watch.next(Instant::now()));
+            match sitting.connection.next(until) {
+                Ok(Heard::Told(Told::Finished {
+                    id,
+                    outcome,
+                    message,
+                    output,
+                    ..
+                })) => {
+                    let verdict = Verdict {
+                        output: Some(output.unwrap_or_default()),
+                        ..Verdict::new(outcome, message)
+                    };
+                    failed += self.release(&mut sitting, Some((&id, verdict)));
+                }
+                Ok(Heard::Told(Told::Ended { exit, signal })) => ending.has_ended(exit, signal),
+                Ok(Heard::Told(_) | Heard::Nothing) => {}
+                Ok(Heard::End) | Err(_) => break,
+            }
+        }
+        let ended = self.settle(&mut sitting, ending);
+        if let Some(how) = badly(&ended) {
+            match &mut sitting.held {
+                Some(held) if !held.finished.outcome.is_failure() => {
+                    failed += 1;
+                    held.finished.outcome = read::ending(&ended, timeout).outcome;
+                    held.finished.message = Some(format!(
+                        "{}, but then its process {how}",
+                        held.finished.outcome.word()
+                    ));
+                    held.finished.output = Some(ended.output.into_text());
+                }
+                _ => self.warn(&format!("its process {how} after its last test")),
+            }
+        } else if let (Some(held), true) = (&mut sitting.held, ended.leaked > 0)
+            && held.until_end
+            && held.finished.outcome == Outcome::Passed
+        {
+            held.finished.outcome = Outcome::Leaked;
+            held.finished.message = Some(attempt::leaks(ended.leaked));
+        } else if ended.leaked > 0 {
+            self.warn(&format!("its tests {}", attempt::leaks(ended.leaked)));
+        }
+        failed + self.release(&mut sitting, None)
+    }
+
+    /// The fork is gone: what it has left is ended, and what it had is removed.
+    pub(super) fn settle(&self, sitting: &mut Sitting, ending: Ending) -> Ended {
+        let mut ended = Ended::not_started(String::new());
+        ended.cause = ending.cause.unwrap_or(Cause::Itself);
+        ended.status = ending.status.unwrap_or_else(|| {
+            Status::NotStarted("its process went away with its session".to_owned())
+        });
+        if let Ok(output) = sitting.output.try_clone() {
+            let output = capture::read(output, self.config().bounds.output_limit);
+            ended.output = output.unwrap_or_default();
+        }
+        let keep = match self.config().bounds.keep_tmp {
+            KeepTmp::Never => false,
+            KeepTmp::Failed => sitting.has_failed || ended.status != Status::Exit(0),
+            KeepTmp::Always => true,
+        };
+        let settled = sitting
+            .session
+            .with_client(|client| client.settle(&sitting.tmp, keep));
+        if let Some(Ok((left, kept, trouble))) = settled {
+            ended.leaked = if ended.cause == Cause::Itself {
+                left
+            } else {
+                0
+            };
+            if let Some(kept) = kept {
+                self.warn(&format!("its temporary folder is kept: {}", kept.display()));
+            }
+            ended.trouble = trouble;
+        }
+        ended
+    }
+
+    pub(super) fn warn(&self, what: &str) {
+        let group = &self.config().name;
+        let message = format!("group {group}, worker {}: {what}", self.slot);
+        self.shared.send(Event::Warning { message });
+    }
+
+    /// The lane has no more tests: its fork ends, and its own session.
+    pub(in crate::execute) fn close_session(&mut self) {
+        if let Some(sitting) = self.sitting.take() {
+            let failed = self.rise(sitting);
+            if failed > 0 {
+                let mut state = self.shared.state();
+                state.failures += failed;
+                state.scheduler.fail(self.group);
+            }
+        }
+        if let Some(session) = self.own_session.take() {
+            finish(self.shared, self.config(), &session);
+        }
+    }
+}
+
+/// Lets a session's host end, and tells if it did so badly.
+pub fn finish(shared: &Shared<'_>, group: &GroupConfig, session: &Session) {
+    let patience = if shared.clients.is_stopping() {
+        group.tests.grace
+    } else {
+        LAST_WORDS
+    };
+    let Some(ended) = session.finish(patience) else {
+        return;
+    };
+    let Some(how) = badly(&ended).filter(|_| !shared.clients.is_stopping()) else {
+        return;
+    };
+    // What a plugin finds wrong with the whole, such as too little coverage, is nobody's test, and must not be lost.
+    let id = group.name.to_string();
+    shared.send(Event::TestsFound {
+        group: id.clone(),
+        of: None,
+        tests: vec![id.clone()],
+    });
+    let output = ended.output.into_text();
+    shared.send(Event::TestFinished(TestFinished {
+        id: id.clone(),
+        group: id,
+        outcome: Outcome::Failed,
+        seconds: 0.0,
+        attempt: 1,
+        worker: None,
+        file: None,
+        line: None,
+        message: Some(format!("all tests are over, but their session {how}")),
+        output: Some(output).filter(|text| !text.is_empty()),
+    }));
+    shared.state().failures += 1;
+}
+
+impl Sitting {
+    fn signal(&self, kill: bool) {
+        self.session
+            .with_client(|client| client.signal(self.pid, kill));
+    }
+}
+
+/// How a process ended that should have ended by itself and well.
+fn badly(ended: &Ended) -> Option<String> {
+    match (&ended.status, ended.cause) {
+        (_, Cause::Timeout) => Some("did not end in time".to_owned()),
+        (_, Cause::Stop) | (Status::Exit(0), _) => None,
+        (Status::Exit(code), _) => Some(format!("exited with code {code}")),
+        (Status::Signal(signal), _) => {
+            Some(format!("was killed by {}", read::signal_name(*signal)))
+        }
+        (Status::NotStarted(why), _) => Some(format!("was lost: {why}")),
+    }
+}
+
+/// The files of a group's tests, each once, in the order of the listing.
+fn files<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<OsString> {
+    let mut files: Vec<OsString> = items
+        .filter_map(|item| item.file.as_ref())
+        .map(Into::into)
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+fn file_text(mut file: File) -> String {
+    let _ = file.seek(SeekFrom::Start(0));
+    let output = capture::read(file, 64 << 10).unwrap_or_default();
+    output.into_text()
+}

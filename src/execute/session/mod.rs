@@ -1,0 +1,350 @@
+//! Jobs of a warm group: a lane keeps a connection to a fork of its session's host, sends it chunks, and tells each result as it
+//! comes.
+//!
+//! A fork ends with the lane, or after each chunk where the group asks for that. One that ends early is charged to the test that
+//! ran; the others of its chunk go to another.
+
+mod fork;
+mod watch;
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::RunningJob;
+use super::attempt::{expected, job_outcome};
+use super::job::Job;
+use super::lane::{Lane, Ran};
+use crate::event::{Event, TestFinished};
+use crate::manifest::model::Isolation;
+use crate::outcome::Outcome;
+use crate::plan::{Item, full_id};
+use crate::runner::read::{self, Verdict};
+use crate::runner::session::{Heard, Told};
+use crate::worker::frame::{Ended, Output, Status};
+use fork::{Held, NoSitting};
+pub use fork::{Sitting, finish};
+use watch::{Ending, Watch};
+
+/// How a chunk goes.
+struct Progress {
+    /// By item: whether it has its result.
+    told: Vec<bool>,
+    /// The items that have begun, in order.
+    started: Vec<usize>,
+    failed: usize,
+    retry: Vec<(Item, Box<TestFinished>)>,
+    cpu: f64,
+    memory: u64,
+}
+
+impl Lane<'_, '_> {
+    /// Runs a job in this lane's fork.
+    pub(super) fn warm_job(&mut self, job: &Job, number: usize, global_slot: usize) -> Ran {
+        let shared = self.shared;
+        if let Err(failure) = self.ready(global_slot) {
+            return self.unready(job, failure);
+        }
+        let mut sitting = match self.sitting.take() {
+            Some(sitting) => sitting,
+            None => match self.sit(global_slot) {
+                Ok(sitting) => sitting,
+                Err(NoSitting::Shortage(why)) => return self.short(job, why),
+                Err(NoSitting::Broken(why)) => {
+                    let (first, rest) = why.split_once('\n').unwrap_or((&why, ""));
+                    let rest = Some(rest.to_owned()).filter(|rest| !rest.is_empty());
+                    let failed = self.all(job, Outcome::Errored, first, rest.as_ref());
+                    return Ran::Over(failed, Vec::new());
+                }
+            },
+        };
+        self.shortages = 0;
+        let pid = self
+            .client
+            .as_ref()
+            .map_or(sitting.pid, |client| client.pid);
+        let group = job.group_name(shared.plan).to_owned();
+        shared.send(Event::JobStarted {
+            job: number,
+            group: group.clone(),
+            worker: self.slot,
+            pid,
+            attempt: job.attempt,
+            tests: job.ids(shared.plan),
+        });
+        let since = Instant::now();
+        let running = RunningJob {
+            group,
+            worker: self.slot,
+            pid,
+            since,
+            tests: job.ids(shared.plan),
+        };
+        shared.state().running.insert(number, running);
+        let held = shared.clients.held();
+        let mut progress = Progress::new(job.items.len());
+        let is_last = self.config().isolation != Isolation::Worker
+            || shared.state().scheduler.is_drained(self.group);
+        let broken = self.chunk(job, &mut sitting, &mut progress, is_last);
+        let seconds = since
+            .elapsed()
+            .saturating_sub(shared.clients.held().saturating_sub(held));
+        let mut again = Vec::new();
+        let (outcome, exit, signal) = match broken {
+            None if self.config().isolation == Isolation::Worker => {
+                self.sitting = Some(sitting);
+                (Outcome::Passed, Some(0), None)
+            }
+            None => {
+                progress.failed += self.rise(sitting);
+                (Outcome::Passed, Some(0), None)
+            }
+            Some(ending) => {
+                let (ended, rest) = self.broken_off(job, sitting, ending, &mut progress);
+                again = rest;
+                let (exit, signal) = match ended.status {
+                    Status::Exit(code) => (Some(code), None),
+                    Status::Signal(signal) => (None, Some(signal)),
+                    Status::NotStarted(_) => (None, None),
+                };
+                (job_outcome(&ended), exit, signal)
+            }
+        };
+        shared.state().running.remove(&number);
+        shared.send(Event::JobFinished {
+            job: number,
+            outcome,
+            seconds: seconds.as_secs_f64(),
+            cpu: progress.cpu,
+            memory: progress.memory,
+            exit,
+            signal,
+        });
+        // Each alone: what failed together may have failed of it.
+        again.extend(progress.retry.into_iter().map(|(item, failed)| Job {
+            failed: Some(failed),
+            ..job.with(vec![item], job.attempt + 1)
+        }));
+        Ran::Over(progress.failed, again)
+    }
+
+    /// Sends a chunk and tells its results. Returns how the fork broke off, if it did.
+    fn chunk(
+        &mut self,
+        job: &Job,
+        sitting: &mut Sitting,
+        progress: &mut Progress,
+        is_last: bool,
+    ) -> Option<Ending> {
+        let shared = self.shared;
+        let ids: Vec<&str> = job.items.iter().map(|item| item.id.as_str()).collect();
+        let order = json!({ "run": {
+            "ids": ids,
+            "last": is_last,
+            "env": { "ORCHESTRATE_ATTEMPT": job.attempt.to_string() },
+        } });
+        // One that is gone is noticed by what is heard of it.
+        let _ = sitting.connection.send(&order);
+        let mut watch = Watch::new(shared, job.settings.timeout, sitting.has_begun);
+        let mut ending = Ending::default();
+        loop {
+            self.oversee(sitting, &watch, job.settings.grace, &mut ending);
+            let until = ending.wake(watch.next(Instant::now()));
+            let heard = match sitting.connection.next(until) {
+                Ok(Heard::Told(told)) => told,
+                Ok(Heard::Nothing) => continue,
+                Ok(Heard::End) | Err(_) => return Some(ending),
+            };
+            match heard {
+                Told::Started { id } => {
+                    self.release(sitting, None);
+                    sitting.has_begun = true;
+                    watch.begin(shared);
+                    if let Some(index) = job.items.iter().position(|item| item.id == id) {
+                        progress.started.push(index);
+                        shared.send(Event::TestStarted {
+                            id: full_id(self.config().name.as_str(), &id),
+                            group: self.config().name.to_string(),
+                            worker: self.slot,
+                            attempt: job.attempt,
+                        });
+                    }
+                }
+                Told::Finished {
+                    id,
+                    outcome,
+                    seconds,
+                    message,
+                    output,
+                } => {
+                    watch.begin(shared);
+                    let output = output.unwrap_or_default();
+                    let verdict = Verdict {
+                        outcome,
+                        seconds,
+                        message: message.filter(|text| !text.is_empty()),
+                        output: Some(cut(output, self.config().bounds.output_limit)),
+                    };
+                    let index = job.items.iter().position(|item| item.id == id);
+                    match index.filter(|index| !progress.told[*index]) {
+                        Some(index) => self.finished(job, index, verdict, sitting, progress),
+                        None => progress.failed += self.release(sitting, Some((&id, verdict))),
+                    }
+                }
+                Told::Done {
+                    pending,
+                    cpu,
+                    memory,
+                } => {
+                    (progress.cpu, progress.memory) = (cpu, memory);
+                    let until_end = self.config().isolation == Isolation::Test;
+                    if pending.is_none() && !until_end {
+                        self.release(sitting, None);
+                    }
+                    // What it said that it would run, and did not: its end tells.
+                    if progress.told.iter().all(|told| *told) {
+                        return None;
+                    }
+                    for index in 0..job.items.len() {
+                        if !progress.told[index] {
+                            let why = "its session does not know it".to_owned();
+                            let verdict = Verdict::new(Outcome::Errored, why);
+                            self.finished(job, index, verdict, sitting, progress);
+                        }
+                    }
+                    return None;
+                }
+                Told::Ended { exit, signal } => ending.has_ended(exit, signal),
+                Told::Ready { .. } | Told::Refused { .. } | Told::Over | Told::Other => {}
+            }
+        }
+    }
+
+    /// A test of the chunk has its result.
+    fn finished(
+        &self,
+        job: &Job,
+        index: usize,
+        verdict: Verdict,
+        sitting: &mut Sitting,
+        progress: &mut Progress,
+    ) {
+        progress.told[index] = true;
+        let item = &job.items[index];
+        let verdict = expected(job, &Status::Exit(0), verdict);
+        let output = verdict.output.clone();
+        let (finished, again) = self.conclude(job, item, verdict, output, 0.0);
+        sitting.has_failed |= finished.outcome.is_failure();
+        if again {
+            progress
+                .retry
+                .push((item.clone(), Box::new(finished.clone())));
+            self.shared.send(Event::TestRetried(finished));
+            return;
+        }
+        progress.failed += usize::from(finished.outcome.is_failure());
+        let is_last = progress.told.iter().all(|told| *told);
+        if is_last {
+            let until_end = self.config().isolation == Isolation::Test;
+            sitting.held = Some(Held {
+                finished,
+                until_end,
+            });
+        } else {
+            self.shared.send(Event::TestFinished(finished));
+        }
+    }
+
+    /// Tells the result that was held, with what has become of it. Returns how many tests have failed by that.
+    pub(super) fn release(&self, sitting: &mut Sitting, late: Option<(&str, Verdict)>) -> usize {
+        let Some(Held { mut finished, .. }) = sitting.held.take() else {
+            return 0;
+        };
+        let mut failed = 0;
+        let name = self.config().name.as_str();
+        if let Some((id, verdict)) = late
+            && full_id(name, id) == finished.id
+            && verdict.outcome.is_failure()
+        {
+            failed = usize::from(!finished.outcome.is_failure());
+            finished.outcome = verdict.outcome;
+            finished.message = verdict.message;
+            finished.output = verdict.output.filter(|text| !text.is_empty());
+            sitting.has_failed = true;
+        }
+        self.shared.send(Event::TestFinished(finished));
+        failed
+    }
+
+    /// What becomes of a chunk whose fork broke off.
+    fn broken_off(
+        &self,
+        job: &Job,
+        mut sitting: Sitting,
+        ending: Ending,
+        progress: &mut Progress,
+    ) -> (Ended, Vec<Job>) {
+        let ended = self.settle(&mut sitting, ending);
+        self.release(&mut sitting, None);
+        let results = read::broken_off(
+            &progress.told,
+            &progress.started,
+            job.settings.timeout,
+            &ended,
+        );
+        let output = ended.output.clone().into_text();
+        for (index, verdict) in results.verdicts.into_iter().enumerate() {
+            let Some(verdict) = verdict.filter(|_| !progress.told[index]) else {
+                continue;
+            };
+            progress.told[index] = true;
+            let item = &job.items[index];
+            let verdict = expected(job, &ended.status, verdict);
+            let shown = Some(output.clone());
+            let (finished, again) = self.conclude(job, item, verdict, shown, 0.0);
+            if again {
+                progress
+                    .retry
+                    .push((item.clone(), Box::new(finished.clone())));
+                self.shared.send(Event::TestRetried(finished));
+            } else {
+                progress.failed += usize::from(finished.outcome.is_failure());
+                self.shared.send(Event::TestFinished(finished));
+            }
+        }
+        let again = results.again.into_iter().map(|list| {
+            let items = list.into_iter().map(|index| job.items[index].clone());
+            job.with(items.collect(), job.attempt)
+        });
+        (ended, again.collect())
+    }
+}
+
+impl Progress {
+    fn new(items: usize) -> Self {
+        Self {
+            told: vec![false; items],
+            started: Vec::new(),
+            failed: 0,
+            retry: Vec::new(),
+            cpu: 0.0,
+            memory: 0,
+        }
+    }
+}
+
+/// A text without its middle, if it is longer than `limit`.
+fn cut(text: String, limit: u64) -> String {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if text.len() <= limit {
+        return text;
+    }
+    let bytes = text.into_bytes();
+    let (head, tail) = (&bytes[..limit / 2], &bytes[bytes.len() - limit / 2..]);
+    let output = Output {
+        head: head.to_vec(),
+        tail: tail.to_vec(),
+        total: bytes.len() as u64,
+    };
+    output.into_text()
+}

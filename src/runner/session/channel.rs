@@ -1,0 +1,218 @@
+//! A connection to a session host, or to one of its forks: a JSON object a line, in both directions (docs/session-protocol.md).
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::outcome::Outcome;
+
+/// The longest line that is read.
+const MOST_BYTES: usize = 128 << 20;
+
+/// What a fork tells.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Told {
+    /// It is there.
+    Ready {
+        /// Its process id.
+        pid: u32,
+    },
+    /// It could not be made.
+    Refused {
+        /// Why.
+        message: String,
+    },
+    /// A test begins.
+    Started {
+        /// Its id.
+        id: String,
+    },
+    /// A test has its result.
+    Finished {
+        /// Its id.
+        id: String,
+        /// How it ended.
+        outcome: Outcome,
+        /// Its duration.
+        seconds: Option<f64>,
+        /// Why, in a line.
+        message: Option<String>,
+        /// What it printed.
+        output: Option<String>,
+    },
+    /// A chunk is over.
+    Done {
+        /// The test whose fixtures are still set up, so that an error of theirs may yet come.
+        #[serde(default)]
+        pending: Option<String>,
+        /// Processor seconds of the chunk.
+        #[serde(default)]
+        cpu: f64,
+        /// The fork's peak memory so far, in bytes.
+        #[serde(default)]
+        memory: u64,
+    },
+    /// Everything is torn down: it is about to end.
+    Over,
+    /// It has ended; its guard tells.
+    Ended {
+        /// Its exit code.
+        exit: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+    },
+    /// What a later version may tell.
+    #[serde(other)]
+    Other,
+}
+
+/// What came over a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// This.
+    Told(Told),
+    /// Nothing until then.
+    Nothing,
+    /// The other side is gone.
+    End,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+    /// What was read and not yet taken, from `at` on.
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Connection {
+    /// A connection that was just made.
+    #[must_use]
+    pub fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            bytes: Vec::new(),
+            at: 0,
+        }
+    }
+
+    /// Sends an object.
+    ///
+    /// # Errors
+    /// The other side is gone.
+    pub fn send(&mut self, what: &Value) -> io::Result<()> {
+        let mut text = what.to_string();
+        text.push('\n');
+        self.stream.write_all(text.as_bytes())
+    }
+
+    /// Says that there will be no more.
+    pub fn finish(&self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+
+    /// The next line; none at the end, or when the time is over.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] when the time is over, or what broke the connection.
+    pub fn line(&mut self, until: Option<Instant>) -> io::Result<Option<&[u8]>> {
+        let mut looked = self.at;
+        loop {
+            let end = self.bytes[looked..].iter().position(|byte| *byte == b'\n');
+            if let Some(end) = end {
+                let line = self.at..looked + end;
+                self.at = line.end + 1;
+                return Ok(Some(&self.bytes[line]));
+            }
+            self.bytes.drain(..self.at);
+            self.at = 0;
+            looked = self.bytes.len();
+            if looked > MOST_BYTES {
+                return Err(io::Error::other("a line is too long"));
+            }
+            if !self.wait(until)? {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let mut more = [0; 16 << 10];
+            let read = match self.stream.read(&mut more) {
+                // A process that is killed while it has something to read resets the connection.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                read => read?,
+            };
+            if read == 0 {
+                return Ok(None);
+            }
+            self.bytes.extend_from_slice(&more[..read]);
+        }
+    }
+
+    /// What is told next. A line that can't be read is passed over: where a process dies, its last one is torn.
+    ///
+    /// # Errors
+    /// What broke the connection.
+    pub fn next(&mut self, until: Instant) -> io::Result<Heard> {
+        loop {
+            let line = match self.line(Some(until)) {
+                Ok(Some(line)) => line,
+                Ok(None) => return Ok(Heard::End),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(Heard::Nothing),
+                Err(error) => return Err(error),
+            };
+            if let Ok(told) = serde_json::from_slice(line) {
+                return Ok(Heard::Told(told));
+            }
+        }
+    }
+
+    fn wait(&self, until: Option<Instant>) -> io::Result<bool> {
+        loop {
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+            let mut polled = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            match poll(&mut polled, timeout.as_ref()) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn lines_come_whole_and_torn_ones_are_passed_over() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut connection = Connection::new(ours);
+        let soon = || Instant::now() + Duration::from_millis(1);
+        theirs
+            .write_all(b"{\"event\":\"ready\",\"pid\":7}\n{\"event\":\"sta")
+            .unwrap();
+        let ready = Heard::Told(Told::Ready { pid: 7 });
+        assert_eq!(connection.next(soon()).unwrap(), ready);
+        assert_eq!(connection.next(soon()).unwrap(), Heard::Nothing);
+        theirs
+            .write_all(b"\n\n{\"event\":\"ended\",\"signal\":9}\n{\"event\":\"new\"}\n")
+            .unwrap();
+        let killed = Told::Ended {
+            exit: None,
+            signal: Some(9),
+        };
+        assert_eq!(connection.next(soon()).unwrap(), Heard::Told(killed));
+        assert_eq!(connection.next(soon()).unwrap(), Heard::Told(Told::Other));
+        drop(theirs);
+        assert_eq!(connection.next(soon()).unwrap(), Heard::End);
+    }
+}

@@ -1,0 +1,316 @@
+//! Sessions: a process that loads everything once, lists the tests, and is forked for those who run them.
+//!
+//! The host lives in the care of a worker of its own, which ends it and all of its forks when it goes, and when `orchestrate`
+//! does. What goes over its socket is the session protocol (docs/session-protocol.md); this module starts a host, connects to
+//! it and lets it go. It knows nothing of jobs: `execute` runs them over the connections.
+
+mod channel;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+pub use channel::{Connection, Heard, Told};
+
+use super::discover::{Discovery, GroupLookup};
+use super::list::{self, Listing};
+use crate::manifest::config::GroupConfig;
+use crate::manifest::template::{Lookup, Name, Unset};
+use crate::worker::client::{Client, Clients};
+use crate::worker::frame::{Ended, JobRequest, Status};
+
+/// How long a host may take until it has listed its tests.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// How often it is tried whether a host listens, and looked whether it is there at all.
+const BETWEEN_TRIES: Duration = Duration::from_millis(2);
+const TRIES_A_LOOK: u32 = 25;
+/// The longest path of a socket: unix(7).
+const MOST_PATH: usize = 107;
+
+/// A host, once it was needed. Its users share it.
+#[derive(Default)]
+pub struct Session {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    client: Option<Client>,
+    socket: PathBuf,
+}
+
+/// How a host is started in a worker: the request, for the worker and the folder that it gives the host.
+pub type Prepare<'a> = dyn Fn(&Client, &Path) -> Result<JobRequest, String> + 'a;
+
+impl Session {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection to the host, which is started if it is not there.
+    ///
+    /// # Errors
+    /// Why there is none, with what the host said.
+    pub fn connect(
+        &self,
+        clients: &Arc<Clients>,
+        prepare: &Prepare<'_>,
+    ) -> Result<Connection, String> {
+        let mut state = self.state();
+        if state.is_there() {
+            match state.connect() {
+                Ok(connection) => return Ok(connection),
+                // It has died since; another takes its place.
+                Err(_) => state.client = None,
+            }
+        }
+        state.start(clients, prepare)?;
+        state.connect()
+    }
+
+    /// The tests that the host has collected, with the names that `-k` looks in if they are asked for: they cost time.
+    ///
+    /// # Errors
+    /// Why there are none, with what the host said.
+    pub fn list(
+        &self,
+        clients: &Arc<Clients>,
+        prepare: &Prepare<'_>,
+        keywords: bool,
+    ) -> Result<Listing, String> {
+        let mut connection = self.connect(clients, prepare)?;
+        let heard = hear_listing(&mut connection, keywords);
+        heard.unwrap_or_else(|error| {
+            let why = format!("its session host ended while it listed the tests ({error})");
+            Err(self.last_words(&why))
+        })
+    }
+
+    /// Why something went wrong, with how the host ended and what it said; then it is gone.
+    #[must_use]
+    pub fn last_words(&self, why: &str) -> String {
+        let Some(mut client) = self.state().client.take() else {
+            return why.to_owned();
+        };
+        match client.dismiss(Duration::from_secs(1)) {
+            Ok(ended) => tell_end(why, ended),
+            Err(error) => format!("{why}: {error}"),
+        }
+    }
+
+    /// Does something with the worker that has the host in its care, if there is one.
+    pub fn with_client<R>(&self, what: impl FnOnce(&mut Client) -> R) -> Option<R> {
+        self.state().client.as_mut().map(what)
+    }
+
+    /// Lets the host end, which it may take so long for. Returns how it did, if it was there.
+    #[must_use]
+    pub fn finish(&self, patience: Duration) -> Option<Ended> {
+        let mut state = self.state();
+        let asked = state
+            .is_there()
+            .then(|| UnixStream::connect(&state.socket).ok())
+            .flatten()
+            .map(Connection::new)
+            .is_some_and(|mut connection| connection.send(&json!({ "finish": {} })).is_ok());
+        let mut client = state.client.take()?;
+        client
+            .dismiss(if asked { patience } else { Duration::ZERO })
+            .ok()
+    }
+}
+
+impl State {
+    fn is_there(&self) -> bool {
+        self.client.as_ref().is_some_and(Client::is_alive)
+    }
+
+    fn start(&mut self, clients: &Arc<Clients>, prepare: &Prepare<'_>) -> Result<(), String> {
+        let mut client =
+            Client::start(clients).map_err(|error| format!("can't start a worker: {error}"))?;
+        let folder = client.tmp.join("host");
+        self.socket = client.tmp.join("session");
+        if self.socket.as_os_str().len() > MOST_PATH {
+            return Err(format!(
+                "the path of its session's socket is longer than {MOST_PATH} bytes: set TMPDIR to a shorter one, or `session = \"cold\"`"
+            ));
+        }
+        let mut request = prepare(&client, &folder)?;
+        request
+            .env
+            .push(("ORCHESTRATE_SOCKET".into(), self.socket.clone().into()));
+        let ended = client.host(request);
+        match ended.map_err(|error| format!("can't start its session: {error}"))? {
+            None => {
+                self.client = Some(client);
+                Ok(())
+            }
+            Some(ended) => Err(tell_end("can't start its session", ended)),
+        }
+    }
+
+    /// Waits until the host listens.
+    fn connect(&mut self) -> Result<Connection, String> {
+        let mut tries = 0;
+        loop {
+            let error = match UnixStream::connect(&self.socket) {
+                Ok(stream) => return Ok(Connection::new(stream)),
+                Err(error) => error,
+            };
+            tries += 1;
+            if tries % TRIES_A_LOOK == 0 {
+                let client = self.client.as_mut();
+                let client = client.ok_or_else(|| format!("its session is gone: {error}"))?;
+                match client.look() {
+                    Ok(None) => {}
+                    Ok(Some(ended)) => {
+                        self.client = None;
+                        return Err(tell_end("its session host ended at once", ended));
+                    }
+                    Err(error) => return Err(format!("its session's worker is gone: {error}")),
+                }
+            }
+            thread::sleep(BETWEEN_TRIES);
+        }
+    }
+}
+
+/// The listing, or why there is none; an error of the connection where the host is gone.
+fn hear_listing(
+    connection: &mut Connection,
+    keywords: bool,
+) -> io::Result<Result<Listing, String>> {
+    connection.send(&json!({ "list": { "keywords": keywords } }))?;
+    let until = Instant::now() + LONGEST;
+    let mut text = String::new();
+    while let Some(line) = connection.line(Some(until))? {
+        let line = String::from_utf8_lossy(line);
+        text.push_str(&line);
+        text.push('\n');
+        // The last line, and the only one that is no test.
+        if line.contains("\"event\"") && is_event(&line) {
+            return Ok(list::jsonl::parse(&text));
+        }
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+fn is_event(line: &str) -> bool {
+    let value: Result<serde_json::Value, _> = serde_json::from_str(line);
+    value.is_ok_and(|value| value.get("event").is_some())
+}
+
+fn tell_end(why: &str, ended: Ended) -> String {
+    let how = match ended.status {
+        Status::Exit(code) => format!("exit code {code}"),
+        Status::Signal(signal) => format!("signal {signal}"),
+        Status::NotStarted(why) => why,
+    };
+    let text = ended.output.into_text();
+    format!("{why} ({how})\n{}", text.trim_end())
+        .trim_end()
+        .to_owned()
+}
+
+/// What a host's command may name: the files besides what `inner` knows.
+pub struct SessionLookup<'a> {
+    /// Whatever else may be named.
+    pub inner: &'a dyn Lookup,
+    /// The group's files.
+    pub files: &'a [OsString],
+    /// The host's temporary folder.
+    pub tmp: &'a Path,
+}
+
+impl Lookup for SessionLookup<'_> {
+    fn values(&self, name: &Name) -> Option<Vec<OsString>> {
+        match name {
+            Name::Files => Some(self.files.to_vec()),
+            Name::Tmp => Some(vec![self.tmp.into()]),
+            other => self.inner.values(other),
+        }
+    }
+}
+
+/// The request that starts a group's host.
+///
+/// # Errors
+/// A variable that a template names is not set.
+pub fn request(
+    group: &GroupConfig,
+    lookup: &SessionLookup<'_>,
+    root: &Path,
+    mut env: Vec<(OsString, OsString)>,
+) -> Result<JobRequest, String> {
+    let command = group.runner.session.as_ref();
+    let command =
+        command.ok_or_else(|| format!("the runner `{}` has no session", group.runner.name))?;
+    let (mut words, variables) =
+        list::words(command, lookup, lookup.files).map_err(|why| unset(&why))?;
+    if let Some(program) = words.first_mut()
+        && program.as_encoded_bytes().contains(&b'/')
+    {
+        *program = root.join(&*program).into();
+    }
+    env.extend(
+        variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value)),
+    );
+    env.push(("TMPDIR".into(), lookup.tmp.into()));
+    Ok(JobRequest {
+        words,
+        folder: root.into(),
+        env,
+        env_only: group
+            .bounds
+            .env_only
+            .as_ref()
+            .map(|names| names.iter().map(Into::into).collect()),
+        tmp: lookup.tmp.into(),
+        grace: group.tests.grace,
+        capture: true,
+        output_limit: group.bounds.output_limit,
+        output_max: group.bounds.output_max,
+        limits: group.bounds.limits.clone(),
+        ..JobRequest::default()
+    })
+}
+
+/// The request that starts a host for a whole group; `set` are variables that `before-all` has set.
+///
+/// # Errors
+/// A variable that a template names is not set.
+pub fn request_of_group(
+    discovery: &Discovery,
+    group: &GroupConfig,
+    files: &[OsString],
+    tmp: &Path,
+    set: &[(OsString, OsString)],
+) -> Result<JobRequest, String> {
+    let inner = GroupLookup { discovery, group };
+    let mut env = Vec::new();
+    for (name, template) in group.runner.env.iter().chain(&group.env) {
+        let value = template.expand(&inner).map_err(|why| unset(&why))?;
+        env.push((name.into(), value));
+    }
+    env.push(("ORCHESTRATE_RUN_ID".into(), discovery.run.clone().into()));
+    env.push(("ORCHESTRATE_GROUP".into(), group.name.as_str().into()));
+    env.extend(set.iter().cloned());
+    let lookup = SessionLookup {
+        inner: &inner,
+        files,
+        tmp,
+    };
+    request(group, &lookup, &discovery.root, env)
+}
+
+fn unset(unset: &Unset) -> String {
+    format!("{unset}: set the variable, or give it a default with <env:NAME|default>")
+}

@@ -1,0 +1,169 @@
+"""A session host's side of the session protocol, for hosts that are written in Python and can fork.
+
+A host loads everything once and then serves connections on the socket that ORCHESTRATE_SOCKET names; what goes over it is a
+JSON object a line (docs/session-protocol.md). Each worker is a fork of its own. Between it and the host stands a guard, a fork
+that does nothing but wait: what the worker leaves behind when it ends comes to the guard, so it is known whose it was, and the
+guard tells how the worker ended, which a process that crashes can't tell itself.
+"""
+
+import atexit
+import json
+import os
+import socket
+import sys
+import traceback
+
+try:
+    import ctypes
+except ImportError:  # Some builds of Python lack it; then orphans come to the supervisor at once.
+    ctypes = None
+
+# The first line of a connection comes from `orchestrate`, which sends it at once.
+PATIENCE = 30.0
+
+
+class Channel:
+    """Objects over a socket, a line each. What is written waits until it is flushed."""
+
+    def __init__(self, connection):
+        # Far from the numbers that programs close or replace without asking.
+        try:
+            import fcntl
+
+            high = fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, 200)
+            self.socket = socket.socket(fileno=high)
+            connection.close()
+        except OSError:
+            self.socket = connection
+        self.pid = os.getpid()
+        self.read_already = b""
+        self.waiting = []
+
+    def read(self):
+        """The next object; None at the end."""
+        while b"\n" not in self.read_already:
+            more = self.socket.recv(65536)
+            if not more:
+                return None
+            self.read_already += more
+        line, self.read_already = self.read_already.split(b"\n", 1)
+        return json.loads(line)
+
+    def write(self, **record):
+        self.waiting.append(json.dumps(record))
+
+    def flush(self):
+        lines, self.waiting = self.waiting, []
+        # A test may fork and come back twice; only the process that was started reports.
+        if lines and os.getpid() == self.pid:
+            self.socket.sendall("".join(line + "\n" for line in lines).encode("utf-8", "replace"))
+
+
+class Host:
+    """Listens from the start, so that whoever connects need not try again until everything is loaded."""
+
+    def __init__(self):
+        # Not for tests, which would inherit it.
+        path = os.environ.pop("ORCHESTRATE_SOCKET")
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen(64)
+        self.guards = set()
+
+    def serve(self, tests, work):
+        """Answers until it is told to finish. `tests(keywords)` gives the listing's records and the closing one; `work(channel, order)`
+        serves a worker's connection in a process of its own."""
+        while True:
+            channel = Channel(self.listener.accept()[0])
+            self.reap()
+            try:
+                channel.socket.settimeout(PATIENCE)
+                request = channel.read() or {}
+                channel.socket.settimeout(None)
+            except (OSError, ValueError):
+                request = {}
+            if "list" in request:
+                for record in tests(request["list"].get("keywords", False)):
+                    channel.write(**record)
+                try:
+                    channel.flush()
+                except OSError:
+                    pass
+            elif "work" in request:
+                self.fork(channel, request["work"], work)
+            elif "finish" in request:
+                return
+            channel.socket.close()
+
+    def reap(self):
+        # By number: other children are somebody else's.
+        for pid in list(self.guards):
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                self.guards.discard(pid)
+
+    def fork(self, channel, order, work):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            guard = os.fork()
+        except OSError as error:
+            channel.write(event="refused", message="can't fork: %s" % error)
+            channel.flush()
+            return
+        if guard:
+            self.guards.add(guard)
+            return
+        try:
+            self.listener.close()
+            adopt_orphans()
+            worker = os.fork()
+            if not worker:
+                run(channel, order, work)
+            status = os.waitpid(worker, 0)[1]
+            channel.pid = os.getpid()
+            # On a line of its own: the worker may have died within one.
+            channel.waiting = [""]
+            if os.WIFSIGNALED(status):
+                channel.write(event="ended", signal=os.WTERMSIG(status))
+            else:
+                channel.write(event="ended", exit=os.WEXITSTATUS(status))
+            channel.flush()
+        except BaseException as error:
+            channel.waiting = ["", json.dumps({"event": "refused", "message": str(error)})]
+            channel.pid = os.getpid()
+            channel.flush()
+        finally:
+            os._exit(0)
+
+
+def adopt_orphans():
+    """PR_SET_CHILD_SUBREAPER, prctl(2)."""
+    if ctypes is not None and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def run(channel, order, work):
+    """A worker's whole life."""
+    code = 1
+    try:
+        channel.pid = os.getpid()
+        os.setsid()
+        # What the host has registered is the host's to do.
+        atexit._clear()
+        output = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        for number in (1, 2):
+            os.dup2(output, number)
+        os.close(output)
+        os.environ["ORCHESTRATE_PID"] = str(os.getpid())
+        os.environ.update(order.get("env", {}))
+        code = work(channel, order) or 0
+        atexit._run_exitfuncs()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            # Threads that tests left running are not waited for.
+            os._exit(code)

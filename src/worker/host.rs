@@ -1,0 +1,150 @@
+//! A session host in a worker's care: it is started like a job, and stays while the worker serves other requests.
+//!
+//! The worker knows nothing of the session protocol. It starts the host, signals the processes that others name, if they are
+//! below it, and ends what those leave behind.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+use super::frame::{Cause, Ended, JobRequest, Leftovers, Reply, Status};
+use super::job::{Place, explain};
+use super::process::{Process, Sink, Woken};
+use super::tree::Kept;
+use super::{capture, tree};
+
+/// How long what a session's process has left behind may take to end by itself. Not the group's grace: the worker serves no
+/// other request meanwhile, and one of them may be to kill somebody.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A host that was started.
+pub struct Host {
+    process: Process,
+    output: File,
+    begun: Instant,
+    output_limit: u64,
+    ended: bool,
+}
+
+impl Host {
+    /// Starts a host; what is wrong is told as the end of a job that never began.
+    pub fn start(
+        request: &JobRequest,
+        place: &Place<'_>,
+        kept: &mut Kept,
+    ) -> Result<Self, Box<Ended>> {
+        let cant = |what: &str, error: &io::Error| {
+            Box::new(Ended::not_started(format!("can't {what}: {error}")))
+        };
+        place
+            .scratch
+            .make(Path::new(&request.tmp))
+            .map_err(|error| cant("make the session's temporary folder", &error))?;
+        let output =
+            capture::open(place.scratch.path()).map_err(|error| cant("capture output", &error))?;
+        let sink = Sink::Files(output.as_fd(), output.as_fd());
+        let begun = Instant::now();
+        let process = place
+            .spawner
+            .start(request, &sink, None)
+            .map_err(|error| Box::new(Ended::not_started(explain(request, &error))))?;
+        kept.keep(process.group());
+        Ok(Self {
+            process,
+            output,
+            begun,
+            output_limit: request.output_limit,
+            ended: false,
+        })
+    }
+
+    /// Notices its end before somebody reaps whatever has ended.
+    pub fn look(&mut self, lifeline: BorrowedFd<'_>) {
+        let now = Instant::now();
+        if matches!(self.process.wait(lifeline, Some(now)), Ok(Woken::Ended)) {
+            // How it did is kept by the process itself.
+            let _ = self.process.exit();
+            self.ended = true;
+        }
+    }
+
+    /// Whether it has ended, as far as was noticed.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Waits for its end; ends it where it takes longer than `patience`.
+    pub fn dismiss(mut self, patience: Duration, lifeline: BorrowedFd<'_>) -> Ended {
+        let deadline = Instant::now() + patience;
+        let mut cause = Cause::Itself;
+        loop {
+            match self.process.wait(lifeline, Some(deadline)) {
+                Ok(Woken::Ended) => break,
+                // A stop or a pause of the run, which ask nothing of a host that is about to go; or nobody is there any more.
+                Ok(Woken::Lifeline) if !super::supervisor::passes_over(lifeline) => {}
+                _ => {
+                    cause = Cause::Timeout;
+                    self.process.signal(Signal::KILL);
+                    break;
+                }
+            }
+        }
+        let mut ended = Ended {
+            cause,
+            duration: self.begun.elapsed(),
+            ..Ended::not_started(String::new())
+        };
+        match self.process.exit() {
+            Ok(exit) => {
+                ended.status = exit.status;
+                ended.cpu = exit.cpu;
+                ended.memory = exit.memory;
+            }
+            Err(error) => ended.status = Status::NotStarted(format!("its end was lost: {error}")),
+        }
+        ended.output = capture::read(self.output, self.output_limit).unwrap_or_default();
+        ended
+    }
+}
+
+/// Signals a process that somebody names, if it is below this one.
+pub fn signal(pid: u32, kill: bool) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        tree::signal_branch(pid, kill);
+    }
+}
+
+/// Ends what processes of a session have left, and removes their folder.
+pub fn settle(
+    tmp: &Path,
+    keep: bool,
+    place: &Place<'_>,
+    kept: &mut Kept,
+    lifeline: BorrowedFd<'_>,
+) -> Reply {
+    let left = kept.settle(Leftovers::End, None, Instant::now() + GRACE, lifeline);
+    let mut trouble = None;
+    let mut path = None;
+    if keep {
+        match place.scratch.keep(tmp) {
+            Ok(kept) => path = Some(kept.into()),
+            Err(error) => {
+                trouble = Some(format!("its temporary folder could not be kept: {error}"));
+            }
+        }
+    }
+    if let Err(error) = place.scratch.remove(tmp) {
+        trouble = Some(format!(
+            "its temporary folder could not be removed: {error}"
+        ));
+    }
+    Reply::Settled {
+        left,
+        kept: path,
+        trouble,
+    }
+}
