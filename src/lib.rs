@@ -10,12 +10,14 @@
 //! ```
 #![deny(missing_docs)]
 
+mod choose;
 pub mod cli;
 pub mod event;
 pub mod execute;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod git;
 pub mod history;
 pub mod manifest;
 pub mod outcome;

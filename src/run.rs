@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
+use crate::choose::{Unlisted, choose};
 use crate::event::{Event, Totals};
 use crate::execute::{self, Owed, Reason, Stop};
 use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
 use crate::manifest::Config;
 use crate::manifest::config::{GroupConfig, Session};
-use crate::plan::{Item, Known, Machine, Plan, Selection, full_id};
+use crate::plan::{Machine, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::{Discovery, discover};
-use crate::suggest::nearest;
 
 /// A run that is ready to go.
 pub struct Run {
@@ -37,6 +37,17 @@ pub struct Run {
     prepared: Duration,
 }
 
+/// What is asked of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The names of groups; none is all.
+    pub groups: &'a [String],
+    /// Which of their tests.
+    pub selection: &'a Selection,
+    /// How many groups are listed at once, if not as many as there are processors.
+    pub collect_jobs: Option<usize>,
+}
+
 /// What can't be run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -48,6 +59,9 @@ pub enum RunError {
         /// What is nearest.
         hint: Option<String>,
     },
+    /// What failed last time is asked for, and there was no last time.
+    #[error("--failed: no run that is kept here has run any of these tests")]
+    NoLastRun,
     /// There is no temporary folder.
     #[error(transparent)]
     Scratch(#[from] crate::worker::ScratchError),
@@ -97,16 +111,18 @@ fn date(days: u64) -> (u64, u64, u64) {
 }
 
 impl Run {
-    /// Lists, selects and plans. `groups` are the names that were asked for; none is all.
+    /// Lists, selects and plans.
     ///
     /// # Errors
-    /// A path or an id that nothing is called, or no room for temporary files.
+    /// A path or an id that nothing is called, no last run where it is asked for, or no room for temporary files.
     pub fn prepare(
         config: Config,
-        groups: &[String],
-        selection: &Selection,
+        asked: &Asked<'_>,
         environment: HashMap<OsString, OsString>,
     ) -> Result<Self, RunError> {
+        let Asked {
+            groups, selection, ..
+        } = asked;
         let begun = Instant::now();
         let mut warnings = Vec::new();
         let mut empty = Vec::new();
@@ -116,47 +132,41 @@ impl Run {
         warnings.extend(unread);
         let mut discovery = Discovery::new(&config, id, environment)?;
         discovery.wants_keywords = selection.words.is_some();
-        let chosen: Vec<_> = config
+        let (excluded, groups): (Vec<_>, Vec<_>) = config
             .groups
             .iter()
             .filter(|group| {
-                groups.is_empty() || groups.iter().any(|name| name == group.name.as_str())
+                let name = group.name.as_str();
+                groups.is_empty() || groups.iter().any(|asked| asked == name)
             })
-            .cloned()
-            .map(Arc::new)
-            .collect();
-        let listed = |group: Arc<GroupConfig>| (discover(&discovery, &group), group);
+            .partition(|group| selection.excludes_group(group.name.as_str()));
+        let groups: Vec<_> = groups.into_iter().cloned().map(Arc::new).collect();
+        let list = |group: Arc<GroupConfig>| (discover(&discovery, &group), group);
+        let jobs = asked.collect_jobs.unwrap_or(0);
         // Where no threads are to be had, one after the other will do.
-        let found: Vec<_> = match ThreadPoolBuilder::new().build() {
-            Ok(pool) => pool.install(|| chosen.into_par_iter().map(listed).collect()),
-            Err(_) => chosen.into_iter().map(listed).collect(),
+        let found: Vec<_> = match ThreadPoolBuilder::new().num_threads(jobs).build() {
+            Ok(pool) => pool.install(|| groups.into_par_iter().map(list).collect()),
+            Err(_) => groups.into_iter().map(list).collect(),
         };
-        let mut all: Vec<(String, Item)> = Vec::new();
-        let mut selected = Vec::new();
-        let mut unselected = Vec::new();
+        discovery.close();
+        let mut listed = Vec::new();
         for (found, mut group) in found {
             empty.extend(found.empty);
             if let Some(why) = found.cold {
                 Arc::make_mut(&mut group).session = Session::Cold(why);
             }
-            let name = group.name.as_str();
-            let (mine, rest): (Vec<_>, Vec<_>) = found
-                .items
-                .into_iter()
-                .partition(|item| is_selected(selection, name, item));
-            unselected.extend(rest.iter().map(|item| full_id(name, &item.id)));
-            all.extend(
-                mine.iter()
-                    .chain(&rest)
-                    .cloned()
-                    .map(|item| (name.to_owned(), item)),
-            );
-            selected.push((group, mine));
+            listed.push((group, found.items));
         }
-        discovery.close();
-        check_selectors(selection, &all)?;
+        let unfinished = |ids| history::unfinished(&folder, &store, ids);
+        let excluded: Vec<&str> = excluded.iter().map(|group| group.name.as_str()).collect();
+        let unlisted = Unlisted {
+            excluded: &excluded,
+            is_part: !asked.groups.is_empty(),
+        };
+        let chosen = choose(selection, unlisted, listed, unfinished)?;
+        warnings.extend(chosen.warnings);
         let machine = Machine { cores: cores() };
-        let plan = Plan::new(selected, config.run.workers, machine, &store);
+        let plan = Plan::new(chosen.groups, config.run.workers, machine, &store);
         Ok(Self {
             config,
             discovery,
@@ -164,7 +174,7 @@ impl Run {
             plan,
             warnings,
             empty,
-            unselected,
+            unselected: chosen.unselected,
             prepared: begun.elapsed(),
         })
     }
@@ -318,45 +328,6 @@ fn exit_code(totals: &Totals, stopped: Option<Reason>) -> u8 {
         _ if totals.is_success() => exit::SUCCESS,
         _ => exit::TESTS_FAILED,
     }
-}
-
-/// What can't be listed is not passed over because its tests' names are not known.
-fn is_selected(selection: &Selection, group: &str, item: &Item) -> bool {
-    match &item.known {
-        Some(Known::Broken(_)) if item.id.is_empty() => true,
-        Some(Known::Broken(_)) => {
-            selection.selectors.is_empty()
-                || selection
-                    .selectors
-                    .iter()
-                    .any(|selector| selector.selects(group, item))
-        }
-        _ => selection.selects(group, item),
-    }
-}
-
-/// Every selector that is no path must name something.
-fn check_selectors(selection: &Selection, items: &[(String, Item)]) -> Result<(), RunError> {
-    let unknown = selection.selectors.iter().find(|selector| {
-        selector.path.is_none()
-            && !items
-                .iter()
-                .any(|(group, item)| selector.selects(group, item))
-    });
-    let Some(selector) = unknown else {
-        return Ok(());
-    };
-    let written = selector.written.clone();
-    let ids = items.iter().map(|(group, item)| full_id(group, &item.id));
-    let files = items
-        .iter()
-        .filter_map(|(_, item)| Some(item.file.as_ref()?.to_string_lossy().into_owned()));
-    let known: Vec<String> = ids
-        .chain(items.iter().map(|(_, item)| item.id.clone()))
-        .chain(files)
-        .collect();
-    let hint = nearest(&written, known.iter().map(String::as_str)).map(str::to_owned);
-    Err(RunError::Unknown { written, hint })
 }
 
 #[cfg(test)]

@@ -69,6 +69,24 @@ pub struct SelectArguments {
     /// Only tests whose tags match an expression
     #[arg(short = 'm', value_name = "EXPR")]
     pub tags: Option<String>,
+    /// Not these files, folders, tests or groups, nor what a pattern matches; may be repeated
+    #[arg(long, value_name = "PATTERN|ID")]
+    pub exclude: Vec<String>,
+    /// Only tests that failed, or did not run, the last time they were to
+    #[arg(long)]
+    pub failed: bool,
+    /// Only tests whose file, or whose group's `inputs`, git says to have changed since a commit [default: HEAD]
+    #[arg(
+        long,
+        value_name = "REF",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "HEAD"
+    )]
+    pub changed: Option<String>,
+    /// How many listing commands run at once [default: as many as there are processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub collect_jobs: Option<u16>,
     /// An overlay of the manifest: [profiles.PROFILE]
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,
@@ -185,6 +203,8 @@ pub enum ListForm {
     Ids,
     /// One JSON array
     Json,
+    /// Groups, files, and what is in them
+    Tree,
 }
 
 /// `orchestrate check`.

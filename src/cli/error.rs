@@ -1,5 +1,6 @@
 //! Everything that can go wrong before or beside the tests, in one place with its exit code.
 
+use crate::git::GitError;
 use crate::manifest::LoadError;
 use crate::report::{ReportError, harmless};
 use crate::run::RunError;
@@ -23,6 +24,9 @@ pub enum CliError {
     /// The run can't begin.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Git can't say what has changed.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A report can't be written.
     #[error("{0}; nothing ran")]
     Report(ReportError),
@@ -43,12 +47,14 @@ impl CliError {
     /// The exit code.
     pub fn exit(&self) -> u8 {
         match self {
-            Self::Usage { .. } | Self::Manifest(_) | Self::Run(RunError::Unknown { .. }) => {
-                exit::USAGE
-            }
-            Self::Run(RunError::Scratch(_)) | Self::Report(_) | Self::System(_) => {
-                exit::INFRASTRUCTURE
-            }
+            Self::Usage { .. }
+            | Self::Manifest(_)
+            | Self::Run(RunError::Unknown { .. } | RunError::NoLastRun)
+            | Self::Git(GitError::Refused { .. }) => exit::USAGE,
+            Self::Run(RunError::Scratch(_))
+            | Self::Git(GitError::Missing(_))
+            | Self::Report(_)
+            | Self::System(_) => exit::INFRASTRUCTURE,
         }
     }
 
@@ -68,6 +74,10 @@ impl CliError {
                 Some("check the path, and that you may read it".into())
             }
             Self::Report(error) => error.hint(),
+            Self::Run(RunError::NoLastRun) => {
+                Some("run them once without it; what is kept of runs is in .fastest".into())
+            }
+            Self::Git(GitError::Refused { hint, .. }) => Some((*hint).into()),
             _ => None,
         };
         let text = harmless(&self.to_string());

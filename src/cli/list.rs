@@ -30,12 +30,8 @@ struct Listed<'a> {
 pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
     let config = open::config(&arguments.select, None)?;
     let selection = open::selection(&arguments.select, &config.root)?;
-    let run = Run::prepare(
-        config,
-        &arguments.select.groups,
-        &selection,
-        execute::environment(),
-    )?;
+    let asked = arguments.select.asked(&selection);
+    let run = Run::prepare(config, &asked, execute::environment())?;
     for warning in run.warnings.iter().chain(&run.empty) {
         say(&format!("warning: {}", harmless(warning)));
     }
@@ -59,6 +55,7 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
         ListForm::Ids => listed
             .iter()
             .for_each(|item| print(&format!("{}\n", shown(&item.id)))),
+        ListForm::Tree => print(&tree(&listed)),
         ListForm::Json => {
             let text = serde_json::to_string_pretty(&listed)
                 .map_err(|error| CliError::System(error.to_string()))?;
@@ -75,11 +72,41 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
         }
         return Ok(exit::TESTS_FAILED);
     }
-    Ok(if listed.is_empty() {
-        exit::NOTHING_MATCHED
-    } else {
-        exit::SUCCESS
-    })
+    if listed.is_empty() {
+        say(&open::nothing(&selection));
+        return Ok(exit::NOTHING_MATCHED);
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// Groups, what each of their tests' ids begins with, and the tests: what two ids share is said once.
+fn tree(listed: &[Listed<'_>]) -> String {
+    let mut text = String::new();
+    let mut above: Vec<&str> = Vec::new();
+    for item in listed {
+        let parts = parts(item);
+        let same = parts.iter().zip(&above).take_while(|(a, b)| a == b).count();
+        // A test may be called as what another one is in.
+        let same = same.min(parts.len() - 1);
+        for (depth, part) in parts.iter().enumerate().skip(same) {
+            text.push_str(&format!("{}{}\n", "  ".repeat(depth), shown(part)));
+        }
+        above = parts;
+    }
+    text
+}
+
+/// The parts of an id: its group, its file or module, and what is in that. Parameters in brackets may hold anything.
+fn parts<'a>(item: &'a Listed<'_>) -> Vec<&'a str> {
+    let mut parts = vec![item.group];
+    let mut rest = item.id.strip_prefix(item.group).unwrap_or(&item.id);
+    while let Some(inner) = rest.strip_prefix("::") {
+        let plain = &inner[..inner.find('[').unwrap_or(inner.len())];
+        let end = plain.find("::").unwrap_or(inner.len());
+        parts.push(&inner[..end]);
+        rest = &inner[end..];
+    }
+    parts
 }
 
 fn describe<'a>(group: &'a str, runner: &'a str, item: &'a Item) -> Listed<'a> {

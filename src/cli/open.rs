@@ -7,13 +7,16 @@ use std::path::{Component, Path, PathBuf};
 use super::args::SelectArguments;
 use super::environment;
 use super::error::CliError;
+use crate::git;
 use crate::history::Folder;
 use crate::manifest::config::Origin;
 use crate::manifest::load::{self, FILE_NAME};
+use crate::manifest::pattern::Pattern;
 use crate::manifest::source::Source;
 use crate::manifest::{Choices, Config, detect};
-use crate::plan::{Expression, Selection, Selector};
+use crate::plan::{Exclusion, Expression, Selection, Selector};
 use crate::report::one_line;
+use crate::run::Asked;
 use crate::suggest::did_you_mean;
 
 /// The current folder.
@@ -144,6 +147,8 @@ pub fn selection(select: &SelectArguments, root: &Path) -> Result<Selection, Cli
     let words = words.map(|text| expression("-k", text, "a word is a part of a test's name"));
     let tags = select.tags.as_deref();
     let tags = tags.map(|text| expression("-m", text, "a word is a tag's whole name"));
+    let exclude = select.exclude.iter();
+    let exclude = exclude.map(|written| exclusion(written, &here, root));
     let selectors = select
         .selectors
         .iter()
@@ -152,6 +157,47 @@ pub fn selection(select: &SelectArguments, root: &Path) -> Result<Selection, Cli
         selectors: selectors.collect::<Result<_, _>>()?,
         words: words.transpose()?.map(Expression::in_lower_case),
         tags: tags.transpose()?,
+        exclude: exclude.collect::<Result<_, _>>()?,
+        failed: select.failed,
+        changed: match &select.changed {
+            Some(since) => Some(git::changed(root, since)?),
+            None => None,
+        },
+    })
+}
+
+impl SelectArguments {
+    /// What is asked of a run.
+    pub fn asked<'a>(&'a self, selection: &'a Selection) -> Asked<'a> {
+        Asked {
+            groups: &self.groups,
+            selection,
+            collect_jobs: self.collect_jobs.map(usize::from),
+        }
+    }
+}
+
+/// Why no test is selected, as far as that is known.
+pub fn nothing(selection: &Selection) -> String {
+    let mut why = String::from("error: nothing matched: no test is selected");
+    if selection.failed {
+        why += "; of those that are asked for, none failed or was left out the last time it was to run";
+    }
+    if let Some(changed) = &selection.changed {
+        let since = one_line(&changed.since);
+        why += &format!(
+            "; no such test's file and no `inputs` of its group have changed since {since}"
+        );
+    }
+    why
+}
+
+/// What `--exclude` names. Patterns are the root's, as they are in the manifest.
+fn exclusion(written: &str, here: &Path, root: &Path) -> Result<Exclusion, CliError> {
+    let pattern = written.contains(['*', '?', '[']);
+    Ok(Exclusion {
+        name: selector(written, here, root)?,
+        pattern: pattern.then(|| Pattern::new(written).ok()).flatten(),
     })
 }
 

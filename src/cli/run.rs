@@ -6,7 +6,7 @@ use super::target::{self, Target, Voice};
 use super::{exit, keys, open, print, say, shown, signals};
 use crate::execute::{self, Stop};
 use crate::manifest::Config;
-use crate::plan::full_id;
+use crate::plan::{Selection, full_id};
 use crate::report::harmless;
 use crate::run::Run;
 use crate::worker::frame::Level;
@@ -22,12 +22,8 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     let config = open::config(&arguments.select, workers)?;
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;
-    let mut run = Run::prepare(
-        config,
-        &arguments.select.groups,
-        &selection,
-        execute::environment(),
-    )?;
+    let asked = arguments.select.asked(&selection);
+    let mut run = Run::prepare(config, &asked, execute::environment())?;
     if selection.is_all() && !run.empty.is_empty() {
         for why in &run.empty {
             say(&format!("error: {}; nothing ran", harmless(why)));
@@ -38,13 +34,13 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     run.warnings.append(&mut run.empty);
     levels_work(&run)?;
     if arguments.dry_run {
-        return Ok(dry_run(&run));
+        return Ok(dry_run(&run, &selection));
     }
     if run.plan.tests() == 0 {
         for warning in &run.warnings {
             say(&format!("warning: {}", harmless(warning)));
         }
-        say("error: nothing matched: no test is selected");
+        say(&open::nothing(&selection));
         return Ok(exit::NOTHING_MATCHED);
     }
     let console = Voice {
@@ -97,7 +93,7 @@ fn levels_work(run: &Run) -> Result<(), CliError> {
 }
 
 /// What would run: the jobs of each group, in order.
-fn dry_run(run: &Run) -> u8 {
+fn dry_run(run: &Run, selection: &Selection) -> u8 {
     for warning in &run.warnings {
         say(&format!("warning: {}", harmless(warning)));
     }
@@ -126,6 +122,7 @@ fn dry_run(run: &Run) -> u8 {
     }
     print(&text);
     if run.plan.tests() == 0 {
+        say(&open::nothing(selection));
         exit::NOTHING_MATCHED
     } else {
         exit::SUCCESS

@@ -55,6 +55,8 @@ pub struct GroupConfig {
     pub runner: Runner,
     /// What it runs over.
     pub source: ItemSource,
+    /// Files that all of its tests depend on.
+    pub inputs: Vec<Pattern>,
     /// The most jobs at once; `None` is automatic.
     pub workers: Option<usize>,
     /// How many items a job gets.

@@ -9,7 +9,7 @@ mod order;
 mod select;
 
 pub use expression::{Expression, ExpressionError};
-pub use select::{Selection, Selector};
+pub use select::{Changed, Exclusion, Selection, Selector};
 
 use std::ffi::OsString;
 use std::path::PathBuf;

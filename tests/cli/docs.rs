@@ -97,7 +97,7 @@ fn the_readme_is_true() {
             "tests/db/write.sh",
             "[ \"$ORCHESTRATE_RESOURCE_DATABASE\" = db_$ORCHESTRATE_PID ]",
         );
-    assert_eq!(run_all(&project, &readme).len(), 11);
+    assert_eq!(run_all(&project, &readme).len(), 12);
     assert!(project.read("junit.xml").contains("migrate.sh"));
     assert!(project.read("events.jsonl").contains("run-finished"));
 }
@@ -145,7 +145,10 @@ fn getting_started_is_true() {
 fn the_selection_page_is_true() {
     let project = Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"tests/*.sh\"]\n")
         .script("tests/login.sh", "exit 0");
-    assert_eq!(run_all(&project, &page("docs/selection.md")).len(), 2);
+    let page = page("docs/selection.md");
+    assert_eq!(run_all(&project, &page).len(), 4);
+    let manifest = blocks(&page, "toml").concat();
+    Project::with(&manifest).orchestrate(&["check"]).exits(0);
 }
 
 #[test]

@@ -267,3 +267,329 @@ fn words_tags_and_ids_select_what_pytest_selects() {
         assert!(selected.len() < all, "{arguments:?}");
     }
 }
+
+#[test]
+fn what_is_excluded_does_not_run() {
+    let project = project();
+    let all = ["slow::slow/a.sh", "unit::unit/a.sh", "unit::unit/sub/b.sh"];
+    assert_eq!(selected(&project, &["--exclude", "unit/sub"]), all[..2]);
+    assert_eq!(
+        selected(&project, &["--exclude", "unit/a.sh"]),
+        [all[0], all[2]]
+    );
+    assert_eq!(
+        selected(&project, &["--exclude", "unit::unit/a.sh"]),
+        [all[0], all[2]]
+    );
+    assert_eq!(selected(&project, &["--exclude", "**/a.sh"]), all[2..]);
+    assert_eq!(selected(&project, &["--exclude", "slow::*/*"]), all[1..]);
+    assert_eq!(
+        selected(
+            &project,
+            &["--exclude", "unit/sub", "--exclude", "slow", "unit", "slow"]
+        ),
+        all[1..2]
+    );
+    let ran = project.run(&["--exclude", "unit/aa.sh"]).exits(2);
+    ran.says("did you mean \"unit/a.sh\"?");
+    // A pattern may be meant for tests that are yet to come; that it matches none is said.
+    let ran = project.run(&["--exclude", "**/aa.sh"]).exits(0);
+    ran.says("warning: --exclude \"**/aa.sh\" leaves out no test");
+    // Of groups that are not asked for, nothing is known.
+    let ran = project.run(&["-g", "slow", "--exclude", "unit::unit/a.sh"]);
+    ran.exits(0).says("leaves out no test");
+    project
+        .run(&["unit/a.sh", "--exclude", "unit"])
+        .exits(4)
+        .says("nothing matched");
+}
+
+#[test]
+fn a_group_that_is_excluded_is_not_even_listed() {
+    let manifest = "[runners.r]\nlist = \"touch listed; exit 1\"\nrun = [\"true\", \"<items>\"]\n\
+        [groups.out]\nrunner = \"r\"\n[groups.in]\ncommand = [\"true\"]\n";
+    let project = Project::with(manifest);
+    assert_eq!(selected(&project, &["--exclude", "out"]), ["in"]);
+    assert!(!project.path().join("listed").exists());
+    project.run(&[]).exits(1);
+    assert!(project.path().join("listed").exists());
+}
+
+#[test]
+fn an_id_that_looks_like_a_pattern_is_an_id_first() {
+    let manifest =
+        "[groups.g]\ncommand = [\"true\", \"<items>\"]\nitems = [\"x[1]\", \"x1\", \"x2\"]\n";
+    let project = Project::with(manifest);
+    assert_eq!(
+        selected(&project, &["--exclude", "x[1]"]),
+        ["g::x1", "g::x2"]
+    );
+    assert_eq!(selected(&project, &["--exclude", "x[12]"]), ["g::x[1]"]);
+}
+
+#[test]
+fn what_failed_or_did_not_run_the_last_time_is_selected() {
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n[groups.after]\ncommand = [\"true\"]\nneeds = [\"g\"]\n";
+    let project = Project::with(manifest)
+        .script("t/bad", "exit 1")
+        .script("t/good", "exit 0")
+        .script("t/mended", "[ -e mended ]");
+    let failed = |arguments: &[&str]| -> Vec<String> {
+        let ran = project.orchestrate(&[&["list", "--failed"], arguments].concat());
+        ran.exits(0).stdout.lines().map(str::to_owned).collect()
+    };
+    project
+        .run(&["--failed"])
+        .exits(2)
+        .says("no run that is kept here has run any of these tests")
+        .says("run them once without it");
+    project.run(&[]).exits(1);
+    assert_eq!(failed(&[]), ["g::t/bad", "g::t/mended", "after"]);
+    assert_eq!(failed(&["-k", "bad"]), ["g::t/bad"]);
+    // Other tests' runs change nothing of it, nor does one that has never been run belong to it.
+    project.run(&["t/good"]).exits(0);
+    let project = project.script("t/new", "exit 0").file("mended", "");
+    let ran = project.run(&["--failed", "--exclude", "after"]).exits(1);
+    assert_eq!(ran.outcomes(), ["g::t/bad failed", "g::t/mended passed"]);
+    let ran = project.run(&["--failed", "-k", "mended"]).exits(4);
+    ran.says("none failed or was left out the last time it was to run");
+    assert!(!project.read("t/bad").is_empty());
+    let project = project.script("t/bad", "exit 0");
+    project.run(&["--failed"]).exits(0);
+    project
+        .orchestrate(&["list", "--failed"])
+        .exits(4)
+        .says("nothing matched");
+    // The journals are gone; what the history knows is enough.
+    let project = project.script("t/good", "exit 1");
+    project.run(&["t/good"]).exits(1);
+    std::fs::remove_dir_all(project.path().join(".fastest/runs")).unwrap();
+    let ran = project.orchestrate(&["list", "--failed"]).exits(0);
+    assert_eq!(ran.stdout, "g::t/good\n");
+}
+
+#[test]
+fn a_run_that_was_stopped_is_gone_on_with() {
+    let manifest =
+        "[run]\nmax-fail = 1\nworkers = 1\n[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n";
+    let project = Project::with(manifest)
+        .script("t/a", "exit 0")
+        .script("t/b", "exit 1")
+        .script("t/c", "exit 0");
+    let ran = project.run(&[]).exits(1);
+    assert_eq!(
+        ran.outcomes(),
+        ["g::t/a passed", "g::t/b failed", "g::t/c not-run"]
+    );
+    let ran = project.orchestrate(&["list", "--failed"]).exits(0);
+    assert_eq!(ran.stdout, "g::t/b\ng::t/c\n");
+}
+
+/// A project in a repository of its own, all of it committed.
+fn committed(project: Project) -> Option<Project> {
+    if Command::new("git").arg("--version").output().is_err() {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "there is no git"
+        );
+        eprintln!("skipped: no git");
+        return None;
+    }
+    git(&project, &["init", "--quiet"]);
+    commit(&project);
+    Some(project)
+}
+
+fn git(project: &Project, arguments: &[&str]) {
+    let identity = [
+        "-c",
+        "user.name=x",
+        "-c",
+        "user.email=x@localhost",
+        "-c",
+        "commit.gpgsign=false",
+    ];
+    let done = Command::new("git")
+        .args(identity)
+        .args(arguments)
+        .current_dir(project.path())
+        .status()
+        .unwrap();
+    assert!(done.success(), "{arguments:?}");
+}
+
+fn commit(project: &Project) {
+    git(project, &["add", "--all"]);
+    git(project, &["commit", "--quiet", "--message", "x"]);
+}
+
+#[test]
+fn what_git_says_to_have_changed_is_selected() {
+    let project = Project::with(
+        "[groups.unit]\nrunner = \"exec\"\nfiles = [\"unit/*.sh\"]\n\
+        [groups.lib]\nrunner = \"exec\"\nfiles = [\"lib/*.sh\"]\ninputs = [\"src/**\", \"*.toml\"]\n\
+        [groups.lint]\ncommand = [\"true\"]\ninputs = [\"**/*.md\"]\n\
+        [groups.items]\ncommand = [\"true\", \"<items>\"]\nitems = [\"unit/a.sh\", \"other\"]\n",
+    )
+    .file(".gitignore", ".fastest\nevents.jsonl\nignored.md\n")
+    .file("src/deep/code", "1")
+    .file("docs/page.md", "1")
+    .script("unit/a.sh", "exit 0")
+    .script("unit/b.sh", "exit 0")
+    .script("lib/a.sh", "exit 0")
+    .script("lib/b.sh", "exit 0");
+    let Some(project) = committed(project) else {
+        return;
+    };
+    let changed = |project: &Project, option: &str| {
+        let ran = project.orchestrate(&["list", option]);
+        assert!(ran.code == 0 || ran.code == 4, "{}", ran.stderr);
+        ran.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let none = project.run(&["--changed"]).exits(4);
+    none.says("no such test's file and no `inputs` of its group have changed since HEAD");
+    let project = project
+        .file("ignored.md", "x")
+        .script("unit/a.sh", "exit 0 #");
+    assert_eq!(
+        changed(&project, "--changed"),
+        ["unit::unit/a.sh", "items::unit/a.sh"]
+    );
+    // New ones that nobody has added yet, staged ones, and ones that are gone.
+    let project = project
+        .script("unit/new.sh", "exit 0")
+        .script("lib/b.sh", "exit 0 #");
+    git(&project, &["add", "lib/b.sh"]);
+    std::fs::remove_file(project.path().join("docs/page.md")).unwrap();
+    let now = [
+        "unit::unit/a.sh",
+        "unit::unit/new.sh",
+        "lib::lib/b.sh",
+        "lint",
+        "items::unit/a.sh",
+    ];
+    assert_eq!(changed(&project, "--changed"), now);
+    assert_eq!(changed(&project, "--changed=HEAD"), now);
+    commit(&project);
+    assert!(changed(&project, "--changed").is_empty());
+    assert_eq!(changed(&project, "--changed=HEAD~1"), now);
+    let project = project.file("src/deep/code", "2");
+    assert_eq!(
+        changed(&project, "--changed"),
+        ["lib::lib/a.sh", "lib::lib/b.sh"]
+    );
+    git(&project, &["mv", "--force", "src/deep/code", "code"]);
+    assert_eq!(
+        changed(&project, "--changed"),
+        ["lib::lib/a.sh", "lib::lib/b.sh"]
+    );
+    // From a folder below it is the same.
+    let ran = project
+        .at("unit")
+        .orchestrate(&["list", "--changed"])
+        .exits(0);
+    assert_eq!(ran.stdout, "lib::lib/a.sh\nlib::lib/b.sh\n");
+}
+
+#[test]
+fn a_root_below_the_top_of_the_repository_sees_its_own_files() {
+    let project = Project::new()
+        .file(
+            "sub/fastest.toml",
+            "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\ninputs = [\"x\"]\n",
+        )
+        .script("sub/t/a \u{e9}\n.sh", "exit 0")
+        .script("sub/t/b.sh", "exit 0")
+        .file("x", "");
+    let Some(project) = committed(project) else {
+        return;
+    };
+    let project = project
+        .script("sub/t/a \u{e9}\n.sh", "exit 0 #")
+        .file("x", "changed")
+        .at("sub");
+    let ran = project
+        .orchestrate(&["list", "--changed", "--format", "json"])
+        .exits(0);
+    let listed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(listed[0]["id"], "g::t/a \u{e9}\n.sh");
+    // Of a repository within the repository it is known only that something is new in it.
+    let inner = project.path().join("sub/t/inner");
+    std::fs::create_dir(&inner).unwrap();
+    let made = Command::new("git")
+        .args(["init", "--quiet"])
+        .current_dir(&inner)
+        .status();
+    assert!(made.unwrap().success());
+    let project = project
+        .file(
+            "sub/fastest.toml",
+            "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/b.sh\"]\ninputs = [\"t/inner/deep/*\"]\n",
+        )
+        .script("sub/t/inner/deep/c", "exit 0");
+    let ran = project.orchestrate(&["list", "--changed"]).exits(0);
+    assert_eq!(ran.stdout, "g::t/b.sh\n");
+}
+
+#[test]
+fn what_git_does_not_know_is_an_error() {
+    let project =
+        Project::with("[groups.g]\ncommand = [\"true\"]\n").env("GIT_CEILING_DIRECTORIES", "/");
+    let Some(project) = committed(project) else {
+        return;
+    };
+    for name in ["nothing", "--output=x", ""] {
+        let ran = project.run(&[&format!("--changed={name}")]).exits(2);
+        ran.says(&format!("`--changed`: git knows no commit {name:?}"))
+            .says("name a branch, a tag or a commit");
+    }
+    assert!(!project.path().join("x").exists());
+    std::fs::remove_dir_all(project.path().join(".git")).unwrap();
+    let ran = project.run(&["--changed"]).exits(2);
+    ran.says("git knows of no work tree at ROOT (fatal: not a git repository");
+    let project = project.env("PATH", "/nowhere");
+    let ran = project.run(&["--changed"]).exits(3);
+    ran.says("`--changed` asks git, which can't be started");
+}
+
+#[test]
+fn listing_commands_run_side_by_side_up_to_a_limit() {
+    // Each waits for the other to have begun, at most for a while, and says whether it came.
+    let list = |own: &str, other: &str| {
+        format!(
+            "[runners.{own}]\nlist = \"touch {own}; i=0; while [ ! -e {other} ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done; [ -e {other} ] && echo t\"\nrun = [\"true\", \"<items>\"]\n[groups.{own}]\nrunner = \"{own}\"\n"
+        )
+    };
+    let project = Project::with(&(list("one", "two") + &list("two", "one")));
+    let ran = project
+        .orchestrate(&["list", "--collect-jobs", "2"])
+        .exits(0);
+    assert_eq!(ran.stdout, "one::t\ntwo::t\n");
+    let log = |own: &str| {
+        format!(
+            "[runners.{own}]\nlist = \"echo begin >> log; sleep 0.1; echo end >> log; echo t\"\nrun = [\"true\", \"<items>\"]\n[groups.{own}]\nrunner = \"{own}\"\n"
+        )
+    };
+    let project = Project::with(&(log("one") + &log("two")));
+    project
+        .orchestrate(&["list", "--collect-jobs", "1"])
+        .exits(0);
+    assert_eq!(project.read("log"), "begin\nend\nbegin\nend\n");
+    project
+        .orchestrate(&["list", "--collect-jobs", "0"])
+        .exits(2);
+}
+
+#[test]
+fn a_tree_says_once_what_ids_share() {
+    let manifest = "[runners.r]\nlist = [\"cat\", \"ids\"]\nrun = [\"true\", \"<items>\"]\n[groups.g]\nrunner = \"r\"\n[groups.one]\ncommand = [\"true\"]\n";
+    let project = Project::with(manifest).file(
+        "ids",
+        "t/a.py::x[a::b]\nt/a.py::x[c]\nt/a.py::K::y\nt/a.py::K::z\nt/b.py\nt/b.py::x\n",
+    );
+    let ran = project.orchestrate(&["list", "--format", "tree"]).exits(0);
+    let tree =
+        "g\n  t/a.py\n    K\n      y\n      z\n    x[a::b]\n    x[c]\n  t/b.py\n    x\none\n";
+    assert_eq!(ran.stdout, tree);
+}

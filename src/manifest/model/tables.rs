@@ -59,6 +59,9 @@ pub struct Group {
     pub files: Option<Vec<String>>,
     /// Files to leave out, as patterns relative to the root.
     pub exclude: Option<Vec<String>>,
+    /// Files that all tests of the group depend on, as patterns relative to the root: `["src/**", "conftest.py"]`. If one of
+    /// them has changed, `--changed` selects the whole group. A test's own file need not be named.
+    pub inputs: Option<Vec<String>>,
     /// The command of a group without a runner: an array is run as it is, a string by `sh -c`. With `items` it runs over
     /// them in chunks; without, it runs once and the group is its one test.
     pub command: Option<Command>,

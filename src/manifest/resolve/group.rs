@@ -45,6 +45,9 @@ impl Resolver<'_> {
         let names: IndexSet<_> = resources.iter().map(|(name, _)| name.clone()).collect();
         let runner = self.build_runner(&chosen, &mut layers, &names);
         let source = self.source(&chosen, &mut layers);
+        let at = layers.pointer("inputs", |group| group.inputs.as_ref());
+        let inputs = layers.take("inputs", |group| group.inputs.as_ref(), built_in("[]"));
+        let inputs = self.patterns(inputs.map_or(&[], Vec::as_slice), at.as_deref());
         let env = self.env(&mut layers, &names);
 
         let mut workers = layers.take("workers", |group| group.workers, built_in("0"));
@@ -138,6 +141,7 @@ impl Resolver<'_> {
             name,
             runner: runner?,
             source: source?,
+            inputs,
             workers: workers.and_then(|n| (n.0 > 0).then_some(n.0 as usize)),
             chunk_size,
             chunk_by,
