@@ -514,7 +514,7 @@ mod tests {
         let job = JobRequest {
             words: vec!["./a b".into(), "x".into()],
             folder: "/root".into(),
-            env: vec![("A".into(), "1".into())],
+            env: [("A", "1")].into_iter().collect(),
             env_only: Some(vec!["PATH".into()]),
             report: Some("/t/r".into()),
             timeout: Some(Duration::from_millis(1500)),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -241,14 +241,14 @@ impl Run {
             unselected: std::mem::take(&mut self.unselected),
             hold: kept.as_ref().and_then(RunFolder::hold),
         };
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = report::queue(begun);
         for message in warnings {
-            let _ = sender.send(Event::Warning { message });
+            sender.send(Event::Warning { message });
         }
         let stopped = std::sync::OnceLock::new();
         let why = &stopped;
         let feed = Mutex::new(Some(move || {
-            report::feed(&receiver, reporters, begun, |totals| {
+            report::feed(receiver, reporters, |totals| {
                 exit_code(totals, why.get().copied().flatten())
             })
         }));
@@ -261,11 +261,10 @@ impl Run {
             let reports = thread::Builder::new()
                 .name("reports".into())
                 .spawn_scoped(scope, take);
-            // The sender goes with the call, so the reports see the end when the run is over and `stopped` is set.
-            let last = sender.clone();
-            let reason = execute::execute(&self.plan, &options, &self.discovery, sender, stop);
+            let reason = execute::execute(&self.plan, &options, &self.discovery, &sender, stop);
             let _ = stopped.set(reason);
-            drop(last);
+            // The reports see the end now that it is known why.
+            drop(sender);
             let reported = match reports {
                 Ok(reports) => reports
                     .join()

@@ -1,10 +1,12 @@
 //! An attempt: one job handed to a lane's worker, and what its end means for each of its tests.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::RunningJob;
 use super::command::{Place, request};
+use super::environment::Environment;
 use super::found::{Inside, by_item, share};
 use super::hooks::{self, Failure, Subject};
 use super::job::Job;
@@ -23,13 +25,13 @@ const MOST_SHORTAGES: u32 = 100;
 
 impl Lane<'_, '_> {
     /// Runs a job, with the hooks around it.
-    pub(super) fn job(&mut self, job: &Job, number: usize, global_slot: usize) -> Ran {
+    pub(super) fn job(&mut self, job: &Arc<Job>, number: usize, global_slot: usize) -> Ran {
         let shared = self.shared;
         if let Err(failure) = self.ready(global_slot) {
             return self.unready(job, failure);
         }
         let pid = self.client.as_ref().map_or(0, |client| client.pid);
-        shared.send(Event::JobStarted {
+        self.tell_start(Event::JobStarted {
             job: number,
             group: job.group_name(shared.plan).to_owned(),
             worker: self.slot,
@@ -38,11 +40,10 @@ impl Lane<'_, '_> {
             tests: job.ids(shared.plan),
         });
         let running = RunningJob {
-            group: job.group_name(shared.plan).to_owned(),
+            job: job.clone(),
             worker: self.slot,
             pid,
             since: Instant::now(),
-            tests: job.ids(shared.plan),
         };
         shared.state().running.insert(number, running);
         let ended = self.run(job, global_slot);
@@ -107,7 +108,7 @@ impl Lane<'_, '_> {
         if self.shortages > MOST_SHORTAGES {
             return Ran::Over(self.all(job, Outcome::Errored, &why, None), Vec::new());
         }
-        Ran::Nothing(why, job.clone())
+        Ran::Nothing(why, Job::clone(job))
     }
 
     /// Hands a job to the worker.
@@ -163,7 +164,15 @@ impl Lane<'_, '_> {
         let ended = match before {
             Ok(set) => {
                 variables.extend(set);
-                match request(group, job, &values, &place, &variables) {
+                let environment = match self.environment.take() {
+                    Some(known) => Ok(known),
+                    None => Environment::new(group, &values, &place),
+                };
+                let request = environment.and_then(|environment| {
+                    let environment = self.environment.insert(environment);
+                    request(group, job, &values, &place, environment, &variables)
+                });
+                match request {
                     Ok(request) => client.run(request)?,
                     Err(unset) => Ended::not_started(format!(
                         "{unset}: set the variable, or give it a default with <env:NAME|default>"

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::environment::Environment;
 use super::job::Job;
 use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
@@ -32,30 +33,17 @@ pub fn request(
     job: &Job,
     values: &JobValues<'_>,
     place: &Place,
+    environment: &Environment<'_>,
     set: &Variables,
 ) -> Result<JobRequest, Unset> {
     let items = values.items_of_chunk();
     let (words, variables) = list::words(&group.runner.run, values, &items)?;
-    let mut env: Vec<(OsString, OsString)> = Vec::new();
-    env.extend(
-        values
-            .launch
-            .into_iter()
-            .flat_map(|launch| launch.env.clone()),
-    );
-    for (name, template) in &group.runner.env {
-        env.push((name.into(), template.expand(values)?));
-    }
-    env.extend(environment(group, values, place, |_| true)?);
-    env.extend(
-        variables
-            .into_iter()
-            .map(|(name, value)| (name.into(), value)),
-    );
+    let mut env = environment.of(group, values, place)?;
+    env.extend(variables);
     env.extend(set.iter().cloned());
     let has_report = group.runner.results != ResultFormat::Exit;
     if has_report {
-        env.push(("ORCHESTRATE_REPORT".into(), values.report.clone().into()));
+        env.push("ORCHESTRATE_REPORT".as_ref(), values.report.as_os_str());
     }
     let folder = values.launch.map_or_else(
         || values.discovery.root.clone(),
@@ -67,6 +55,7 @@ pub fn request(
         words: absolute_program(words, values),
         folder: folder.into(),
         env,
+        common: environment.common.clone(),
         env_only: group
             .bounds
             .env_only
@@ -157,19 +146,36 @@ pub fn own_variables(
     values: &JobValues<'_>,
     place: &Place,
 ) -> Vec<(OsString, OsString)> {
-    let mut env: Vec<(OsString, OsString)> = [
-        ("ORCHESTRATE_RUN_ID", place.run.clone()),
-        ("ORCHESTRATE_GROUP", group.name.to_string()),
-        ("ORCHESTRATE_PID", values.pid.to_string()),
-        ("ORCHESTRATE_SLOT", values.slot.to_string()),
-        ("ORCHESTRATE_GLOBAL_SLOT", place.global_slot.to_string()),
-        ("ORCHESTRATE_WORKERS", place.workers.to_string()),
-        ("ORCHESTRATE_ATTEMPT", values.attempt.to_string()),
+    let of_worker = of_worker(group, values, place);
+    of_worker
+        .into_iter()
+        .chain(of_job(values, place))
+        .map(|(name, value)| (name.into(), value))
+        .collect()
+}
+
+/// The part of it that is the same for all jobs of a worker.
+pub fn of_worker(
+    group: &GroupConfig,
+    values: &JobValues<'_>,
+    place: &Place,
+) -> [(&'static str, OsString); 5] {
+    [
+        ("ORCHESTRATE_RUN_ID", place.run.clone().into()),
+        ("ORCHESTRATE_GROUP", group.name.to_string().into()),
+        ("ORCHESTRATE_PID", values.pid.to_string().into()),
+        ("ORCHESTRATE_SLOT", values.slot.to_string().into()),
+        ("ORCHESTRATE_WORKERS", place.workers.to_string().into()),
     ]
-    .into_iter()
-    .map(|(name, value)| (name.into(), value.into()))
-    .collect();
-    env.push(("ORCHESTRATE_TMP".into(), values.tmp.clone().into()));
-    env.push(("TMPDIR".into(), values.tmp.clone().into()));
-    env
+}
+
+/// The rest.
+pub fn of_job(values: &JobValues<'_>, place: &Place) -> [(&'static str, OsString); 4] {
+    let global_slot = place.global_slot.to_string();
+    [
+        ("ORCHESTRATE_GLOBAL_SLOT", global_slot.into()),
+        ("ORCHESTRATE_ATTEMPT", values.attempt.to_string().into()),
+        ("ORCHESTRATE_TMP", values.tmp.clone().into()),
+        ("TMPDIR", values.tmp.clone().into()),
+    ]
 }

@@ -15,7 +15,7 @@ use crate::manifest::template::{Lookup, Name, Template};
 use crate::outcome::Outcome;
 use crate::runner::list;
 use crate::worker::client::Client;
-use crate::worker::frame::{Cause, Ended, JobRequest, Leftovers, Output, Status};
+use crate::worker::frame::{Cause, Ended, EnvBlock, JobRequest, Leftovers, Output, Status};
 
 /// A hook that failed.
 #[derive(Clone, Debug)]
@@ -164,12 +164,16 @@ fn request(
                 .names()
                 .all(|name| !is_a_workers(name) && (values.values(name).is_some()))
     };
-    let mut env = environment(subject.group, values, subject.place, known)
-        .map_err(|unset| unset.to_string())?;
-    env.extend(shell.into_iter().map(|(name, value)| (name.into(), value)));
-    env.extend(subject.variables.iter().chain(set).cloned());
+    let env = environment(subject.group, values, subject.place, known);
+    let mut env: EnvBlock = env
+        .map_err(|unset| unset.to_string())?
+        .into_iter()
+        .collect();
+    env.extend(shell);
+    let set = subject.variables.iter().chain(set);
+    env.extend(set.map(|(name, value)| (name, value)));
     let file = client.tmp.join(format!("env-{}", client.jobs));
-    env.push(("ORCHESTRATE_ENV".into(), file.clone().into()));
+    env.push("ORCHESTRATE_ENV".as_ref(), file.as_os_str());
     Ok(JobRequest {
         words: super::command::absolute_program(words, values),
         folder: values.discovery.root.clone().into(),

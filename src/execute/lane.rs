@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::command::Place;
+use super::environment::Environment;
 use super::hooks::{self, Failure, Subject};
 use super::job::Job;
 use super::port::Port;
@@ -30,6 +31,8 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         client: None,
         port: None,
         variables: Variables::new(),
+        environment: None,
+        is_new: true,
         owed: Vec::new(),
         shortages: 0,
         sitting: None,
@@ -84,6 +87,10 @@ pub(super) struct Lane<'l, 'a> {
     pub(super) port: Option<Port>,
     /// What hooks have set for the group and this worker.
     pub(super) variables: Variables,
+    /// What its jobs find in their environment.
+    pub(super) environment: Option<Environment<'a>>,
+    /// Whether no job of this worker was told of yet.
+    is_new: bool,
     /// Workers whose `after-worker` is still to run, by process id, with their variables.
     pub(super) owed: Vec<(u32, Variables)>,
     /// How often in a row there was nothing to run a job with.
@@ -156,7 +163,7 @@ impl<'l> Lane<'l, '_> {
         let mut specs = Vec::new();
         for job in again {
             specs.push(job.spec(state.jobs.len()));
-            state.jobs.push(job);
+            state.jobs.push(Arc::new(job));
         }
         state.failures += failed;
         state.scheduler.finished(global_slot, failed > 0, &specs);
@@ -165,6 +172,15 @@ impl<'l> Lane<'l, '_> {
         self.shared.wake(state);
         if stop {
             self.shared.stop(Reason::MaxFail);
+        }
+    }
+
+    /// Tells that a job starts: a worker's first at once, since from then on its hooks are owed should we be killed.
+    pub(super) fn tell_start(&mut self, event: Event) {
+        if std::mem::take(&mut self.is_new) {
+            self.shared.events.send_now(event);
+        } else {
+            self.shared.send(event);
         }
     }
 
@@ -190,6 +206,8 @@ impl<'l> Lane<'l, '_> {
             return Ok(());
         }
         self.client = Some(Client::start(&self.shared.clients)?);
+        self.environment = None;
+        self.is_new = true;
         self.make_up(global_slot);
         self.variables = of_group;
         if self.port.is_none() && names_port(self.config()) {

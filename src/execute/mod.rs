@@ -6,6 +6,7 @@
 
 mod attempt;
 mod command;
+mod environment;
 mod found;
 mod group;
 mod hooks;
@@ -21,7 +22,6 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +33,7 @@ use crate::event::{self, Event, GroupStarted, TestFinished};
 use crate::manifest::config::GroupConfig;
 use crate::outcome::Outcome;
 use crate::plan::{GroupPlan, Item, Known, Plan, full_id};
+use crate::report::Sender;
 use crate::runner::Discovery;
 use crate::schedule::{GroupSpec, Limits, Scheduler};
 use crate::worker::client::Clients;
@@ -72,7 +73,7 @@ struct Shared<'a> {
     plan: &'a Plan,
     options: &'a Options,
     discovery: &'a Discovery,
-    events: Mutex<Sender<Event>>,
+    events: &'a Sender,
     state: Mutex<State>,
     changed: Condvar,
     clients: Arc<Clients>,
@@ -84,11 +85,10 @@ struct Shared<'a> {
 /// A job that runs, for whoever asks.
 #[derive(Clone)]
 struct RunningJob {
-    group: String,
+    job: Arc<Job>,
     worker: usize,
     pid: u32,
     since: Instant,
-    tests: Vec<String>,
 }
 
 struct State {
@@ -96,7 +96,7 @@ struct State {
     running: BTreeMap<usize, RunningJob>,
     scheduler: Scheduler,
     /// Every job by its number in the scheduler.
-    jobs: Vec<Job>,
+    jobs: Vec<Arc<Job>>,
     /// How many jobs were started.
     started: usize,
     failures: usize,
@@ -136,12 +136,7 @@ impl Shared<'_> {
     }
 
     fn send(&self, event: Event) {
-        let events = self
-            .events
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // The reports outlive the run; if they are gone, so is everything that could be told.
-        let _ = events.send(event);
+        self.events.send(event);
     }
 
     fn obey(&self, order: Order) {
@@ -162,12 +157,12 @@ impl Shared<'_> {
     fn tell(&self) {
         let running: Vec<RunningJob> = self.state().running.values().cloned().collect();
         let now = Instant::now();
-        let running = running.into_iter().map(|job| event::Running {
-            group: job.group,
-            worker: job.worker,
-            pid: job.pid,
-            seconds: now.saturating_duration_since(job.since).as_secs_f64(),
-            tests: job.tests,
+        let running = running.into_iter().map(|running| event::Running {
+            group: running.job.group_name(self.plan).to_owned(),
+            worker: running.worker,
+            pid: running.pid,
+            seconds: now.saturating_duration_since(running.since).as_secs_f64(),
+            tests: running.job.ids(self.plan),
         });
         self.send(Event::Status {
             running: running.collect(),
@@ -194,7 +189,7 @@ pub fn execute(
     plan: &Plan,
     options: &Options,
     discovery: &Discovery,
-    events: Sender<Event>,
+    events: &Sender,
     stop: &Stop,
 ) -> Option<Reason> {
     // What a worker that is killed leaves behind comes to us.
@@ -207,7 +202,7 @@ pub fn execute(
         plan,
         options,
         discovery,
-        events: Mutex::new(events),
+        events,
         state: Mutex::new(state),
         changed: Condvar::new(),
         clients: discovery.clients.clone(),
@@ -344,7 +339,7 @@ fn initial(plan: &Plan) -> State {
                 failed_inside: Vec::new(),
             };
             list.push(job.spec(jobs.len()));
-            jobs.push(job);
+            jobs.push(Arc::new(job));
         }
         specs.push(GroupSpec {
             workers: group.workers,

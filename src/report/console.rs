@@ -29,6 +29,9 @@ pub enum Verbosity {
 /// How many lines of a failure's output are shown.
 const MOST_LINES: usize = 200;
 
+/// How many of the slowest tests are named.
+const MOST_SLOW: usize = 5;
+
 /// See the module.
 pub struct Console {
     out: Box<dyn Write + Send>,
@@ -100,6 +103,9 @@ impl Console {
     }
 
     fn progress(&mut self) {
+        if self.bar.is_hidden() {
+            return;
+        }
         let failures = self.totals.failures();
         let failed = if failures > 0 {
             self.paint.bad(&format!("{failures} failed"))
@@ -144,6 +150,17 @@ impl Console {
                 "{word} {seconds}  {}{why}{again}",
                 one_line(&test.id)
             ));
+        }
+    }
+
+    /// Notes a test if it is one of the slowest so far.
+    fn note_slow(&mut self, test: &TestFinished) {
+        let is_slower = |known: &(f64, String)| test.seconds > known.0;
+        let at = self.slowest.iter().position(is_slower);
+        let at = at.unwrap_or(self.slowest.len());
+        if at < MOST_SLOW {
+            self.slowest.insert(at, (test.seconds, test.id.clone()));
+            self.slowest.truncate(MOST_SLOW);
         }
     }
 
@@ -318,10 +335,8 @@ impl Reporter for Console {
                     _ => {}
                 }
                 if test.worker.is_some() {
-                    self.slowest.push((test.seconds, test.id.clone()));
+                    self.note_slow(test);
                 }
-                self.slowest.sort_by(|a, b| b.0.total_cmp(&a.0));
-                self.slowest.truncate(5);
                 self.progress();
             }
             Event::Warning { message } => {

@@ -1,10 +1,8 @@
 //! From events to reports: one thread hands each event to every report, and sees to it that each selected test has
 //! exactly one result, whatever went wrong before.
 
-use std::sync::mpsc::Receiver;
-use std::time::Instant;
-
 use super::ledger::Ledger;
+use super::queue::Receiver;
 use super::{ReportError, Reporter};
 use crate::cli::exit;
 use crate::event::{Event, Line, Totals};
@@ -113,31 +111,26 @@ impl Feed {
 
 /// Feeds the reports until the run is over. `exit` turns the totals into the exit code that `run-finished` tells.
 pub fn feed(
-    events: &Receiver<Event>,
+    mut events: Receiver,
     reporters: Vec<Box<dyn Reporter>>,
-    begun: Instant,
     exit: impl FnOnce(&Totals) -> u8,
 ) -> Reported {
-    let at = || begun.elapsed().as_secs_f64();
     let mut feed = Feed::new(reporters);
-    // Each event is written at once, or together with those that have come meanwhile.
-    let next = |feed: &mut Feed| {
-        events.try_recv().ok().or_else(|| {
-            feed.flush();
-            events.recv().ok()
-        })
-    };
-    while let Some(event) = next(&mut feed) {
-        if !feed.take(at(), &event)
-            && let Event::TestFinished(test) = event
-        {
-            let message = format!(
-                "a second result of {} is left out: please report this",
-                test.id
-            );
-            feed.warn(at(), message);
+    while let Some(together) = events.next() {
+        for (at, event) in together {
+            if !feed.take(at, &event)
+                && let Event::TestFinished(test) = event
+            {
+                let message = format!(
+                    "a second result of {} is left out: please report this",
+                    test.id
+                );
+                feed.warn(at, message);
+            }
         }
+        feed.flush();
     }
+    let at = || events.begun().elapsed().as_secs_f64();
     let why = "orchestrate itself has lost its result: please report this";
     let lost = feed.complete(at(), Outcome::Errored, why);
     let code = exit(&feed.totals);

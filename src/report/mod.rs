@@ -9,6 +9,7 @@ mod jsonl;
 mod junit;
 mod ledger;
 mod paint;
+mod queue;
 mod target;
 
 pub use console::{Console, Verbosity, stream};
@@ -16,6 +17,7 @@ pub use feed::{Reported, feed, replay};
 pub use jsonl::Jsonl;
 pub use junit::Junit;
 pub(crate) use paint::{harmless, one_line};
+pub use queue::{Sender, queue};
 
 use std::fmt;
 use std::io;

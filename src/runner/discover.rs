@@ -360,7 +360,8 @@ pub fn matching(root: &Path, files: &[Pattern], exclude: &[Pattern]) -> Vec<Path
             let wanted = files.iter().any(|pattern| pattern.matches(&text))
                 && !exclude.iter().any(|pattern| pattern.matches(&text));
             // A link may name a folder, or nothing.
-            (wanted && entry.path().is_file()).then(|| path.clone())
+            let is_file = || entry.file_type().is_file() || entry.path().is_file();
+            (wanted && is_file()).then(|| path.clone())
         })
         .collect();
     paths.sort();

@@ -7,6 +7,8 @@ use std::time::Duration;
 use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use super::variables::EnvBlock;
+
 /// The longest frame that is read: reports and outputs have limits of their own that are far below.
 const MOST_BYTES: u32 = 256 << 20;
 
@@ -55,8 +57,10 @@ pub struct JobRequest {
     pub words: Vec<OsString>,
     /// The folder it runs in.
     pub folder: OsString,
-    /// Variables in addition to the worker's own.
-    pub env: Vec<(OsString, OsString)>,
+    /// Variables in addition to the worker's own, and to those that jobs have in common.
+    pub env: EnvBlock,
+    /// Variables below these, which many jobs of a worker have in common: they are made ready once.
+    pub common: EnvBlock,
     /// Of the worker's own variables only these; `None` is all.
     pub env_only: Option<Vec<OsString>>,
     /// Its private temporary folder, made before and removed after it.
@@ -185,6 +189,7 @@ pub struct Ended {
     /// What it wrote.
     pub output: Output,
     /// What it left at [`JobRequest::report`].
+    #[serde(with = "serde_bytes")]
     pub report: Option<Vec<u8>>,
     /// How many processes it left behind.
     pub leaked: u32,
@@ -245,8 +250,10 @@ pub enum Status {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// Its beginning.
+    #[serde(with = "serde_bytes")]
     pub head: Vec<u8>,
     /// Its end, where it is longer than what is kept.
+    #[serde(with = "serde_bytes")]
     pub tail: Vec<u8>,
     /// All bytes that were written.
     pub total: u64,

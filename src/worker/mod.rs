@@ -15,6 +15,7 @@ mod process;
 mod scratch;
 mod supervisor;
 mod tree;
+mod variables;
 
 #[cfg(target_os = "linux")]
 pub use level::hold;

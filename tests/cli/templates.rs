@@ -29,6 +29,49 @@ fn a_worker_has_a_process_id_a_slot_and_resources_of_its_own() {
     }
 }
 
+/// What the jobs of a worker have in common is made once: what they have not must be each job's own all the same, and of two
+/// variables of one name the stronger counts, whichever of them is the same for all.
+#[test]
+fn each_job_has_its_own_values_and_the_stronger_variable() {
+    let manifest = "[runners.r]\nrun = [\"<items>\"]\nresults = \"exit\"\nchunk-size = 1\n\
+        env = { FIXED_OVER_OWN = \"<tmp>\", OWN_OVER_FIXED = \"fixed\", OF_RUNNER = \"<tmp>/r\" }\n\
+        [groups.g]\nrunner = \"r\"\nfiles = [\"t/*\"]\nworkers = 1\nretries = 1\n\
+        resources = { folder = \"<tmp>/f\" }\n\
+        env = { FIXED_OVER_OWN = \"fixed\", OWN_OVER_FIXED = \"<tmp>\", INNER = \"<folder>/x\", TRY = \"<attempt>\" }\n";
+    let check = "set -e\n\
+        [ \"$FIXED_OVER_OWN\" = fixed ]\n\
+        [ \"$OWN_OVER_FIXED\" = \"$TMPDIR\" ] && [ -d \"$TMPDIR\" ]\n\
+        [ \"$OF_RUNNER\" = \"$TMPDIR/r\" ] && [ \"$INNER\" = \"$TMPDIR/f/x\" ]\n\
+        [ \"$ORCHESTRATE_RESOURCE_FOLDER\" = \"$TMPDIR/f\" ]\n\
+        [ \"$TRY\" = \"$ORCHESTRATE_ATTEMPT\" ]\n\
+        echo \"$TMPDIR\" >> folders; echo \"$TRY\" >> tries\n\
+        case $0 in *flaky) [ \"$TRY\" = 2 ];; esac";
+    let project = Project::with(manifest)
+        .script("t/a", check)
+        .script("t/b", check)
+        .script("t/flaky", check);
+    project.run(&[]).exits(0).says("1 flaky");
+    let read = project.read("folders");
+    let mut folders: Vec<_> = read.lines().collect();
+    folders.sort_unstable();
+    folders.dedup();
+    assert_eq!(folders.len(), 4, "{read}");
+    let read = project.read("tries");
+    let mut tries: Vec<_> = read.lines().collect();
+    tries.sort_unstable();
+    assert_eq!(tries, ["1", "1", "1", "2"]);
+}
+
+/// What is behind a NUL would be a variable of its own.
+#[test]
+fn a_value_with_a_nul_is_an_error_and_no_second_variable() {
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n\
+        before-worker = [\"printf 'A=a\\\\0SNEAKED=1' >> $ORCHESTRATE_ENV\"]\n";
+    let project = Project::with(manifest).script("t/a", "touch ran");
+    let ran = project.run(&[]).exits(1).says("has a NUL byte");
+    assert!(!project.path().join("ran").exists(), "{}", ran.stdout);
+}
+
 #[test]
 fn a_job_starts_clean() {
     let check = "[ \"$(readlink /proc/self/fd/0)\" = /dev/null ] || exit 1\n\

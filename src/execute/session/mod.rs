@@ -7,6 +7,7 @@
 mod fork;
 mod watch;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::json;
@@ -40,7 +41,7 @@ struct Progress {
 
 impl Lane<'_, '_> {
     /// Runs a job in this lane's fork.
-    pub(super) fn warm_job(&mut self, job: &Job, number: usize, global_slot: usize) -> Ran {
+    pub(super) fn warm_job(&mut self, job: &Arc<Job>, number: usize, global_slot: usize) -> Ran {
         let shared = self.shared;
         if let Err(failure) = self.ready(global_slot) {
             return self.unready(job, failure);
@@ -63,10 +64,9 @@ impl Lane<'_, '_> {
             .client
             .as_ref()
             .map_or(sitting.pid, |client| client.pid);
-        let group = job.group_name(shared.plan).to_owned();
-        shared.send(Event::JobStarted {
+        self.tell_start(Event::JobStarted {
             job: number,
-            group: group.clone(),
+            group: job.group_name(shared.plan).to_owned(),
             worker: self.slot,
             pid,
             attempt: job.attempt,
@@ -74,11 +74,10 @@ impl Lane<'_, '_> {
         });
         let since = Instant::now();
         let running = RunningJob {
-            group,
+            job: job.clone(),
             worker: self.slot,
             pid,
             since,
-            tests: job.ids(shared.plan),
         };
         shared.state().running.insert(number, running);
         let held = shared.clients.held();

@@ -232,7 +232,7 @@ fn run(
     let request = JobRequest {
         words,
         folder: folder.into(),
-        env: env.to_vec(),
+        env: env.iter().cloned().collect(),
         tmp: client.tmp.join(format!("listing-{}", client.jobs)).into(),
         stdout: Some(stdout.clone().into()),
         timeout: Some(LONGEST),

@@ -144,7 +144,7 @@ impl State {
         let mut request = prepare(&client, &folder)?;
         request
             .env
-            .push(("ORCHESTRATE_SOCKET".into(), self.socket.clone().into()));
+            .push("ORCHESTRATE_SOCKET".as_ref(), self.socket.as_os_str());
         let ended = client.host(request);
         match ended.map_err(|error| format!("can't start its session: {error}"))? {
             None => {
@@ -267,7 +267,7 @@ pub fn request(
     Ok(JobRequest {
         words,
         folder: root.into(),
-        env,
+        env: env.into_iter().collect(),
         env_only: group
             .bounds
             .env_only

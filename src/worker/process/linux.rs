@@ -4,6 +4,7 @@
 //! whatever the size of our heap. So everything it needs is made before: what it runs is a handful of system calls over
 //! pointers (vfork(2), signal-safety(7)).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
@@ -18,7 +19,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 
 use super::{Exit, Sink, Woken};
-use crate::worker::frame::{JobRequest, Level, Status};
+use crate::worker::frame::{EnvBlock, JobRequest, Level, Status};
 use crate::worker::level::{Cgroup, Held};
 
 /// How we are called as the first process of a namespace.
@@ -32,7 +33,7 @@ const PAGE: usize = 4096;
 pub struct Spawner {
     null: OwnedFd,
     stack: Stack,
-    environment: Environment,
+    environment: RefCell<Environment>,
 }
 
 /// A job's process, the head of a session and a process group of its own.
@@ -78,86 +79,86 @@ impl Drop for Stack {
     }
 }
 
-/// Our own environment, as `execve` takes it.
+/// Our own environment, and what was made of it for the last job.
 struct Environment {
+    own: Vec<(OsString, CString)>,
+    ready: Ready,
+}
+
+/// Our variables, or what of them is allowed, with those over it that jobs have in common. Most jobs of a worker have the same.
+#[derive(Default)]
+struct Ready {
+    only: Option<Vec<OsString>>,
+    common: EnvBlock,
     entries: Vec<CString>,
-    index: HashMap<OsString, usize>,
+    places: HashMap<OsString, usize>,
 }
 
 impl Environment {
     fn new() -> Self {
-        let mut entries = Vec::new();
-        let mut index = HashMap::new();
-        for (name, value) in std::env::vars_os() {
-            if let Ok(text) = entry(&name, &value) {
-                index.insert(name, entries.len());
-                entries.push(text);
-            }
-        }
-        Self { entries, index }
-    }
-
-    /// Ours, or what of it is allowed, with a job's own variables over it.
-    fn with(&self, job: &JobRequest) -> io::Result<Variables<'_>> {
-        let mut list: Vec<&CStr> = Vec::with_capacity(self.entries.len() + job.env.len());
-        let mut at: HashMap<&OsStr, usize> = HashMap::new();
-        let cleared = job.env_only.as_ref();
-        if let Some(allowed) = cleared {
-            for name in allowed {
-                if let Some(place) = self.index.get(name) {
-                    at.insert(name, list.len());
-                    list.push(&self.entries[*place]);
-                }
-            }
-        } else {
-            list.extend(self.entries.iter().map(CString::as_c_str));
-        }
-        let own: Vec<CString> = job
-            .env
-            .iter()
-            .map(|(name, value)| entry(name, value))
-            .collect::<io::Result<_>>()?;
-        let mut variables = Variables {
-            inherited: list,
+        let own = std::env::vars_os().filter_map(|(name, value)| {
+            let text = entry(&name, &value).ok()?;
+            Some((name, text))
+        });
+        let own: Vec<_> = own.collect();
+        Self {
+            ready: Ready::new(&own, &JobRequest::default()),
             own,
-            places: Vec::with_capacity(job.env.len()),
-        };
-        let mut next = variables.inherited.len();
-        for (name, _) in &job.env {
-            let known = match cleared {
-                None => self.index.get(name).copied(),
-                Some(_) => None,
-            };
-            let place = at.get(name.as_os_str()).copied().or(known);
-            let place = place.unwrap_or_else(|| {
-                next += 1;
-                next - 1
-            });
-            at.insert(name, place);
-            variables.places.push(place);
         }
-        Ok(variables)
+    }
+
+    /// What a job has in common with others.
+    fn ready(&mut self, job: &JobRequest) -> &Ready {
+        if self.ready.only != job.env_only || self.ready.common != job.common {
+            self.ready = Ready::new(&self.own, job);
+        }
+        &self.ready
     }
 }
 
-/// A job's environment: later variables take the place of earlier ones of the same name.
-struct Variables<'a> {
-    inherited: Vec<&'a CStr>,
-    own: Vec<CString>,
-    places: Vec<usize>,
-}
-
-impl Variables<'_> {
-    fn pointers(&self) -> Vec<*const c_char> {
-        let mut pointers: Vec<_> = self.inherited.iter().map(|text| text.as_ptr()).collect();
-        for (text, place) in self.own.iter().zip(&self.places) {
-            match pointers.get_mut(*place) {
-                Some(slot) => *slot = text.as_ptr(),
-                None => pointers.push(text.as_ptr()),
+impl Ready {
+    fn new(own: &[(OsString, CString)], job: &JobRequest) -> Self {
+        let mut ready = Self {
+            only: job.env_only.clone(),
+            common: job.common.clone(),
+            ..Self::default()
+        };
+        for (name, entry) in own {
+            let only = ready.only.as_ref();
+            if only.is_none_or(|only| only.contains(name)) {
+                ready.put(name, entry);
             }
         }
-        pointers.push(ptr::null());
-        pointers
+        for (name, entry) in job.common.entries() {
+            ready.put(name, entry);
+        }
+        ready
+    }
+
+    fn put(&mut self, name: &OsStr, entry: &CStr) {
+        match self.places.get(name) {
+            Some(place) => entry.clone_into(&mut self.entries[*place]),
+            None => {
+                self.places.insert(name.to_owned(), self.entries.len());
+                self.entries.push(entry.to_owned());
+            }
+        }
+    }
+
+    /// The same with a job's own variables over it: later ones take the place of earlier ones of the same name.
+    fn with<'a>(&'a self, job: &'a JobRequest) -> Vec<&'a CStr> {
+        let mut list: Vec<_> = self.entries.iter().map(CString::as_c_str).collect();
+        let mut more: HashMap<&OsStr, usize> = HashMap::new();
+        for (name, entry) in job.env.entries() {
+            let known = self.places.get(name).or_else(|| more.get(name));
+            if let Some(place) = known {
+                list[*place] = entry;
+            } else {
+                more.insert(name, list.len());
+                list.push(entry);
+            }
+        }
+        list
     }
 }
 
@@ -170,12 +171,12 @@ fn entry(name: &OsStr, value: &OsStr) -> io::Result<CString> {
 }
 
 fn text(bytes: impl Into<Vec<u8>>) -> io::Result<CString> {
-    CString::new(bytes).map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "an argument or a variable has a NUL byte",
-        )
-    })
+    CString::new(bytes).map_err(|_| has_nul())
+}
+
+fn has_nul() -> io::Error {
+    let why = "an argument or a variable has a NUL byte";
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 /// Everything that the child reads; and where it writes why it could not go on.
@@ -206,7 +207,7 @@ impl Spawner {
         Ok(Self {
             null: rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?,
             stack: Stack::new()?,
-            environment: Environment::new(),
+            environment: RefCell::new(Environment::new()),
         })
     }
 
@@ -228,7 +229,7 @@ impl Spawner {
         let (before, programs) = if in_namespace {
             (&HOLD[..], vec![c"/proc/self/exe".to_owned()])
         } else {
-            (&[][..], self.candidates(job, program)?)
+            (&[][..], Self::candidates(job, program)?)
         };
         let words: Vec<CString> = before
             .iter()
@@ -240,7 +241,11 @@ impl Spawner {
             .then(|| rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC))
             .transpose()?;
         let folder = text(job.folder.clone().into_vec())?;
-        let variables = self.environment.with(job)?;
+        if job.env.is_broken() || job.common.is_broken() {
+            return Err(has_nul());
+        }
+        let mut environment = self.environment.borrow_mut();
+        let variables = environment.ready(job).with(job);
         let (output, errors) = match sink {
             Sink::Files(out, errors) => (out.as_raw_fd(), errors.as_raw_fd()),
             Sink::Through(fd) => (fd.as_raw_fd(), -1),
@@ -253,7 +258,11 @@ impl Spawner {
                 .map(|text| text.as_ptr())
                 .chain(ended)
                 .collect(),
-            environment: variables.pointers(),
+            environment: variables
+                .iter()
+                .map(|text| text.as_ptr())
+                .chain(ended)
+                .collect(),
             folder: folder.as_ptr(),
             input: self.null.as_raw_fd(),
             output,
@@ -279,20 +288,15 @@ impl Spawner {
     }
 
     /// The paths to try: a name without a slash is looked for in the job's own `PATH` (execvp(3)).
-    fn candidates(&self, job: &JobRequest, program: &OsStr) -> io::Result<Vec<CString>> {
+    fn candidates(job: &JobRequest, program: &OsStr) -> io::Result<Vec<CString>> {
         if program.as_bytes().contains(&b'/') {
             return Ok(vec![text(program.as_bytes())?]);
         }
-        let own = job.env.iter().rev().find(|(name, _)| name == "PATH");
-        let path = match own {
-            Some((_, path)) => path.clone(),
-            None => match self.environment.index.get(OsStr::new("PATH")) {
-                Some(place) => {
-                    let bytes = self.environment.entries[*place].as_bytes();
-                    OsStr::from_bytes(&bytes[b"PATH=".len()..]).to_owned()
-                }
-                None => "/usr/local/bin:/usr/bin:/bin".into(),
-            },
+        let of_job = job.common.pairs().chain(job.env.pairs());
+        let of_job = of_job.filter(|(name, _)| *name == "PATH").last();
+        let path = match of_job {
+            Some((_, path)) => path.to_owned(),
+            None => std::env::var_os("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin".into()),
         };
         std::env::split_paths(&path)
             .map(|folder| text(folder.join(program).into_os_string().into_vec()))

@@ -54,6 +54,10 @@ impl Spawner {
             ),
             Sink::Through(fd) => (Stdio::from(fd.try_clone_to_owned()?), Stdio::inherit()),
         };
+        if job.env.is_broken() || job.common.is_broken() {
+            let why = "an argument or a variable has a NUL byte";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
         let mut command = Command::new(program);
         if let Some(allowed) = &job.env_only {
             command.env_clear();
@@ -65,7 +69,8 @@ impl Spawner {
         command
             .args(arguments)
             .current_dir(&job.folder)
-            .envs(job.env.iter().map(|(name, value)| (name, value)))
+            .envs(job.common.pairs())
+            .envs(job.env.pairs())
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(stderr);
