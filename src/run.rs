@@ -19,7 +19,7 @@ use crate::manifest::Config;
 use crate::manifest::config::{GroupConfig, Session};
 use crate::plan::{Machine, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
-use crate::runner::{Discovery, discover};
+use crate::runner::{Discovery, discover, files};
 
 /// A run that is ready to go.
 pub struct Run {
@@ -141,7 +141,10 @@ impl Run {
             })
             .partition(|group| selection.excludes_group(group.name.as_str()));
         let groups: Vec<_> = groups.into_iter().cloned().map(Arc::new).collect();
-        let list = |group: Arc<GroupConfig>| (discover(&discovery, &group), group);
+        let files = files::of_groups(&config.root, &groups);
+        let groups: Vec<_> = groups.into_iter().zip(files).collect();
+        let list =
+            |(group, files): (Arc<GroupConfig>, _)| (discover(&discovery, &group, files), group);
         let jobs = asked.collect_jobs.unwrap_or(0);
         // Where no threads are to be had, one after the other will do.
         let found: Vec<_> = match ThreadPoolBuilder::new().num_threads(jobs).build() {

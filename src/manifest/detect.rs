@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::model::{Contains, Detect};
 use super::pattern::Pattern;
-use crate::runner::{discover::matching, preset};
+use crate::runner::files::{Wanted, find};
+use crate::runner::preset;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +54,13 @@ pub fn detect(root: &Path) -> Option<Detected> {
 
 fn is_there(root: &Path, sign: &Detect) -> bool {
     match sign {
-        Detect::File(pattern) => {
-            Pattern::new(pattern).is_ok_and(|pattern| !matching(root, &[pattern], &[]).is_empty())
-        }
+        Detect::File(pattern) => Pattern::new(pattern).is_ok_and(|pattern| {
+            let wanted = Wanted {
+                files: &[pattern],
+                exclude: &[],
+            };
+            !find(root, &[wanted])[0].is_empty()
+        }),
         Detect::Contains(Contains { file, contains }) => {
             let text = std::fs::read_to_string(root.join(file));
             text.is_ok_and(|text| text.contains(contains))

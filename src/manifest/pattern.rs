@@ -103,6 +103,20 @@ impl Pattern {
         }
     }
 
+    /// Whether something in a folder, however deep, may match.
+    #[must_use]
+    pub fn reaches(&self, folder: &str) -> bool {
+        let mut parts = self.parts.iter();
+        for name in folder.split('/') {
+            match parts.next() {
+                Some(Part::Folders) => return true,
+                Some(Part::Name(pattern)) if pattern.matches(name) => {}
+                _ => return false,
+            }
+        }
+        parts.next().is_some()
+    }
+
     /// The folders that every match begins with, so that no other folder need be read.
     #[must_use]
     pub fn folder(&self) -> &str {
@@ -146,6 +160,27 @@ mod tests {
                 prop_assert_eq!(ours.matches(&text), theirs.matches_with(&text, options), "{} {}", pattern, text);
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn what_it_matches_is_reached(pattern in "([ab]|[*?]|\\*\\*){1,3}(/([ab]|[*?]|\\*\\*){1,3}){0,4}", text in "[ab]{1,2}(/[ab]{1,2}){0,4}") {
+            if let Ok(pattern) = Pattern::new(&pattern) && pattern.matches(&text) {
+                for (end, _) in text.match_indices('/') {
+                    prop_assert!(pattern.reaches(&text[..end]), "{} {}", pattern, &text[..end]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_it_can_not_match_in_is_not_reached() {
+        let reaches = |pattern: &str, folder: &str| Pattern::new(pattern).unwrap().reaches(folder);
+        assert!(reaches("tests/*.sh", "tests"));
+        assert!(!reaches("tests/*.sh", "tests/deep"));
+        assert!(!reaches("tests/*.sh", "src"));
+        assert!(reaches("*/unit/**", "a/unit/b/c"));
+        assert!(!reaches("*/unit/**", "a/b"));
     }
 
     #[test]

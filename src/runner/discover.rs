@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use walkdir::{DirEntry, WalkDir};
-
 use super::session::{self, Session as Host};
 use super::{list, support};
 use crate::manifest::config::{
@@ -207,9 +205,9 @@ impl Lookup for GroupLookup<'_> {
     }
 }
 
-/// Finds a group's items. What can't be listed is an item that is broken: it must be seen, not passed over.
+/// Finds a group's items, in the files that are its own. What can't be listed is an item that is broken: it must be seen, not passed over.
 #[must_use]
-pub fn discover(discovery: &Discovery, group: &GroupConfig) -> Found {
+pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>) -> Found {
     let mut found = Found {
         items: Vec::new(),
         empty: None,
@@ -224,9 +222,9 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig) -> Found {
         ItemSource::Command(command, separator) => {
             list::output_of(discovery, group, command, &[]).map(|bytes| split(&bytes, *separator))
         }
-        ItemSource::Files { files, exclude } => {
-            in_files(discovery, group, files, exclude, &mut found)
-        }
+        ItemSource::Files {
+            files: patterns, ..
+        } => in_files(discovery, group, patterns, files, &mut found),
     };
     found.items = items.unwrap_or_else(|why| {
         let broken = Some(Known::Broken(why));
@@ -242,13 +240,12 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig) -> Found {
 fn in_files(
     discovery: &Discovery,
     group: &GroupConfig,
-    files: &[Pattern],
-    exclude: &[Pattern],
+    patterns: &[Pattern],
+    paths: Vec<PathBuf>,
     found: &mut Found,
 ) -> Result<Vec<Item>, String> {
-    let paths = matching(&discovery.root, files, exclude);
-    if paths.is_empty() && !files.is_empty() {
-        let patterns: Vec<_> = files.iter().map(ToString::to_string).collect();
+    if paths.is_empty() && !patterns.is_empty() {
+        let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
         found.empty = Some(format!(
             "group {}: no file matches {}",
             group.name,
@@ -338,81 +335,9 @@ pub(crate) fn split(bytes: &[u8], separator: Separator) -> Vec<Item> {
         .collect()
 }
 
-/// The files below the root that match, sorted by name.
-#[must_use]
-pub fn matching(root: &Path, files: &[Pattern], exclude: &[Pattern]) -> Vec<PathBuf> {
-    let mut folders: Vec<&str> = files.iter().map(Pattern::folder).collect();
-    folders.sort_unstable();
-    // A folder within another is walked with it.
-    folders.dedup_by(|inner, outer| Path::new(inner).starts_with(&**outer));
-    let mut paths: Vec<PathBuf> = folders
-        .into_iter()
-        .flat_map(|folder| {
-            WalkDir::new(root.join(folder))
-                .into_iter()
-                .filter_entry(move |entry| entry.depth() == 0 || !is_passed_over(entry))
-        })
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file() || entry.path_is_symlink())
-        .filter_map(|entry| {
-            let path = entry.path().strip_prefix(root).ok()?.to_owned();
-            let text = path.to_string_lossy();
-            let wanted = files.iter().any(|pattern| pattern.matches(&text))
-                && !exclude.iter().any(|pattern| pattern.matches(&text));
-            // A link may name a folder, or nothing.
-            let is_file = || entry.file_type().is_file() || entry.path().is_file();
-            (wanted && is_file()).then(|| path.clone())
-        })
-        .collect();
-    paths.sort();
-    paths.dedup();
-    paths
-}
-
-/// Folders that hold no tests of the repository: hidden ones, virtual environments, caches (<https://bford.info/cachedir/>).
-fn is_passed_over(entry: &DirEntry) -> bool {
-    if !entry.file_type().is_dir() {
-        return false;
-    }
-    let name = entry.file_name().to_string_lossy();
-    name.starts_with('.')
-        || name == "node_modules"
-        || name == "__pycache__"
-        || entry.path().join("pyvenv.cfg").exists()
-        || entry.path().join("CACHEDIR.TAG").exists()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn caches_and_hidden_folders_are_passed_over_unless_they_are_named() {
-        let root = tempfile::tempdir().unwrap();
-        for file in [
-            "a/t.sh",
-            "a/b/t.sh",
-            ".hid/t.sh",
-            "node_modules/t.sh",
-            "target/t.sh",
-            "target/CACHEDIR.TAG",
-            "v/t.sh",
-            "v/pyvenv.cfg",
-        ] {
-            let path = root.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
-        let find = |pattern: &str| {
-            let found = matching(root.path(), &[Pattern::new(pattern).unwrap()], &[]);
-            found
-                .into_iter()
-                .map(|path| path.to_string_lossy().into_owned())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(find("**/t.sh"), ["a/b/t.sh", "a/t.sh"]);
-        assert_eq!(find(".hid/*.sh"), [".hid/t.sh"]);
-    }
 
     #[test]
     fn equal_ids_are_told_apart() {

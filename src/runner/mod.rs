@@ -5,6 +5,7 @@
 
 pub mod compat;
 pub mod discover;
+pub mod files;
 pub mod list;
 pub mod preset;
 pub mod read;
