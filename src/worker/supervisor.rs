@@ -1,5 +1,6 @@
 //! The worker's loop.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -25,7 +26,8 @@ pub fn supervise(through: Option<i32>, run_folder: Option<&Path>) -> io::Result<
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     process::keep_descriptors_from_jobs();
     let through: Option<OwnedFd> = through.map(process::inherited);
-    let mut replies = io::stdout();
+    // Without the buffer of `std::io::Stdout`, which writes a frame with a line's end in it as two.
+    let mut replies = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let prepared = Scratch::new("worker")
         .map_err(|error| error.to_string())
         .and_then(|scratch| Ok((scratch, Spawner::new().map_err(|error| error.to_string())?)));
