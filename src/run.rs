@@ -46,6 +46,8 @@ pub struct Asked<'a> {
     pub selection: &'a Selection,
     /// How many groups are listed at once, if not as many as there are processors.
     pub collect_jobs: Option<usize>,
+    /// Whether all are listed anew.
+    pub no_cache: bool,
 }
 
 /// What can't be run.
@@ -132,6 +134,7 @@ impl Run {
         warnings.extend(unread);
         let mut discovery = Discovery::new(&config, id, environment)?;
         discovery.wants_keywords = selection.words.is_some();
+        discovery.reads_listings = !asked.no_cache;
         let (excluded, groups): (Vec<_>, Vec<_>) = config
             .groups
             .iter()

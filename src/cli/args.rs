@@ -87,6 +87,9 @@ pub struct SelectArguments {
     /// How many listing commands run at once [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub collect_jobs: Option<u16>,
+    /// List anew what `cache-listing` keeps
+    #[arg(long)]
+    pub no_cache: bool,
     /// An overlay of the manifest: [profiles.PROFILE]
     #[arg(long, value_name = "PROFILE")]
     pub profile: Option<String>,

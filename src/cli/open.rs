@@ -173,6 +173,7 @@ impl SelectArguments {
             groups: &self.groups,
             selection,
             collect_jobs: self.collect_jobs.map(usize::from),
+            no_cache: self.no_cache,
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct GroupConfig {
     pub source: ItemSource,
     /// Files that all of its tests depend on.
     pub inputs: Vec<Pattern>,
+    /// Whether its listing is kept as long as these and its own files are the same.
+    pub cache_listing: bool,
     /// The most jobs at once; `None` is automatic.
     pub workers: Option<usize>,
     /// How many items a job gets.

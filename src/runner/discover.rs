@@ -31,6 +31,10 @@ pub struct Discovery {
     pub environment: HashMap<OsString, OsString>,
     scratch: Scratch,
     support: OnceLock<PathBuf>,
+    /// Where listings are kept.
+    pub listings: PathBuf,
+    /// Whether those that are kept may be used.
+    pub reads_listings: bool,
     /// Whether the names are needed that `-k` looks in.
     pub wants_keywords: bool,
     /// All workers of the run, those that list and those that test.
@@ -67,6 +71,8 @@ impl Discovery {
             run,
             environment,
             support: OnceLock::new(),
+            listings: config.root.join(".fastest/listings"),
+            reads_listings: true,
             wants_keywords: false,
             clients: Clients::new(Some(scratch.path())),
             idle: Mutex::default(),

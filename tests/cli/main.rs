@@ -7,6 +7,7 @@ mod found;
 mod history;
 mod hooks;
 mod kept;
+mod listings;
 mod manifests;
 mod outcomes;
 mod overlap;

@@ -62,6 +62,10 @@ pub struct Group {
     /// Files that all tests of the group depend on, as patterns relative to the root: `["src/**", "conftest.py"]`. If one of
     /// them has changed, `--changed` selects the whole group. A test's own file need not be named.
     pub inputs: Option<Vec<String>>,
+    /// `true` keeps what the runner lists for as long as the group's files, its `inputs`, the command and the environment are
+    /// the same. Only for a runner whose listing follows from these alone: what it looks at besides is not seen, and a test
+    /// that would come of it is missed. Default: `false`.
+    pub cache_listing: Option<bool>,
     /// The command of a group without a runner: an array is run as it is, a string by `sh -c`. With `items` it runs over
     /// them in chunks; without, it runs once and the group is its one test.
     pub command: Option<Command>,

@@ -10,10 +10,12 @@ use super::layers::Layers;
 use super::runner::Chosen;
 use super::session::Facts;
 use crate::manifest::config::{
-    GroupConfig, GroupName, ItemSource, Matcher, Origin, OverrideConfig, SerialTests, TestSettings,
+    GroupConfig, GroupName, ItemSource, Matcher, Origin, OverrideConfig, SerialTests, Session,
+    TestSettings,
 };
 use crate::manifest::model::{
-    ChunkBy, ChunkSize, Expect, Group, Isolation, Items, Override, ResultFormat, Serial, Span,
+    ChunkBy, ChunkSize, Command, Expect, Group, Isolation, Items, ListFormat, Override,
+    ResultFormat, Serial, Span,
 };
 use crate::manifest::pattern::Pattern;
 use crate::manifest::problem::Problem;
@@ -137,11 +139,13 @@ impl Resolver<'_> {
         } else {
             chunk_size
         };
+        let cache_listing = self.cache_listing(&chosen, &session, &mut layers);
         Some(GroupConfig {
             name,
             runner: runner?,
             source: source?,
             inputs,
+            cache_listing,
             workers: workers.and_then(|n| (n.0 > 0).then_some(n.0 as usize)),
             chunk_size,
             chunk_by,
@@ -173,6 +177,49 @@ impl Resolver<'_> {
                 self.problems.push(problem);
             }
         }
+    }
+
+    /// Whether the listing is kept: not where there is none, or where listing makes what the tests then run in.
+    fn cache_listing(
+        &mut self,
+        chosen: &Chosen,
+        session: &Session,
+        layers: &mut Layers<'_>,
+    ) -> bool {
+        let at = layers.pointer("cache-listing", |group| group.cache_listing);
+        let key = "cache-listing";
+        let asked = layers.take(key, |group| group.cache_listing, built_in("false"));
+        if asked != Some(true) {
+            return false;
+        }
+        let table = &chosen.table;
+        let is_of_program = match &table.list {
+            Some(Command::Words(words)) => words.iter().any(|word| word.contains("<program>")),
+            Some(Command::Shell(line)) => line.contains("<program>"),
+            None => false,
+        };
+        let why = if table.list.is_none() {
+            "lists no tests: there is nothing to keep"
+        } else if is_of_program {
+            "asks each program for its tests, which is as fast"
+        } else if matches!(table.list_format, Some(ListFormat::Cargo | ListFormat::Go)) {
+            "builds the tests as it lists them"
+        } else if session.is_warm() {
+            "lists them in the process that then runs them"
+        } else {
+            return true;
+        };
+        // A default may be meant for the groups with another runner.
+        let own = at.filter(|pointer| !pointer.ends_with("defaults/cache-listing"));
+        if let Some(pointer) = own {
+            let message = format!("the runner `{}` {why}", chosen.name);
+            self.problems.push(
+                Problem::key(pointer, message)
+                    .label("would do nothing")
+                    .help("take it out".to_owned()),
+            );
+        }
+        false
     }
 
     fn source(&mut self, chosen: &Chosen, layers: &mut Layers<'_>) -> Option<ItemSource> {

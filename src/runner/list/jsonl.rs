@@ -49,13 +49,34 @@ struct Record {
     cold: Option<String>,
 }
 
-/// Runs a listing command that writes to `<report>`.
+/// The tests of a listing command that writes to `<report>`.
 pub fn tests(
     discovery: &Discovery,
     group: &GroupConfig,
     command: &CommandTemplate,
     files: &[PathBuf],
 ) -> Result<Listing, String> {
+    let parse = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).map_err(|error| format!("the listing: {error}"))?;
+        parse(text)
+    };
+    // What could not be loaded may be there the next time, whatever it was that was missing.
+    let is_whole = |bytes: &[u8]| {
+        let broken = |item: &Item| matches!(item.known, Some(Known::Broken(_)));
+        parse(bytes).is_ok_and(|listing| !listing.items.iter().any(broken))
+    };
+    let list = || run(discovery, group, command, files);
+    let bytes = super::cache::kept_or(discovery, group, command, files, is_whole, list)?;
+    parse(&bytes)
+}
+
+/// Runs it.
+fn run(
+    discovery: &Discovery,
+    group: &GroupConfig,
+    command: &CommandTemplate,
+    files: &[PathBuf],
+) -> Result<Vec<u8>, String> {
     let report = discovery
         .folder()
         .join(format!("listing-{}.jsonl", group.name));
@@ -66,11 +87,10 @@ pub fn tests(
         ..Subject::default()
     };
     let result = capture(discovery, group, command, subject)?.check();
-    let text = fs::read_to_string(&report);
+    let text = fs::read(&report);
     let _ = fs::remove_file(&report);
     result?;
-    let text = text.map_err(|error| format!("the listing left nothing at <report>: {error}"))?;
-    parse(&text)
+    text.map_err(|error| format!("the listing left nothing at <report>: {error}"))
 }
 
 /// The tests of a listing.

@@ -1,5 +1,6 @@
 //! Listing: the command that a runner lists its tests with, and the forms that it may answer in.
 
+mod cache;
 pub(crate) mod cargo;
 mod command;
 pub(crate) mod ctest;
@@ -48,7 +49,12 @@ pub fn tests(
                 .flat_map(|file| of_program(discovery, group, command, file, &parse));
             Ok(only(items.collect()))
         }
-        _ => parse(&output_of(discovery, group, command, files)?).map(only),
+        _ => {
+            let whole = |bytes: &[u8]| parse(bytes).is_ok();
+            let list = || output_of(discovery, group, command, files);
+            let bytes = cache::kept_or(discovery, group, command, files, whole, list)?;
+            parse(&bytes).map(only)
+        }
     }
 }
 
