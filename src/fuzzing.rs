@@ -23,6 +23,7 @@ use crate::manifest::{Choices, LoadError, Manifest, load, source, validate};
 use crate::outcome::Outcome;
 use crate::plan::{Expression, Item};
 use crate::report::{Console, Junit, ReportError, Reporter, Verbosity, harmless, replay};
+use crate::runner::apart::tell_apart;
 use crate::runner::{discover, list, read};
 use crate::worker::frame::{self, Cause, Ended, Reply, Request, Status};
 
@@ -387,8 +388,11 @@ pub fn listings(bytes: &[u8]) {
     for separator in [Separator::Newline, Separator::Nul] {
         let mut items = discover::split(bytes, separator);
         let before = items.len();
-        discover::tell_apart(&mut items);
-        assert_eq!(items.len(), before);
+        tell_apart(&mut items, |item| &mut item.id);
+        let mut ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), before, "two items of one id");
     }
     // What cargo says of the packages, an empty line, what it says of the build.
     let at = bytes.windows(2).position(|two| two == b"\n\n");

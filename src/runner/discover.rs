@@ -1,6 +1,6 @@
 //! Discovery: a group's files and items, before anything is selected.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::apart::tell_apart;
 use super::session::{self, Session as Host};
 use super::{list, support};
 use crate::manifest::config::{
@@ -239,7 +240,7 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
             ..Item::plain(String::new())
         }]
     });
-    tell_apart(&mut found.items);
+    tell_apart(&mut found.items, |item| &mut item.id);
     found
 }
 
@@ -309,18 +310,6 @@ fn file_item(path: PathBuf) -> Item {
     }
 }
 
-/// Two items of the same id could not be told apart in the results.
-pub(crate) fn tell_apart(items: &mut [Item]) {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    for item in items {
-        let count = seen.entry(item.id.clone()).or_default();
-        *count += 1;
-        if *count > 1 {
-            item.id = format!("{}#{count}", item.id);
-        }
-    }
-}
-
 /// The items that a list names.
 pub(crate) fn split(bytes: &[u8], separator: Separator) -> Vec<Item> {
     let byte = match separator {
@@ -339,21 +328,4 @@ pub(crate) fn split(bytes: &[u8], separator: Separator) -> Vec<Item> {
             ..Item::plain(String::from_utf8_lossy(item).into_owned())
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn equal_ids_are_told_apart() {
-        let mut items = vec![
-            Item::plain("a".into()),
-            Item::plain("a".into()),
-            Item::plain("b".into()),
-        ];
-        tell_apart(&mut items);
-        let ids: Vec<_> = items.iter().map(|item| item.id.as_str()).collect();
-        assert_eq!(ids, ["a", "a#2", "b"]);
-    }
 }

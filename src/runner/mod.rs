@@ -3,6 +3,7 @@
 //! A preset is TOML data in `presets/`, in the words of `[runners.NAME]`. Adding a runner adds a preset, and code only where
 //! a listing or a result has a form that is new.
 
+pub(crate) mod apart;
 pub mod compat;
 pub mod discover;
 pub mod files;

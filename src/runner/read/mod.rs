@@ -12,7 +12,6 @@ mod tap;
 
 pub use events::last_start;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use crate::manifest::config::Runner;
 use crate::manifest::model::{ResultFormat, Size};
 use crate::outcome::Outcome;
 use crate::plan::Item;
+use crate::runner::apart::tell_apart;
 use crate::worker::frame::{Cause, Ended, Status};
 
 /// How an item ended.
@@ -289,24 +289,13 @@ fn conclude(
     // What is run again is told of again.
     told.found
         .retain(|test| test.item.is_none_or(|item| told.verdicts[item].is_some()));
-    tell_apart(&mut told.found);
+    // A report may name two tests alike.
+    tell_apart(&mut told.found, |test| &mut test.id);
     Results {
         verdicts: told.verdicts,
         found: told.found,
         again,
         started: told.started.unwrap_or_default(),
-    }
-}
-
-/// A report may name two tests alike.
-fn tell_apart(found: &mut [Reported]) {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    for test in found {
-        let count = seen.entry(test.id.clone()).or_default();
-        *count += 1;
-        if *count > 1 {
-            test.id = format!("{}#{count}", test.id);
-        }
     }
 }
 
