@@ -3,11 +3,13 @@
 import argparse
 import collections
 import os
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,6 +74,64 @@ def alternate(rounds, commands):
         for name in names:
             spent[name].append(run(*commands[name]))
     return spent
+
+
+def tree(pid):
+    """A process and all below it."""
+    found, left = [], [pid]
+    while left:
+        found.append(left.pop())
+        try:
+            for task in os.scandir(f"/proc/{found[-1]}/task"):
+                left += map(int, Path(task.path, "children").read_text().split())
+        except OSError:
+            pass  # It has ended meanwhile.
+    return found
+
+
+def memory(words, folder):
+    """The most memory that the whole tree had at once, in MiB, or None where the kernel does not say.
+
+    In a run of its own, because looking costs time. The share of each process (proc(5), Pss) and not its maximum: what
+    processes have in common is there once. (`ru_maxrss` would be that of the largest process alone, and never less than
+    ours, which the child was until it began: getrusage(2).)
+    """
+    most = 0
+    process = start(words, folder, subprocess.DEVNULL)
+    while process.poll() is None:
+        total = 0
+        for pid in tree(process.pid):
+            try:
+                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+        most = max(most, total)
+        time.sleep(0.002)
+    return most / 1024 or None
+
+
+def fresh(name):
+    """An empty folder."""
+    folder = HOME / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def python_with_xdist():
+    """A Python that has pytest and pytest-xdist, or None. Made once."""
+    home = HOME / "venv"
+    python = home / "bin/python"
+    try:
+        if subprocess.run([python, "-c", "import xdist"], stderr=subprocess.DEVNULL).returncode == 0:
+            return python
+    except OSError:
+        pass  # There is no such Python yet.
+    venv.create(home, clear=True, with_pip=True)
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    done = subprocess.run(pip + ["pytest==9.2.0", "pytest-xdist==3.8.0"])
+    return python if done.returncode == 0 else None
 
 
 def median(values):
