@@ -335,18 +335,19 @@ impl Client {
         self.ask(&Request::Signal { pid, kill });
     }
 
-    /// Ends what processes of the session have left behind, and removes the folder that one of them had. Returns how many they
+    /// Ends what processes of the session have left behind once `after` has ended, and removes the folder that one of them had. Returns how many they
     /// were, where the folder is if it was kept, and what could not be cleaned up.
     ///
     /// # Errors
     /// The worker is gone.
     pub fn settle(
         &mut self,
+        after: Option<u32>,
         tmp: &Path,
         keep: bool,
     ) -> io::Result<(u32, Option<PathBuf>, Option<String>)> {
         let tmp = tmp.into();
-        self.ask(&Request::Settle { tmp, keep });
+        self.ask(&Request::Settle { after, tmp, keep });
         match self.reply()? {
             Reply::Settled {
                 left,

@@ -39,6 +39,8 @@ pub enum Request {
     },
     /// End whatever is left of the host's processes that have ended.
     Settle {
+        /// Wait first until this one has: what it leaves comes to the worker only then.
+        after: Option<u32>,
         /// A folder of theirs to remove.
         tmp: OsString,
         /// Whether it is kept instead.

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -20,6 +21,8 @@ use super::{capture, tree};
 /// How long what a session's process has left behind may take to end by itself. Not the group's grace: the worker serves no
 /// other request meanwhile, and one of them may be to kill somebody.
 const GRACE: Duration = Duration::from_millis(500);
+
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// A host that was started.
 pub struct Host {
@@ -115,6 +118,20 @@ impl Host {
 pub fn signal(pid: u32, kill: bool) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         tree::signal_branch(pid, kill);
+    }
+}
+
+/// Waits until a process is gone that was told to have ended: its socket is closed a moment before its children are handed on.
+pub fn wait_for(pid: Option<u32>) {
+    let Some(pid) = pid
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw)
+    else {
+        return;
+    };
+    let until = Instant::now() + GRACE;
+    while tree::is_alive(pid) && Instant::now() < until {
+        thread::sleep(PAUSE);
     }
 }
 

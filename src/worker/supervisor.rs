@@ -86,7 +86,8 @@ fn serve(
                 }
             },
             Request::Signal { pid, kill } => host::signal(pid, kill),
-            Request::Settle { tmp, keep } => {
+            Request::Settle { after, tmp, keep } => {
+                host::wait_for(after);
                 let settled = host::settle(Path::new(&tmp), keep, place, &mut kept, lifeline);
                 frame::write(replies, &settled)?;
             }

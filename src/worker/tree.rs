@@ -250,7 +250,7 @@ fn signal(pid: Pid, what: Signal) {
 }
 
 /// Whether a process does something still, and does not only wait to be reaped: proc_pid_stat(5), field 3.
-fn is_alive(pid: Pid) -> bool {
+pub fn is_alive(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     let stat = stat.unwrap_or_default();
     let state = stat.rsplit(')').next().map(str::trim_start);

@@ -37,6 +37,8 @@ pub struct Sitting {
     pub(super) connection: Connection,
     /// Its process id.
     pub(super) pid: u32,
+    /// Who gathers what it leaves.
+    pub(super) guard: Option<u32>,
     /// What it writes outside of its tests.
     pub(super) output: File,
     pub(super) tmp: PathBuf,
@@ -118,7 +120,8 @@ impl Lane<'_, '_> {
         let heard = sent.and_then(|()| connection.next(until));
         let _ = fs::remove_file(&output);
         match heard {
-            Ok(Heard::Told(Told::Ready { pid })) => Ok(Sitting {
+            Ok(Heard::Told(Told::Ready { pid, guard })) => Ok(Sitting {
+                guard,
                 session,
                 connection,
                 pid,
@@ -310,7 +313,7 @@ impl Lane<'_, '_> {
         };
         let settled = sitting
             .session
-            .with_client(|client| client.settle(&sitting.tmp, keep));
+            .with_client(|client| client.settle(sitting.guard, &sitting.tmp, keep));
         if let Some(Ok((left, kept, trouble))) = settled {
             ended.leaked = if ended.cause == Cause::Itself {
                 left

@@ -23,6 +23,9 @@ pub enum Told {
     Ready {
         /// Its process id.
         pid: u32,
+        /// That of the process above it which gathers what it leaves, if there is one.
+        #[serde(default)]
+        guard: Option<u32>,
     },
     /// It could not be made.
     Refused {
@@ -200,7 +203,10 @@ mod tests {
         theirs
             .write_all(b"{\"event\":\"ready\",\"pid\":7}\n{\"event\":\"sta")
             .unwrap();
-        let ready = Heard::Told(Told::Ready { pid: 7 });
+        let ready = Heard::Told(Told::Ready {
+            pid: 7,
+            guard: None,
+        });
         assert_eq!(connection.next(soon()).unwrap(), ready);
         assert_eq!(connection.next(soon()).unwrap(), Heard::Nothing);
         theirs

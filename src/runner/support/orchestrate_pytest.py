@@ -284,7 +284,7 @@ class Worker:
 
     def serve(self):
         gc.enable()
-        self.channel.write(event="ready", pid=os.getpid())
+        self.channel.write(event="ready", pid=os.getpid(), guard=os.getppid())
         self.channel.flush()
         while True:
             request = self.channel.read()
