@@ -2,10 +2,23 @@
 
 use crate::manifest::model::RunnerTable;
 
-const PRESETS: [(&str, &str); 3] = [
+/// In the order in which they are looked for.
+const PRESETS: [(&str, &str); 15] = [
     ("exec", include_str!("presets/exec.toml")),
     ("pytest", include_str!("presets/pytest.toml")),
+    ("unittest", include_str!("presets/unittest.toml")),
     ("libtest", include_str!("presets/libtest.toml")),
+    ("go", include_str!("presets/go.toml")),
+    ("node", include_str!("presets/node.toml")),
+    ("jest", include_str!("presets/jest.toml")),
+    ("vitest", include_str!("presets/vitest.toml")),
+    ("busted", include_str!("presets/busted.toml")),
+    ("prove", include_str!("presets/prove.toml")),
+    ("bats", include_str!("presets/bats.toml")),
+    ("ctest", include_str!("presets/ctest.toml")),
+    ("gtest", include_str!("presets/gtest.toml")),
+    ("junit", include_str!("presets/junit.toml")),
+    ("tap", include_str!("presets/tap.toml")),
 ];
 
 /// The names of the presets.

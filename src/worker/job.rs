@@ -317,10 +317,19 @@ impl Running {
     /// Where the timeout is each test's: when the test that runs now will have taken too long, if that is still to come.
     fn later(&self, job: &JobRequest, passed: Option<Instant>) -> Option<Instant> {
         let timeout = job.timeout.filter(|_| job.timeout_each)?;
-        let path = job.report.as_ref()?;
-        let text = read_report(Path::new(path)).ok();
-        let started = text.and_then(|text| crate::runner::read::last_start(&text));
+        let path = Path::new(job.report.as_ref()?);
+        let text = read_report(path).unwrap_or_default();
+        let started = crate::runner::read::last_start(&text);
+        // Who does not say when a test began has said at least that it did, when it last wrote.
+        let since_written = || {
+            let written = fs::metadata(path).and_then(|meta| meta.modified()).ok()?;
+            written.elapsed().ok()
+        };
         let later = match started {
+            None if !text.is_empty() => {
+                Instant::now()
+                    + timeout.checked_sub(since_written()?.saturating_sub(self.paused))?
+            }
             Some(started) => {
                 let held = self.pauses.iter().filter(|(at, _)| *at > started);
                 let held: Duration = held.map(|(_, length)| *length).sum();

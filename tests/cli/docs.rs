@@ -97,7 +97,7 @@ fn the_readme_is_true() {
             "tests/db/write.sh",
             "[ \"$ORCHESTRATE_RESOURCE_DATABASE\" = db_$ORCHESTRATE_PID ]",
         );
-    assert_eq!(run_all(&project, &readme).len(), 12);
+    assert_eq!(run_all(&project, &readme).len(), 13);
     assert!(project.read("junit.xml").contains("migrate.sh"));
     assert!(project.read("events.jsonl").contains("run-finished"));
 }
@@ -158,9 +158,49 @@ fn the_runners_page_shows_manifests_that_are_right() {
 }
 
 #[test]
+fn the_runner_that_the_page_shows_works() {
+    let page = page("docs/runners.md");
+    let manifest = blocks(&page, "toml")
+        .into_iter()
+        .find(|block| block.contains("[runners.cases]"))
+        .unwrap();
+    let program = blocks(&page, "bash").concat();
+    let body = program.strip_prefix("#!/bin/sh\n").unwrap();
+    let project = Project::with(&manifest).script("run-cases", body).file(
+        "cases/a.sh",
+        "case_good() { true; }\ncase_bad() { echo why; false; }\ncase_worse() { kill -KILL $$; }\nhelper() { true; }\n",
+    );
+    assert_eq!(
+        project.run(&[]).exits(1).says("why").outcomes(),
+        [
+            "cases::cases/a.sh::case_bad failed",
+            "cases::cases/a.sh::case_good passed",
+            "cases::cases/a.sh::case_worse crashed",
+        ]
+    );
+}
+
+#[test]
+fn the_runners_page_names_every_preset_and_what_finds_it() {
+    let page = page("docs/runners.md");
+    let list = Project::new().orchestrate(&["runners"]).exits(0).stdout;
+    for name in list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+    {
+        let row = format!("| `{name}` | ");
+        assert!(page.contains(&row), "{name} is not in the table");
+        assert!(
+            page.matches(&format!("`{name}`")).count() > 1,
+            "{name} has no exit codes"
+        );
+    }
+}
+
+#[test]
 fn every_guarantee_names_tests_that_exist() {
     let mut code = String::new();
-    for folder in ["tests", "tests/cli", "tests/torture"] {
+    for folder in ["tests", "tests/cli", "tests/runners", "tests/torture"] {
         for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap()
         {
             let path = entry.unwrap().path();

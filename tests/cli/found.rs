@@ -218,3 +218,23 @@ fn keys_of_a_runner_that_would_do_nothing_are_errors() {
             .says(says);
     }
 }
+
+/// It would pass in the minute that a runner has for its start.
+#[test]
+fn a_test_that_hangs_is_timed_out_also_where_nobody_says_when_it_began() {
+    let manifest = "[runners.mine]\nrun = [\"./mine\", \"<report>\", \"<items>\"]\nresults = \"events\"\nfiles = [\"*.t\"]\nchunk-size = 10\nchunk-by = \"any\"\n\
+        [groups.g]\nrunner = \"mine\"\ntimeout = \"2s\"\n";
+    let script = "report=$1; shift; for id in \"$@\"; do id=${id#./}; echo \"{\\\"event\\\":\\\"started\\\",\\\"id\\\":\\\"$id\\\"}\" >>$report\n\
+        [ $id != b.t ] || sleep 20\n\
+        echo \"{\\\"event\\\":\\\"finished\\\",\\\"id\\\":\\\"$id\\\",\\\"outcome\\\":\\\"passed\\\"}\" >>$report; done";
+    let project = Project::with(manifest)
+        .file("a.t", "")
+        .file("b.t", "")
+        .file("c.t", "")
+        .script("mine", script);
+    let ran = project.run(&[]).exits(1);
+    assert_eq!(
+        ran.outcomes(),
+        ["g::a.t passed", "g::b.t timed-out", "g::c.t passed"]
+    );
+}

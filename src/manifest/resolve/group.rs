@@ -25,6 +25,14 @@ use crate::manifest::template::{Context, Own, Template};
 const TIMEOUT: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Whether a listing asks the group's files, one by one.
+fn names_program(list: &Command) -> bool {
+    match list {
+        Command::Words(words) => words.iter().any(|word| word.contains("<program>")),
+        Command::Shell(line) => line.contains("<program>"),
+    }
+}
+
 fn built_in(value: &str) -> (String, Origin) {
     (value.to_owned(), Origin::BuiltIn)
 }
@@ -193,11 +201,7 @@ impl Resolver<'_> {
             return false;
         }
         let table = &chosen.table;
-        let is_of_program = match &table.list {
-            Some(Command::Words(words)) => words.iter().any(|word| word.contains("<program>")),
-            Some(Command::Shell(line)) => line.contains("<program>"),
-            None => false,
-        };
+        let is_of_program = table.list.as_ref().is_some_and(names_program);
         let why = if table.list.is_none() {
             "lists no tests: there is nothing to keep"
         } else if is_of_program {
@@ -255,10 +259,8 @@ impl Resolver<'_> {
         };
         let pointer = items_at.unwrap_or_default();
         let names_items = match &chosen.table.run {
-            Some(crate::manifest::model::Command::Words(words)) => {
-                words.iter().any(|word| word == "<items>")
-            }
-            Some(crate::manifest::model::Command::Shell(line)) => line.contains("<items>"),
+            Some(Command::Words(words)) => words.iter().any(|word| word == "<items>"),
+            Some(Command::Shell(line)) => line.contains("<items>"),
             None => true,
         };
         if !names_items {
@@ -270,7 +272,7 @@ impl Resolver<'_> {
                 )
                 .label("has no <items>")
                 .help(match &chosen.table.run {
-                    Some(crate::manifest::model::Command::Shell(_)) => {
+                    Some(Command::Shell(_)) => {
                         "name them, as in `for item in <items>; do …; done`, or take `items` out"
                             .to_owned()
                     }
@@ -312,8 +314,8 @@ impl Resolver<'_> {
         let files = layers.take("files", |group| group.files.as_ref(), fallback);
         let files = match (files.or(preset), &chosen.table.list) {
             (Some(files), _) => files.clone(),
-            (None, Some(_)) => Vec::new(),
-            (None, None) => {
+            (None, Some(list)) if !names_program(list) => Vec::new(),
+            (None, _) => {
                 let own = layers
                     .list
                     .iter()

@@ -56,12 +56,17 @@ pub fn read(report: &[u8], holds: bool, root: &Path, items: &[Item]) -> Told {
         } else {
             format!("{}::{}", case.class, case.name)
         };
+        let is_inside = holds && spelt.is_none();
+        let mut verdict = case.verdict();
+        if items.len() == 1 && !is_inside {
+            // Where the tool says nothing of its own, what the job printed is said of it.
+            verdict.output = verdict.output.filter(|output| !output.trim().is_empty());
+        }
         let case = Case {
             name,
             item,
-            verdict: case.verdict(),
+            verdict,
         };
-        let is_inside = holds && spelt.is_none();
         if let (true, true, Some(item)) = (is_inside, is_whole, item) {
             // That it was told of is enough: its tests speak for themselves.
             told.verdicts[item].get_or_insert(Verdict::new(Outcome::Passed, None));

@@ -259,6 +259,15 @@ fn conclude(
                 again.push(rest);
             }
         }
+        // A test that panics has its result, and takes the process with it: none of the others has begun.
+        None if broke_off
+            && matches!(format, ResultFormat::GoTest | ResultFormat::GoJson)
+            && ended.status != Status::Exit(0)
+            && !missing.is_empty()
+            && missing.len() < told.verdicts.len() =>
+        {
+            again.push(missing);
+        }
         // Nobody knows which of them it was: each gets a job of its own, which will tell.
         None if broke_off
             && told.started.is_none()

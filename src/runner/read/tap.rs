@@ -14,6 +14,7 @@ struct Point {
     number: Option<usize>,
     description: String,
     directive: Option<Directive>,
+    seconds: Option<f64>,
     /// `message` of its YAML block.
     message: Option<String>,
     /// Its line, its subtest before it, and what follows it.
@@ -101,6 +102,7 @@ impl Point {
             },
             item,
             verdict: Verdict {
+                seconds: self.seconds,
                 output: Some(self.text),
                 ..Verdict::new(outcome, message)
             },
@@ -336,28 +338,33 @@ fn point(line: &str) -> Option<Point> {
         .strip_prefix("- ")
         .or_else(|| rest.strip_prefix('-'))
         .unwrap_or(rest);
-    let mut escaped = false;
-    let mut found = None;
-    for (at, character) in rest.char_indices() {
-        if character == '#' && !escaped {
-            found = directive(rest[at + 1..].trim()).map(|directive| (at, directive));
-            if found.is_some() {
-                break;
-            }
-        }
-        escaped = character == '\\' && !escaped;
-    }
-    let (description, directive) = match found {
-        Some((at, directive)) => (&rest[..at], Some(directive)),
-        None => (rest, None),
-    };
+    let (description, comment) = at_comment(rest);
+    let directive = comment.and_then(directive);
     Some(Point {
         ok,
         number,
         description: unescape(description.trim()),
+        seconds: comment.and_then(seconds),
         directive,
         ..Point::default()
     })
+}
+
+/// A description, and what is behind the `#` that ends it. Not every tool escapes a `#` that belongs to the description, so it
+/// is the first one that says something known.
+fn at_comment(text: &str) -> (&str, Option<&str>) {
+    let mut before = ' ';
+    for (at, character) in text.char_indices() {
+        let comment = text[at..].strip_prefix('#').map(str::trim);
+        let is_known = |comment: &&str| directive(comment).is_some() || seconds(comment).is_some();
+        if let Some(comment) = comment.filter(is_known)
+            && before.is_whitespace()
+        {
+            return (&text[..at], Some(comment));
+        }
+        before = character;
+    }
+    (text, None)
 }
 
 /// What stands after the `#`: `TODO why`, `SKIP why`, `skipped: why`.
@@ -373,6 +380,17 @@ fn directive(text: &str) -> Option<Directive> {
         Some(Directive::Skip(why))
     } else {
         None
+    }
+}
+
+/// A duration as bats writes it: `in 12 ms`.
+fn seconds(comment: &str) -> Option<f64> {
+    let (number, unit) = comment.strip_prefix("in ")?.split_once(' ')?;
+    let number: u32 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(f64::from(number) / 1000.0),
+        "sec" => Some(f64::from(number)),
+        _ => None,
     }
 }
 
@@ -427,7 +445,7 @@ mod tests {
             ),
             ("1..0 # SKIP not here\n", ok(Outcome::Skipped, "not here")),
             (
-                "1..1\nnot ok 1 - issue \\#3 # TODO\n",
+                "1..1\nnot ok 1 - issue #3 # TODO\n",
                 ok(Outcome::Xfailed, ""),
             ),
             (

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 8] = [
     (
         "orchestrate_pytest.py",
         include_str!("orchestrate_pytest.py"),
@@ -13,6 +13,21 @@ const FILES: [(&str, &str); 2] = [
         "orchestrate_session.py",
         include_str!("orchestrate_session.py"),
     ),
+    (
+        "orchestrate_unittest.py",
+        include_str!("orchestrate_unittest.py"),
+    ),
+    ("orchestrate_node.mjs", include_str!("orchestrate_node.mjs")),
+    ("orchestrate_jest.cjs", include_str!("orchestrate_jest.cjs")),
+    (
+        "orchestrate_vitest.mjs",
+        include_str!("orchestrate_vitest.mjs"),
+    ),
+    (
+        "orchestrate_busted.lua",
+        include_str!("orchestrate_busted.lua"),
+    ),
+    ("OrchestrateProve.pm", include_str!("OrchestrateProve.pm")),
 ];
 
 /// Writes them all into a folder.

@@ -1,0 +1,178 @@
+"""Runs the standard library's unittest and writes what it does as JSON lines, for `orchestrate`.
+
+    orchestrate_unittest.py list REPORT FILE…    one object a test: id, file, line; or id and error
+    orchestrate_unittest.py run  REPORT ID…      {"event":"started",…}, {"event":"finished",…}, as they happen
+
+An id is `FILE::CLASS::METHOD`. A file is imported by its name below the nearest folder that is no package, as
+`python -m unittest FILE` does it; the root is on the path too.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import unittest
+
+
+class Report:
+    """One object a line, each written at once; what a test prints can't be taken for one."""
+
+    def __init__(self, path):
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
+        self.pid = os.getpid()
+
+    def write(self, **record):
+        # A test may fork and come back twice; only the process that was started reports.
+        if os.getpid() == self.pid:
+            os.write(self.file, json.dumps(record).encode("utf-8", "replace") + b"\n")
+
+
+def load(file):
+    """The module of a file."""
+    folder, parts = os.path.dirname(os.path.abspath(file)), [os.path.splitext(os.path.basename(file))[0]]
+    while os.path.exists(os.path.join(folder, "__init__.py")):
+        parts.insert(0, os.path.basename(folder))
+        folder = os.path.dirname(folder)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = importlib.import_module(".".join(parts))
+    found = os.path.realpath(getattr(module, "__file__", "") or "")
+    if found != os.path.realpath(file):
+        raise ImportError(f"{'.'.join(parts)} is {found}: two files of one name, make their folders packages")
+    return module
+
+
+def flat(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from flat(test)
+        else:
+            yield test
+
+
+def name_of(test):
+    # A class may be nested, or be another file's; a method may come from `load_tests` more than once.
+    return f"{type(test).__qualname__}::{getattr(test, '_testMethodName', str(test))}"
+
+
+def line_of(test):
+    method = getattr(type(test), getattr(test, "_testMethodName", ""), None)
+    while hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    code = getattr(method, "__code__", None)
+    return code.co_firstlineno if code else None
+
+
+def tests_of(file):
+    return [(f"{file}::{name_of(test)}", test) for test in flat(unittest.defaultTestLoader.loadTestsFromModule(load(file)))]
+
+
+def listing(report, files):
+    for file in files:
+        try:
+            tests = tests_of(file)
+        except unittest.SkipTest as skip:
+            report.write(id=file, file=file, skip=str(skip))
+        except BaseException:
+            import traceback
+
+            why = traceback.format_exc()
+            report.write(id=file, file=file, error=why.strip().splitlines()[-1] + "\n" + why)
+        else:
+            seen = set()
+            for name, test in tests:
+                if name not in seen:
+                    seen.add(name)
+                    report.write(id=name, file=file, line=line_of(test))
+
+
+class Result(unittest.TestResult):
+    """Tells of each test once, when it is over: its subtests and clean-ups have their say before."""
+
+    def __init__(self, report, names):
+        super().__init__()
+        self.report, self.names = report, names
+        self.verdict = None
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.verdict = ("passed", None, None)
+        self.begun = time.monotonic()
+        self.report.write(event="started", id=self.names[id(test)], at=self.begun)
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        outcome, message, output = self.verdict
+        seconds = time.monotonic() - self.begun
+        self.report.write(
+            event="finished", id=self.names[id(test)], outcome=outcome, seconds=seconds, message=message, output=output or ""
+        )
+        self.verdict = None
+
+    def say(self, test, outcome, message, output=None):
+        if self.verdict is None:
+            self.aside(test, outcome, message, output)
+        elif self.verdict[0] in ("passed", "skipped"):
+            self.verdict = (outcome, message, output)
+
+    def aside(self, test, outcome, message, output):
+        """What a class's or a module's set-up says is said of all of its tests."""
+        where = str(test)
+        for name, case in self.names["all"]:
+            kind = type(case)
+            if f"({kind.__module__}.{kind.__qualname__})" in where or f"({kind.__module__})" in where:
+                self.report.write(event="finished", id=name, outcome=outcome, message=message, output=output or "")
+
+    def failed(self, test, err, outcome="failed"):
+        message = f"{err[0].__name__}: {err[1]}".splitlines()[0]
+        self.say(test, outcome, message, self._exc_info_to_string(err, test))
+
+    def addFailure(self, test, err):
+        self.failed(test, err)
+
+    def addError(self, test, err):
+        self.failed(test, err, "failed" if self.verdict else "errored")
+
+    def addSubTest(self, test, subtest, err):
+        if err is not None:
+            self.failed(test, err)
+
+    def addSkip(self, test, reason):
+        self.say(test, "skipped", reason)
+
+    def addExpectedFailure(self, test, err):
+        self.say(test, "xfailed", f"{err[0].__name__}: {err[1]}".splitlines()[0])
+
+    def addUnexpectedSuccess(self, test):
+        # As unittest has it: a run with one is no success.
+        self.say(test, "failed", "it passed, though it was expected to fail")
+
+
+def run(report, ids):
+    wanted, names, suite = {}, {"all": []}, unittest.TestSuite()
+    for name in ids:
+        wanted.setdefault(name.split("::", 1)[0], set()).add(name)
+    for file, chosen in wanted.items():
+        of_file = unittest.TestSuite()
+        for name, test in tests_of(file):
+            if name in chosen:
+                names[id(test)] = name
+                names["all"].append((name, test))
+                of_file.addTest(test)
+        suite.addTest(of_file)
+    suite.run(Result(report, names))
+
+
+def main():
+    task, path, *rest = sys.argv[1:]
+    sys.path[0] = os.getcwd()
+    sys.argv[:] = ["python -m unittest"]
+    report = Report(path)
+    if task == "list":
+        listing(report, rest)
+    else:
+        run(report, rest)
+
+
+main()

@@ -1,0 +1,157 @@
+//! Go, CTest, GoogleTest.
+
+use crate::support::Project;
+use crate::{has, is_detected, missing_unless};
+
+#[test]
+fn go() {
+    if !has("go") {
+        return;
+    }
+    let project = Project::new()
+        .file("go.mod", "module example.org/shop\n\ngo 1.18\n")
+        .file("shop.go", "package shop\n\nfunc Add(a, b int) int { return a + b }\n")
+        .file(
+            "shop_test.go",
+            "package shop\n\nimport (\n\t\"fmt\"\n\t\"os\"\n\t\"testing\"\n)\n\n\
+             func TestAdds(t *testing.T) {\n\tif Add(1, 1) != 2 {\n\t\tt.Fatal(\"sum\")\n\t}\n}\n\n\
+             func TestWrong(t *testing.T) {\n\tt.Run(\"inner\", func(t *testing.T) { t.Errorf(\"got %d\", Add(1, 1)) })\n}\n\n\
+             func TestSkipped(t *testing.T) { t.Skip(\"no net\") }\n\n\
+             func TestFolder(t *testing.T) {\n\tif _, err := os.Stat(\"shop.go\"); err != nil {\n\t\tt.Fatal(err)\n\t}\n}\n\n\
+             func ExampleAdd() {\n\tfmt.Println(Add(1, 1))\n\t// Output: 2\n}\n\n\
+             func BenchmarkAdd(b *testing.B) {}\n",
+        )
+        .file(
+            "store/store_test.go",
+            "package store\n\nimport (\n\t\"os\"\n\t\"syscall\"\n\t\"testing\"\n)\n\n\
+             func TestFirst(t *testing.T) {}\n\nfunc TestKilled(t *testing.T) { syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }\n\n\
+             func TestLeaves(t *testing.T) { os.Exit(0) }\n\nfunc TestPanics(t *testing.T) { panic(\"boom\") }\n\nfunc TestLast(t *testing.T) {}\n",
+        )
+        .file("broken/broken_test.go", "package broken\n\nimport \"testing\"\n\nfunc TestX(t *testing.T) { nothing() }\n")
+        .file("empty/empty.go", "package empty\n")
+        // The module has no dependencies, and asks nobody.
+        .env("GOFLAGS", "-mod=mod")
+        .env("GOPROXY", "off");
+    is_detected(&project, "go");
+    let ran = project
+        .run(&["-n", "2"])
+        .exits(1)
+        .says("got 2")
+        .says("boom")
+        .says("nothing");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "go::example.org/shop/broken errored",
+            "go::example.org/shop/store::TestFirst passed",
+            "go::example.org/shop/store::TestKilled crashed",
+            "go::example.org/shop/store::TestLast passed",
+            "go::example.org/shop/store::TestLeaves failed",
+            "go::example.org/shop/store::TestPanics failed",
+            "go::example.org/shop::ExampleAdd passed",
+            "go::example.org/shop::TestAdds passed",
+            "go::example.org/shop::TestFolder passed",
+            "go::example.org/shop::TestSkipped skipped",
+            "go::example.org/shop::TestWrong failed",
+        ]
+    );
+    let wrong = "example.org/shop::TestWrong";
+    let list = project
+        .orchestrate(&["list", "--format", "json", wrong])
+        .exits(0)
+        .stdout;
+    assert!(
+        list.contains("\"shop_test.go\"") && list.contains("15"),
+        "{list}"
+    );
+}
+
+#[test]
+fn go_events_of_whole_packages() {
+    if !has("go") {
+        return;
+    }
+    let manifest = "[runners.mine]\nrun = [\"go\", \"test\", \"-json\", \"./a\", \"./b\"]\nstdout = \"report\"\nresults = \"go-json\"\n\
+        tests = \"reported\"\nfiles = [\"go.mod\"]\n[groups.g]\nrunner = \"mine\"\n";
+    let project = Project::with(manifest)
+        .file("go.mod", "module m\n\ngo 1.18\n")
+        .file(
+            "a/a_test.go",
+            "package a\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) {}\n",
+        )
+        .file(
+            "b/b_test.go",
+            "package b\n\nimport \"testing\"\n\nfunc TestB(t *testing.T) { t.Fatal(\"no\") }\n",
+        );
+    assert_eq!(
+        project.run(&[]).exits(1).outcomes(),
+        [
+            "g::go.mod::m/a::TestA passed",
+            "g::go.mod::m/b::TestB failed"
+        ]
+    );
+}
+
+const CMAKE: &str = "cmake_minimum_required(VERSION 3.14)\nproject(calc CXX)\nenable_testing()\n\
+    add_executable(calc_test calc.cc)\nfind_package(GTest REQUIRED)\ntarget_link_libraries(calc_test GTest::gtest_main)\n\
+    add_test(NAME good COMMAND sh -c \"exit 0\")\nadd_test(NAME bad COMMAND sh -c \"echo said; exit 1\")\n\
+    add_test(NAME skips COMMAND sh -c \"exit 77\")\nset_tests_properties(skips PROPERTIES SKIP_RETURN_CODE 77 LABELS slow)\n\
+    add_test(NAME off COMMAND sh -c \"exit 1\")\nset_tests_properties(off PROPERTIES DISABLED TRUE)\n\
+    add_test(NAME killed COMMAND sh -c \"kill -SEGV $$\")\nadd_test(NAME missing COMMAND nosuchprogram)\n\
+    add_test(NAME calc COMMAND calc_test --gtest_filter=Calc.Adds)\n\
+    add_test(NAME calc.more COMMAND sh -c \"exit 0\")\n";
+
+const CALC: &str = "#include <gtest/gtest.h>\n#include <cstdlib>\n\
+    TEST(Calc, Adds) { EXPECT_EQ(1 + 1, 2); }\nTEST(Calc, Wrong) { EXPECT_EQ(1, 2) << \"why\"; }\n\
+    TEST(Calc, Skips) { GTEST_SKIP() << \"no net\"; }\nTEST(Calc, DISABLED_Off) { FAIL(); }\n\
+    TEST(Calc, Aborts) { abort(); }\nTEST(Calc, Leaves) { exit(0); }\nTEST(Calc, Last) {}\n\
+    class P : public ::testing::TestWithParam<int> {};\nTEST_P(P, Even) { EXPECT_EQ(GetParam() % 2, 0); }\n\
+    INSTANTIATE_TEST_SUITE_P(Few, P, ::testing::Values(2, 3));\n";
+
+#[test]
+fn ctest_and_gtest() {
+    let has_gtest = std::path::Path::new("/usr/include/gtest/gtest.h").exists();
+    if !has("cmake") || !has("c++") || !missing_unless(has_gtest, "gtest") {
+        return;
+    }
+    let project = Project::new()
+        .file("CMakeLists.txt", CMAKE)
+        .file("calc.cc", CALC);
+    is_detected(&project, "ctest");
+    let ran = project
+        .run(&["-n", "4"])
+        .exits(1)
+        .says("said")
+        .says("SegFault");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "ctest::bad failed",
+            "ctest::calc passed",
+            "ctest::calc.more passed",
+            "ctest::good passed",
+            "ctest::killed failed",
+            "ctest::missing errored",
+            "ctest::off skipped",
+            "ctest::skips skipped",
+        ]
+    );
+    // What CMake has built, by itself; all in one job, so that the crash has company.
+    let manifest = "[groups.g]\nrunner = \"gtest\"\nfiles = [\"build/*_test\"]\nchunk-size = 100\n";
+    let project = project.file("fastest.toml", manifest);
+    let ran = project.run(&[]).exits(1).says("why");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "g::build/calc_test::Calc.Aborts crashed",
+            "g::build/calc_test::Calc.Adds passed",
+            "g::build/calc_test::Calc.DISABLED_Off skipped",
+            "g::build/calc_test::Calc.Last passed",
+            "g::build/calc_test::Calc.Leaves errored",
+            "g::build/calc_test::Calc.Skips skipped",
+            "g::build/calc_test::Calc.Wrong failed",
+            "g::build/calc_test::Few/P.Even/0 passed",
+            "g::build/calc_test::Few/P.Even/1 failed",
+        ]
+    );
+}

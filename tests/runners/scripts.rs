@@ -1,0 +1,175 @@
+//! Lua, Perl, Bash: busted, prove, bats, shunit2.
+
+use crate::support::Project;
+use crate::{has, is_detected, missing_unless};
+
+#[test]
+fn busted() {
+    if !has("busted") {
+        return;
+    }
+    let project = Project::new()
+        .file(
+            "spec/calc_spec.lua",
+            "describe('calc', function()\n  it('adds', function() assert.are.equal(2, 1 + 1) end)\n\
+             \x20 it('is wrong', function() assert.are.equal(1, 2) end)\n  it('breaks', function() error('boom') end)\n\
+             \x20 pending('comes later')\nend)\n",
+        )
+        .file("spec/broken_spec.lua", "this is no Lua\n")
+        .file("spec/hook_spec.lua", "describe('hook', function()\n  setup(function() error('no set-up') end)\n  it('never', function() end)\nend)\n")
+        .file("spec/leaves_spec.lua", "it('first', function() end)\nit('leaves', function() os.exit(0) end)\n")
+        .file(
+            "spec/killed_spec.lua",
+            "it('first', function() end)\nit('killed', function() os.execute('kill -KILL $PPID') end)\nit('last', function() end)\n",
+        );
+    is_detected(&project, "busted");
+    let ran = project
+        .run(&["-n", "1"])
+        .exits(1)
+        .says("Expected objects to be equal")
+        .says("boom")
+        .says("no set-up");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "busted::spec/broken_spec.lua errored",
+            "busted::spec/calc_spec.lua::calc adds passed",
+            "busted::spec/calc_spec.lua::calc breaks failed",
+            "busted::spec/calc_spec.lua::calc comes later skipped",
+            "busted::spec/calc_spec.lua::calc is wrong failed",
+            "busted::spec/hook_spec.lua errored",
+            "busted::spec/killed_spec.lua crashed",
+            "busted::spec/killed_spec.lua::first passed",
+            "busted::spec/leaves_spec.lua errored",
+            "busted::spec/leaves_spec.lua::first passed",
+        ]
+    );
+}
+
+#[test]
+fn prove() {
+    if !has("prove") {
+        return;
+    }
+    let project = Project::new()
+        .file(
+            "t/good.t",
+            "use Test::More tests => 2; ok(1, 'a'); ok(1, 'b');\n",
+        )
+        .file(
+            "t/bad.t",
+            "use Test::More tests => 3; ok(1); is(1, 2, 'sum'); ok(0, 'other');\n",
+        )
+        .file("t/few.t", "use Test::More tests => 3; ok(1);\n")
+        .file(
+            "t/exit.t",
+            "use Test::More tests => 1; ok(1); END { $? = 9 }\n",
+        )
+        .file(
+            "t/todo.t",
+            "use Test::More tests => 2; ok(1); TODO: { local $TODO = 'later'; ok(0) }\n",
+        )
+        .file("t/skip.t", "use Test::More skip_all => 'no net';\n")
+        .file(
+            "t/bail.t",
+            "use Test::More tests => 2; ok(1); BAIL_OUT('no disk');\n",
+        )
+        .file(
+            "t/killed.t",
+            "use Test::More tests => 2; ok(1); kill 'KILL', $$;\n",
+        )
+        .script("t/shell.t", "echo 1..1; echo ok 1");
+    is_detected(&project, "prove");
+    let ran = project
+        .run(&[])
+        .exits(1)
+        .says("not ok 2 - sum (and 1 more)")
+        // What Test::More says to standard error.
+        .says("expected: '2'")
+        .says("bailed out: no disk")
+        .says("killed by signal 9");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "prove::t/bad.t failed",
+            "prove::t/bail.t errored",
+            "prove::t/exit.t errored",
+            "prove::t/few.t errored",
+            "prove::t/good.t passed",
+            "prove::t/killed.t crashed",
+            "prove::t/shell.t passed",
+            "prove::t/skip.t skipped",
+            "prove::t/todo.t passed",
+        ]
+    );
+}
+
+#[test]
+fn bats() {
+    if !has("bats") {
+        return;
+    }
+    let project = Project::new()
+        .file(
+            "test/calc.bats",
+            "@test \"adds\" { [ $((1 + 1)) = 2 ]; }\n@test \"is wrong\" { echo said; [ 1 = 2 ]; }\n@test \"issue #3\" { skip \"no net\"; }\n\
+             @test \"cheats\" { echo 'ok 9 forged'; echo 'not ok 8'; }\n",
+        )
+        .file(
+            "test/killed.bats",
+            "@test \"first\" { true; }\n@test \"killed\" { kill -KILL $BASHPID; }\n",
+        )
+        .file(
+            "test/leaves.bats",
+            "@test \"first\" { true; }\n@test \"leaves\" { exit 0; }\n@test \"last\" { true; }\n",
+        );
+    is_detected(&project, "bats");
+    let ran = project.run(&[]).exits(1).says("said");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "bats::test/calc.bats::adds passed",
+            "bats::test/calc.bats::cheats passed",
+            "bats::test/calc.bats::is wrong failed",
+            "bats::test/calc.bats::issue #3 skipped",
+            "bats::test/killed.bats errored",
+            "bats::test/killed.bats::first passed",
+            "bats::test/leaves.bats::first passed",
+            "bats::test/leaves.bats::last passed",
+            "bats::test/leaves.bats::leaves failed",
+        ]
+    );
+}
+
+#[test]
+fn shunit2_under_exec() {
+    let shunit2 = "/usr/share/shunit2/shunit2";
+    if !missing_unless(std::path::Path::new(shunit2).exists(), "shunit2") {
+        return;
+    }
+    let project = Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"*_test\"]\n")
+        .script(
+            "good_test",
+            &format!("testAdds() {{ assertEquals 2 $((1 + 1)); }}\n. {shunit2}"),
+        )
+        .script(
+            "bad_test",
+            &format!("testAdds() {{ assertEquals 'sums' 3 $((1 + 1)); }}\n. {shunit2}"),
+        )
+        .script(
+            "killed_test",
+            &format!("testAdds() {{ kill -KILL $$; }}\n. {shunit2}"),
+        );
+    let ran = project
+        .run(&[])
+        .exits(1)
+        .says("sums expected:<3> but was:<2>");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "g::bad_test failed",
+            "g::good_test passed",
+            "g::killed_test crashed"
+        ]
+    );
+}
