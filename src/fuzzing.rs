@@ -71,6 +71,7 @@ pub fn manifest(bytes: &[u8]) {
                 let choices = Choices {
                     profile: Some(profile),
                     workers: None,
+                    ..Choices::default()
                 };
                 expand_all(
                     &load::load(&source, root.to_owned(), &choices).expect("it was checked"),

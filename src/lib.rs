@@ -19,6 +19,7 @@ pub mod execute;
 pub mod fuzzing;
 mod git;
 pub mod history;
+pub mod machine;
 pub mod manifest;
 pub mod outcome;
 pub mod plan;

@@ -15,8 +15,10 @@ use crate::choose::{Unlisted, choose};
 use crate::event::{Event, Totals};
 use crate::execute::{self, Owed, Reason, Stop};
 use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
+use crate::machine;
 use crate::manifest::Config;
 use crate::manifest::config::{GroupConfig, Session};
+use crate::manifest::model::Order;
 use crate::plan::{Machine, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::{Discovery, discover, files};
@@ -171,8 +173,17 @@ impl Run {
         };
         let chosen = choose(selection, unlisted, listed, unfinished)?;
         warnings.extend(chosen.warnings);
-        let machine = Machine { cores: cores() };
-        let plan = Plan::new(chosen.groups, config.run.workers, machine, &store);
+        let is_random = |group: &Arc<GroupConfig>| group.order == Order::Random;
+        let seed = match config.run.seed {
+            Some(seed) => seed,
+            None if chosen.groups.iter().any(|(group, _)| is_random(group)) => fresh_seed(),
+            None => 0,
+        };
+        let machine = Machine {
+            cores: machine::cores(),
+            memory: None,
+        };
+        let plan = Plan::new(chosen.groups, config.run.workers, machine, seed, &store);
         Ok(Self {
             config,
             discovery,
@@ -209,7 +220,7 @@ impl Run {
                     self.folder.database(),
                     &self.discovery.run,
                     history::commit(&self.config.root),
-                    cores(),
+                    machine::cores(),
                 )));
                 match Jsonl::journal(&folder.journal()) {
                     // First, so that it has what the others tell.
@@ -241,7 +252,6 @@ impl Run {
             max_fail: self.config.run.max_fail,
             deadline: self.config.run.timeout.map(|timeout| begun + timeout),
             capture,
-            seed: 0,
             prepared: self.prepared,
             owed,
             unselected: std::mem::take(&mut self.unselected),
@@ -317,9 +327,13 @@ impl Finished {
     }
 }
 
-/// The processors that we may use: affinity and a control group's quota are taken into account.
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+/// A seed that a person can type again.
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let mixed = u64::from(now.subsec_nanos()) ^ now.as_secs() ^ u64::from(std::process::id());
+    mixed % 1_000_000 + 1
 }
 
 /// The exit code that the outcomes give.

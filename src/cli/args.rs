@@ -101,9 +101,16 @@ pub struct RunArguments {
     /// What to run.
     #[command(flatten)]
     pub select: SelectArguments,
-    /// The most jobs at once, in all and in each group; 0 is automatic [env: FASTEST_WORKERS]
+    /// The most jobs at once, in all and in each group: a number, a share of the processors such as 50%, or auto, which 0
+    /// is too [env: FASTEST_WORKERS]
     #[arg(short = 'n', long = "workers", value_name = "N")]
-    pub workers: Option<u32>,
+    pub workers: Option<WorkerNumber>,
+    /// The order in which tests start, in all groups
+    #[arg(long, value_enum, value_name = "ORDER")]
+    pub order: Option<OrderName>,
+    /// The seed of a random order, which this asks for
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
     /// Say more: every test
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -119,6 +126,45 @@ pub struct RunArguments {
     /// Let tests write to the terminal, one at a time
     #[arg(long, action = ArgAction::SetTrue)]
     pub no_capture: bool,
+}
+
+/// A number of workers as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerNumber {
+    /// So many; 0 is automatic.
+    Number(u32),
+    /// So many hundredths of the processors.
+    Percent(u32),
+}
+
+impl std::str::FromStr for WorkerNumber {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WHY: &str = "expected a whole number, a share of the processors such as 50%, or auto";
+        if text == "auto" {
+            return Ok(Self::Number(0));
+        }
+        let number = |text: &str| text.parse().map_err(|_| WHY);
+        match text.strip_suffix('%') {
+            Some(share) => match number(share)? {
+                0 => Err(WHY),
+                share => Ok(Self::Percent(share)),
+            },
+            None => Ok(Self::Number(number(text)?)),
+        }
+    }
+}
+
+/// An order as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OrderName {
+    /// What failed last time first, then what takes longest
+    Smart,
+    /// As they are listed
+    Listed,
+    /// At random
+    Random,
 }
 
 /// `orchestrate report`.

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::IsTerminal;
 
+use super::args::WorkerNumber;
 use super::error::CliError;
 
 /// The number of workers, as `-n`.
@@ -13,7 +14,7 @@ pub const NO_COLOR: &str = "NO_COLOR";
 pub const FORCE_COLOR: &str = "FORCE_COLOR";
 
 /// `FASTEST_WORKERS`, if it is set.
-pub fn workers() -> Result<Option<u32>, CliError> {
+pub fn workers() -> Result<Option<WorkerNumber>, CliError> {
     let Some(text) = env::var_os(WORKERS).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
@@ -23,7 +24,7 @@ pub fn workers() -> Result<Option<u32>, CliError> {
             "{WORKERS} is {}, which is no number of workers",
             text.display()
         ),
-        hint: Some("set it to a whole number, 0 for automatic, or unset it".into()),
+        hint: Some("set it to a whole number, to a share such as 50%, to 0 or auto for automatic, or unset it".into()),
     })
 }
 

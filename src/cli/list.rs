@@ -28,7 +28,7 @@ struct Listed<'a> {
 
 /// Lists tests; a test that can't be listed is in the list too, and makes the exit code that of a failure.
 pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
-    let config = open::config(&arguments.select, None)?;
+    let config = open::config(&arguments.select, &open::Wishes::default())?;
     let selection = open::selection(&arguments.select, &config.root)?;
     let asked = arguments.select.asked(&selection);
     let run = Run::prepare(config, &asked, execute::environment())?;

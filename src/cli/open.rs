@@ -4,13 +4,14 @@ use std::env;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
-use super::args::SelectArguments;
+use super::args::{OrderName, SelectArguments, WorkerNumber};
 use super::environment;
 use super::error::CliError;
 use crate::git;
 use crate::history::Folder;
 use crate::manifest::config::Origin;
 use crate::manifest::load::{self, FILE_NAME};
+use crate::manifest::model::Order;
 use crate::manifest::pattern::Pattern;
 use crate::manifest::source::Source;
 use crate::manifest::{Choices, Config, detect};
@@ -25,24 +26,71 @@ pub fn here() -> Result<PathBuf, CliError> {
         .map_err(|error| CliError::System(format!("there is no current folder: {error}")))
 }
 
-/// The configuration of the nearest manifest, or of what is detected where there is none.
-pub fn config(select: &SelectArguments, workers: Option<u32>) -> Result<Config, CliError> {
-    let here = here()?;
-    let workers = match workers {
+/// What the arguments of `run` say of every group.
+#[derive(Default)]
+pub struct Wishes {
+    /// `-n`.
+    pub workers: Option<WorkerNumber>,
+    /// `--order`.
+    pub order: Option<OrderName>,
+    /// `--seed`.
+    pub seed: Option<u64>,
+}
+
+/// The number of workers that is asked for, and by what.
+fn workers(wishes: &Wishes) -> Result<Option<(u32, Origin)>, CliError> {
+    let asked = match wishes.workers {
         Some(number) => Some((number, Origin::CommandLine("-n"))),
         None => environment::workers()?
             .map(|number| (number, Origin::Environment(environment::WORKERS))),
     };
+    let Some((number, origin)) = asked else {
+        return Ok(None);
+    };
+    let number = match number {
+        WorkerNumber::Number(number) => number,
+        WorkerNumber::Percent(share) => {
+            let cores = u64::try_from(crate::machine::cores()).unwrap_or(1);
+            let number = (cores * u64::from(share)).div_ceil(100);
+            u32::try_from(number).unwrap_or(u32::MAX)
+        }
+    };
     let most = crate::manifest::model::Workers::MOST;
-    if let Some((number, origin)) = workers.as_ref().filter(|(number, _)| *number > most) {
+    if number > most {
         return Err(CliError::usage(
             format!("{number} workers ({origin}) are more than {most}"),
             None,
         ));
     }
+    Ok(Some((number, origin)))
+}
+
+/// The order that is asked for, and by what: a seed asks for a random one.
+fn order(wishes: &Wishes) -> Result<Option<(Order, Origin)>, CliError> {
+    let order = wishes.order.map(|order| match order {
+        OrderName::Smart => Order::Smart,
+        OrderName::Listed => Order::Listed,
+        OrderName::Random => Order::Random,
+    });
+    match (order, wishes.seed) {
+        (Some(Order::Smart | Order::Listed), Some(_)) => Err(CliError::usage(
+            "--seed goes with a random order",
+            "take out --order, or --seed".to_owned(),
+        )),
+        (Some(order), _) => Ok(Some((order, Origin::CommandLine("--order")))),
+        (None, Some(_)) => Ok(Some((Order::Random, Origin::CommandLine("--seed")))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The configuration of the nearest manifest, or of what is detected where there is none.
+pub fn config(select: &SelectArguments, wishes: &Wishes) -> Result<Config, CliError> {
+    let here = here()?;
     let choices = Choices {
         profile: select.profile.clone(),
-        workers,
+        workers: workers(wishes)?,
+        order: order(wishes)?,
+        seed: wishes.seed,
     };
     let config = match load::find(&here) {
         Some(path) => {

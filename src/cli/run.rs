@@ -1,6 +1,6 @@
 //! `orchestrate run`.
 
-use super::args::RunArguments;
+use super::args::{RunArguments, WorkerNumber};
 use super::error::CliError;
 use super::target::{self, Target, Voice};
 use super::{exit, keys, open, print, say, shown, signals};
@@ -15,11 +15,18 @@ use crate::worker::frame::Level;
 pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     // Without capture, tests share the terminal: one at a time, or nobody could read it.
     let workers = if arguments.no_capture {
-        Some(1)
+        Some(WorkerNumber::Number(1))
     } else {
         arguments.workers
     };
-    let config = open::config(&arguments.select, workers)?;
+    let config = open::config(
+        &arguments.select,
+        &open::Wishes {
+            workers,
+            order: arguments.order,
+            seed: arguments.seed,
+        },
+    )?;
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;
     let asked = arguments.select.asked(&selection);
@@ -42,6 +49,17 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
         }
         say(&open::nothing(&selection));
         return Ok(exit::NOTHING_MATCHED);
+    }
+    if arguments.verbose {
+        if let Some(why) = &run.plan.why {
+            say(&format!("workers: {} of {why}", run.plan.workers));
+        }
+        if run.plan.seed > 0 {
+            say(&format!(
+                "random order: --seed {} repeats it",
+                run.plan.seed
+            ));
+        }
     }
     let console = Voice {
         verbose: arguments.verbose,

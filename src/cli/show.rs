@@ -12,7 +12,7 @@ pub fn show(arguments: &ShowArguments) -> Result<u8, CliError> {
         profile: arguments.profile.clone(),
         ..SelectArguments::default()
     };
-    let config = open::config(&select, None)?;
+    let config = open::config(&select, &open::Wishes::default())?;
     let mut text = String::new();
     if arguments.group.is_none() {
         table(&mut text, "run", &config.run.provenance);

@@ -3,7 +3,7 @@
 use crate::event::TestFinished;
 use crate::manifest::config::TestSettings;
 use crate::outcome::Outcome;
-use crate::plan::{Item, Plan, full_id};
+use crate::plan::{Item, Plan, full_id, spec};
 use crate::schedule::JobSpec;
 
 /// A job.
@@ -15,6 +15,8 @@ pub struct Job {
     pub items: Vec<Item>,
     /// The settings that they share.
     pub settings: TestSettings,
+    /// The memory it is thought to need, in bytes; 0 is not known.
+    pub memory: u64,
     /// Which try this is, from 1.
     pub attempt: u32,
     /// How its one test ended at the last try, where this is another.
@@ -26,13 +28,7 @@ pub struct Job {
 impl Job {
     /// The job as the scheduler sees it.
     pub fn spec(&self, id: usize) -> JobSpec {
-        JobSpec {
-            id,
-            serial: self.settings.serial,
-            exclusive: self.settings.exclusive,
-            locks: self.settings.locks.clone(),
-            ..JobSpec::default()
-        }
+        spec(&self.settings, id, self.memory)
     }
 
     /// The same settings with other items.

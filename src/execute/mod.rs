@@ -56,8 +56,6 @@ pub struct Options {
     pub deadline: Option<Instant>,
     /// Whether output is captured.
     pub capture: bool,
-    /// The seed of whatever is random.
-    pub seed: u64,
     /// How long listing and planning took.
     pub prepared: Duration,
     /// What runs that were killed owe, with the groups as they are now.
@@ -334,6 +332,7 @@ fn initial(plan: &Plan) -> State {
                 group: number,
                 items: planned.items.clone(),
                 settings: planned.settings.clone(),
+                memory: planned.memory,
                 attempt: 1,
                 failed: None,
                 failed_inside: Vec::new(),
@@ -362,6 +361,7 @@ fn initial(plan: &Plan) -> State {
             specs,
             Limits {
                 slots: plan.workers,
+                memory: plan.memory,
                 ..Limits::default()
             },
         ),
@@ -390,7 +390,7 @@ fn started(plan: &Plan, options: &Options) -> Event {
         groups: groups.collect(),
         tests: plan.tests(),
         workers: plan.workers,
-        seed: options.seed,
+        seed: plan.seed,
         prepared: options.prepared.as_secs_f64(),
     }
 }

@@ -12,8 +12,8 @@ use crate::plan::{Memory, Past};
 
 /// The results that an estimate is made from, at most: the last ones.
 const MOST: usize = 5;
-/// The runs that the cost of a start is made from.
-const STARTS: usize = 3;
+/// The runs that the cost of a start is made from: only the last one, since how jobs are started may have changed.
+const STARTS: usize = 1;
 
 /// What is known of tests.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{
-    ChunkBy, ChunkSize, Compat, Expect, Isolation, ItemEscape, ListFormat, Lock, Parallel,
+    ChunkBy, ChunkSize, Compat, Expect, Isolation, ItemEscape, ListFormat, Lock, Order, Parallel,
     ResultFormat, Separator,
 };
 use super::pattern::Pattern;
@@ -40,6 +40,8 @@ pub struct RunConfig {
     pub timeout: Option<Duration>,
     /// Stop after this many failed tests.
     pub max_fail: Option<usize>,
+    /// The seed of what is at random, where it was asked for.
+    pub seed: Option<u64>,
     /// Reports to write: format and path.
     pub reports: Vec<(String, String)>,
     /// Each value with where it came from.
@@ -65,6 +67,8 @@ pub struct GroupConfig {
     pub chunk_size: ChunkSize,
     /// What a chunk may hold.
     pub chunk_by: ChunkBy,
+    /// The order in which its tests start.
+    pub order: Order,
     /// The tests that run alone in the group.
     pub serial: SerialTests,
     /// Which tests run beside others.

@@ -204,6 +204,7 @@ pub fn check(source: &Source, root: &Path) -> Result<Config, LoadError> {
         let choices = Choices {
             profile,
             workers: None,
+            ..Choices::default()
         };
         match resolve(&document, root.to_owned(), &choices) {
             Ok(resolved) => config = config.or(Some(resolved)),

@@ -1,163 +1,342 @@
-//! Chunks: which items share a job.
+//! Chunks: which items share a job, and the order in which the jobs start.
 //!
-//! Items share one only if their settings are the same and, unless the group says otherwise, their module. Where starting a
-//! job is cheap each item has its own. Where it is dear there are as few jobs as there are workers, and a module is cut only
-//! where it is larger than a worker's share: so a suite in one file overlaps too.
+//! Items share one only if their settings are the same and, unless the group says otherwise, their module; what belongs
+//! together (`affinity`) is never parted. How large chunks are is decided by [`pack`], but for runners that say of a job only
+//! whether it went well, or that lose a whole job's results with one crash: there each item has its own as long as a start is
+//! cheap.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Item, Memory, PlannedJob, full_id};
+use super::pack::{self, Frame, Piece};
+use super::random::Random;
+use super::{Item, Memory, Past, full_id};
 use crate::manifest::config::{GroupConfig, TestSettings};
-use crate::manifest::model::{ChunkBy, ChunkSize};
+use crate::manifest::model::{ChunkBy, ChunkSize, Order, ResultFormat};
 
-/// What a test is thought to take that never ran.
-const UNKNOWN: Duration = Duration::from_millis(10);
-/// Below this, starting a job costs so little that chunks gain nothing.
+/// What a test is thought to take where none of its group ever ran.
+const UNKNOWN: f64 = 0.01;
+/// The least that a test is thought to take.
+const LEAST: f64 = 0.0001;
+/// How far off estimates are, as the deviation of their logarithm: of what ran before, and of what did not.
+const KNOWN_SPREAD: f64 = 0.3;
+const UNKNOWN_SPREAD: f64 = 1.0;
+/// Below this, starting a job costs so little that chunks gain nothing where they lose something.
 const CHEAP: Duration = Duration::from_millis(50);
 /// The most items of a job, so that its arguments stay far below the kernel's limit of 128 KiB an argument and 2 MiB in all.
 const MOST_BYTES: usize = 512 * 1024;
 /// The same where they are one argument.
 const MOST_BYTES_OF_ONE: usize = 64 * 1024;
 
-/// Cuts a group's items into jobs.
-pub fn chunks(
-    config: &GroupConfig,
-    items: Vec<Item>,
-    workers: usize,
-    memory: &dyn Memory,
-) -> Vec<PlannedJob> {
-    let mut alike: Vec<(TestSettings, IndexMap<String, Vec<Item>>)> = Vec::new();
-    for item in items {
-        let settings = config.settings_of(&item);
-        // What must run alone gets a job of its own kind, so few kinds: a linear search is enough.
-        let index = alike.iter().position(|(known, _)| *known == settings);
-        let index = index.unwrap_or_else(|| {
-            alike.push((settings, IndexMap::new()));
-            alike.len() - 1
-        });
-        let modules = &mut alike[index].1;
-        modules.entry(item.module.clone()).or_default().push(item);
-    }
-    let mut jobs = Vec::new();
-    for (settings, modules) in alike {
-        let modules = modules.into_values();
-        let (whole, modules): (Vec<_>, Vec<_>) = modules.partition(|items| runs_whole(items));
-        let lists = match config.chunk_size {
-            ChunkSize::Items(most) => by_number(config.chunk_by, modules, most as usize),
-            ChunkSize::Auto if config.start_cost() < CHEAP => {
-                by_number(ChunkBy::Module, modules, 1)
+/// A group's items with what is known of them, before they are cut.
+pub struct Draft<'a> {
+    config: &'a GroupConfig,
+    items: &'a [Item],
+    past: Vec<Option<Past>>,
+    /// What each is thought to take.
+    seconds: Vec<f64>,
+    /// What starting a chunk costs.
+    start: f64,
+    /// Settings, and the items that have them.
+    alike: Vec<(TestSettings, Vec<usize>)>,
+    seed: u64,
+}
+
+/// A chunk before it is a job: its items by their indices.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// The items, in the order in which they run.
+    pub items: Vec<usize>,
+    /// The settings, by their index.
+    pub settings: usize,
+    /// What it is thought to take, its start included.
+    pub seconds: f64,
+    /// The memory it is thought to need.
+    pub memory: u64,
+}
+
+impl<'a> Draft<'a> {
+    /// Looks up what is known of items.
+    pub fn new(config: &'a GroupConfig, items: &'a [Item], memory: &dyn Memory, seed: u64) -> Self {
+        let name = config.name.as_str();
+        let past: Vec<Option<Past>> = items
+            .iter()
+            .map(|item| memory.recall(&full_id(name, &item.id)))
+            .collect();
+        let known: Vec<f64> = past
+            .iter()
+            .flatten()
+            .map(|past| past.duration.as_secs_f64().max(LEAST))
+            .collect();
+        #[expect(clippy::cast_precision_loss, reason = "tests are counted")]
+        let unknown = if known.is_empty() {
+            UNKNOWN
+        } else {
+            known.iter().sum::<f64>() / known.len() as f64
+        };
+        let seconds = past
+            .iter()
+            .map(|past| past.map_or(unknown, |past| past.duration.as_secs_f64().max(LEAST)));
+        let seconds = seconds.collect();
+        let mut alike: Vec<(TestSettings, Vec<usize>)> = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let settings = config.settings_of(item);
+            // What must run alone gets a job of its own kind, so few kinds: a linear search is enough.
+            match alike.iter_mut().find(|(known, _)| *known == settings) {
+                Some((_, list)) => list.push(index),
+                None => alike.push((settings, vec![index])),
             }
+        }
+        let start = memory.start_cost(name);
+        Self {
+            start: start.unwrap_or(config.start_cost()).as_secs_f64(),
+            config,
+            items,
+            past,
+            seconds,
+            alike,
+            seed,
+        }
+    }
+
+    /// How many items it has.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// How many of its items have run before.
+    pub fn known(&self) -> usize {
+        self.past.iter().flatten().count()
+    }
+
+    /// The settings of a cut.
+    pub fn settings(&self, cut: &Cut) -> &TestSettings {
+        &self.alike[cut.settings].0
+    }
+
+    /// Cuts the items into chunks for so many workers, in the order in which they start.
+    pub fn cut(&self, workers: usize) -> Vec<Cut> {
+        let mut cuts = Vec::new();
+        for (number, (settings, items)) in self.alike.iter().enumerate() {
+            let (whole, rest): (Vec<usize>, Vec<usize>) =
+                items.iter().partition(|index| self.runs_whole(**index));
+            let mut chunks = self.chunks(&rest, settings, workers);
+            chunks = chunks
+                .into_iter()
+                .flat_map(|chunk| self.within_limit(&chunk))
+                .collect();
+            let mut modules: IndexMap<&str, Vec<usize>> = IndexMap::new();
+            for index in whole {
+                let module = self.items[index].module.as_str();
+                modules.entry(module).or_default().push(index);
+            }
+            chunks.extend(modules.into_values());
+            cuts.extend(chunks.into_iter().map(|items| Cut {
+                settings: number,
+                seconds: self.start + items.iter().map(|index| self.seconds[*index]).sum::<f64>(),
+                memory: self.memory(&items),
+                items,
+            }));
+        }
+        self.sort(&mut cuts);
+        cuts
+    }
+
+    fn memory(&self, items: &[usize]) -> u64 {
+        let known = items.iter().filter_map(|index| self.past[*index]);
+        known.map(|past| past.memory).max().unwrap_or(0)
+    }
+
+    fn runs_whole(&self, index: usize) -> bool {
+        let launch = self.items[index].launch.as_ref();
+        launch.is_some_and(|launch| launch.whole)
+    }
+
+    /// Lists of items that have the same settings.
+    fn chunks(&self, items: &[usize], settings: &TestSettings, workers: usize) -> Vec<Vec<usize>> {
+        if items.is_empty() {
+            return Vec::new();
+        }
+        let pieces = self.pieces(items);
+        match self.config.chunk_size {
+            ChunkSize::Items(most) => self.by_number(pieces, most as usize),
+            ChunkSize::Auto if self.runs_single() => self.by_number(pieces, 1),
             ChunkSize::Auto => {
                 let workers = if settings.serial || settings.exclusive {
                     1
                 } else {
                     workers
                 };
-                let weigh = |item: &Item| weight(config, item, memory);
-                by_share(config.chunk_by, modules, workers, &weigh)
+                self.packed(&pieces, workers)
             }
+        }
+    }
+
+    /// Whether an item gains by a job of its own: the result of a job is that of all its items, or a crash is.
+    fn runs_single(&self) -> bool {
+        self.config.start_cost() < CHEAP && self.config.runner.results != ResultFormat::Events
+    }
+
+    /// What can't be parted: items, or those of one affinity; in the order of the listing, or at random.
+    fn pieces(&self, items: &[usize]) -> Vec<Vec<usize>> {
+        let mut pieces: Vec<Vec<usize>> = Vec::new();
+        let mut together: HashMap<&str, usize> = HashMap::new();
+        for index in items {
+            let Some(name) = self.items[*index].affinity.as_deref() else {
+                pieces.push(vec![*index]);
+                continue;
+            };
+            let piece = *together.entry(name).or_insert_with(|| {
+                pieces.push(Vec::new());
+                pieces.len() - 1
+            });
+            pieces[piece].push(*index);
+        }
+        if self.config.order == Order::Random {
+            let mut random = Random::new(self.seed);
+            let mut modules: IndexMap<&str, Vec<Vec<usize>>> = IndexMap::new();
+            for piece in pieces {
+                let module = match self.config.chunk_by {
+                    ChunkBy::Module => self.module(&piece),
+                    ChunkBy::Any => "",
+                };
+                modules.entry(module).or_default().push(piece);
+            }
+            let mut modules: Vec<_> = modules.into_values().collect();
+            random.shuffle(&mut modules);
+            for module in &mut modules {
+                random.shuffle(module);
+            }
+            pieces = modules.into_iter().flatten().collect();
+        }
+        pieces
+    }
+
+    fn module(&self, piece: &[usize]) -> &str {
+        piece
+            .first()
+            .map_or("", |index| self.items[*index].module.as_str())
+    }
+
+    /// Chunks of so many items at most.
+    fn by_number(&self, pieces: Vec<Vec<usize>>, most: usize) -> Vec<Vec<usize>> {
+        let mut modules: IndexMap<&str, Vec<Vec<usize>>> = IndexMap::new();
+        for piece in pieces {
+            let module = match self.config.chunk_by {
+                ChunkBy::Module => self.module(&piece),
+                ChunkBy::Any => "",
+            };
+            modules.entry(module).or_default().push(piece);
+        }
+        let mut chunks = Vec::new();
+        for module in modules.into_values() {
+            let mut chunk: Vec<usize> = Vec::new();
+            for piece in module {
+                if !chunk.is_empty() && chunk.len() + piece.len() > most {
+                    chunks.push(std::mem::take(&mut chunk));
+                }
+                chunk.extend(piece);
+            }
+            chunks.push(chunk);
+        }
+        chunks
+    }
+
+    /// Chunks of the best shape.
+    fn packed(&self, pieces: &[Vec<usize>], workers: usize) -> Vec<Vec<usize>> {
+        let mut modules: HashMap<&str, usize> = HashMap::new();
+        let mut known = 0;
+        let mut list = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let next = modules.len();
+            let module = *modules.entry(self.module(piece)).or_insert(next);
+            let past = piece.iter().map(|index| self.past[*index]);
+            let is_known = past.clone().all(|past| past.is_some());
+            known += usize::from(is_known);
+            list.push(Piece {
+                seconds: piece.iter().map(|index| self.seconds[*index]).sum(),
+                spread: if is_known {
+                    KNOWN_SPREAD
+                } else {
+                    UNKNOWN_SPREAD
+                },
+                module,
+                failed: past.flatten().any(|past| past.failed),
+            });
+        }
+        let frame = Frame {
+            workers,
+            start: self.start,
+            mixes: self.config.chunk_by == ChunkBy::Any,
+            is_ordered: self.config.order != Order::Smart,
+            // What a module's fixtures cost is known only by what its tests took.
+            keeps_modules: known * 2 < list.len(),
         };
-        let most = match config.runner.item_separator {
+        let shape = pack::best(&list, frame);
+        let chunks = shape.chunks.into_iter();
+        chunks
+            .map(|chunk| {
+                let pieces = chunk.into_iter().map(|index| &pieces[index]);
+                pieces.flatten().copied().collect()
+            })
+            .collect()
+    }
+
+    /// Cuts a chunk where its arguments would pass a limit of the kernel.
+    fn within_limit(&self, chunk: &[usize]) -> Vec<Vec<usize>> {
+        let most = match self.config.runner.item_separator {
             Some(_) => MOST_BYTES_OF_ONE,
             None => MOST_BYTES,
         };
-        let lists = lists
-            .into_iter()
-            .flat_map(|items| within_limit(items, most));
-        jobs.extend(lists.chain(whole).map(|items| PlannedJob {
-            items,
-            settings: settings.clone(),
-        }));
+        let sizes = chunk
+            .iter()
+            .map(|index| self.items[*index].argument.len() + 1 + size_of::<usize>());
+        within_limit(chunk, &sizes.collect::<Vec<_>>(), most)
     }
-    jobs
-}
 
-fn runs_whole(items: &[Item]) -> bool {
-    items
-        .iter()
-        .any(|item| item.launch.as_ref().is_some_and(|launch| launch.whole))
-}
-
-fn weight(config: &GroupConfig, item: &Item, memory: &dyn Memory) -> Duration {
-    let id = full_id(config.name.as_str(), &item.id);
-    memory.recall(&id).map_or(UNKNOWN, |past| {
-        past.duration.max(Duration::from_micros(100))
-    })
-}
-
-fn by_number(by: ChunkBy, modules: Vec<Vec<Item>>, most: usize) -> Vec<Vec<Item>> {
-    let modules = match by {
-        ChunkBy::Module => modules,
-        ChunkBy::Any => vec![modules.into_iter().flatten().collect()],
-    };
-    modules
-        .into_iter()
-        .flat_map(|module| {
-            let mut rest = module.into_iter().peekable();
-            let mut lists = Vec::new();
-            while rest.peek().is_some() {
-                lists.push(rest.by_ref().take(most).collect());
+    /// What failed last time first, then what takes longest, so that no straggler comes last; of equals, one that never ran
+    /// first, since it might be long. What runs alone comes after the rest, since it would only hold the others up.
+    fn sort(&self, cuts: &mut [Cut]) {
+        let is_smart = self.config.order == Order::Smart;
+        cuts.sort_by_cached_key(|cut| {
+            let settings = self.settings(cut);
+            let alone = (settings.exclusive, settings.serial);
+            if !is_smart {
+                // By the first item, and not by settings, which chunks were made by.
+                let first = match self.config.order {
+                    Order::Listed => cut.items.first().copied().unwrap_or(0),
+                    _ => 0,
+                };
+                return (alone, false, Reverse(0), false, first);
             }
-            lists
-        })
-        .collect()
+            let past = || cut.items.iter().map(|index| self.past[*index]);
+            let failed = past().flatten().any(|past| past.failed);
+            let is_known = past().all(|past| past.is_some());
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "microseconds have an order"
+            )]
+            let length = (cut.seconds * 1e6) as u64;
+            (alone, !failed, Reverse(length), is_known, 0)
+        });
+    }
 }
 
-/// One packed bin a worker: the largest pieces first, each into the bin that has least (LPT, Graham 1969).
-fn by_share(
-    by: ChunkBy,
-    modules: Vec<Vec<Item>>,
-    workers: usize,
-    weigh: &dyn Fn(&Item) -> Duration,
-) -> Vec<Vec<Item>> {
-    let total: Duration = modules.iter().flatten().map(weigh).sum();
-    let share = total / u32::try_from(workers).unwrap_or(u32::MAX).max(1);
-    let mut pieces: Vec<(Duration, Vec<Item>)> = Vec::new();
-    for module in modules {
-        let mut piece = Vec::new();
-        let mut size = Duration::ZERO;
-        for item in module {
-            let add = weigh(&item);
-            if !piece.is_empty() && size + add > share {
-                pieces.push((size, std::mem::take(&mut piece)));
-                size = Duration::ZERO;
-            }
-            size += add;
-            piece.push(item);
-        }
-        pieces.push((size, piece));
-    }
-    if by == ChunkBy::Module {
-        return pieces.into_iter().map(|(_, items)| items).collect();
-    }
-    // Sorting is stable, so equal pieces stay in the order of the listing.
-    pieces.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
-    let mut bins: Vec<(Duration, Vec<Item>)> = vec![(Duration::ZERO, Vec::new()); workers];
-    for (size, items) in pieces {
-        if let Some(bin) = bins.iter_mut().min_by_key(|(full, _)| *full) {
-            bin.0 += size;
-            bin.1.extend(items);
-        }
-    }
-    bins.retain(|(_, items)| !items.is_empty());
-    bins.into_iter().map(|(_, items)| items).collect()
-}
-
-/// Cuts a chunk where its arguments would pass a limit of the kernel.
-fn within_limit(items: Vec<Item>, most: usize) -> Vec<Vec<Item>> {
+fn within_limit(chunk: &[usize], sizes: &[usize], most: usize) -> Vec<Vec<usize>> {
     let mut lists = vec![Vec::new()];
     let mut bytes = 0;
-    for item in items {
-        let size = item.argument.len() + 1 + size_of::<usize>();
+    for (index, size) in chunk.iter().zip(sizes) {
         if bytes + size > most && bytes > 0 {
             lists.push(Vec::new());
             bytes = 0;
         }
         bytes += size;
         if let Some(last) = lists.last_mut() {
-            last.push(item);
+            last.push(*index);
         }
     }
     lists.retain(|list| !list.is_empty());
@@ -165,67 +344,4 @@ fn within_limit(items: Vec<Item>, most: usize) -> Vec<Vec<Item>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn modules(sizes: &[usize]) -> Vec<Vec<Item>> {
-        let item = |module: usize, index: usize| Item {
-            module: format!("m{module}"),
-            ..Item::plain(format!("m{module}::t{index}"))
-        };
-        sizes
-            .iter()
-            .enumerate()
-            .map(|(module, size)| (0..*size).map(|index| item(module, index)).collect())
-            .collect()
-    }
-
-    fn sorted(lists: &[Vec<Item>]) -> Vec<String> {
-        let mut ids: Vec<_> = lists.iter().flatten().map(|item| item.id.clone()).collect();
-        ids.sort();
-        ids
-    }
-
-    #[test]
-    fn one_file_is_cut_so_that_it_overlaps() {
-        let lists = by_share(ChunkBy::Any, modules(&[40]), 4, &|_| UNKNOWN);
-        let sizes: Vec<_> = lists.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [10, 10, 10, 10]);
-    }
-
-    #[test]
-    fn small_modules_stay_whole() {
-        let lists = by_share(ChunkBy::Any, modules(&[3, 3, 3, 3]), 2, &|_| UNKNOWN);
-        assert_eq!(lists.len(), 2);
-        for list in lists {
-            assert_eq!(list.len(), 6);
-            assert!(list[..3].iter().all(|item| item.module == list[0].module));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn chunks_partition_the_items(
-            sizes in prop::collection::vec(1_usize..20, 1..12),
-            workers in 1_usize..9,
-            most in 1_usize..9,
-            any in any::<bool>(),
-        ) {
-            let by = if any { ChunkBy::Any } else { ChunkBy::Module };
-            let all = sorted(&modules(&sizes));
-            let numbered = by_number(by, modules(&sizes), most);
-            prop_assert_eq!(sorted(&numbered), all.clone());
-            prop_assert!(numbered.iter().all(|list| !list.is_empty() && list.len() <= most));
-            let shared = by_share(by, modules(&sizes), workers, &|_| UNKNOWN);
-            prop_assert_eq!(sorted(&shared), all.clone());
-            if any {
-                prop_assert!(shared.len() <= workers);
-            } else {
-                prop_assert!(shared.iter().all(|list| list.iter().all(|item| item.module == list[0].module)));
-            }
-            let cut: Vec<_> = shared.into_iter().flat_map(|list| within_limit(list, 100)).collect();
-            prop_assert_eq!(sorted(&cut), all);
-        }
-    }
-}
+mod tests;

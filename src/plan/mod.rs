@@ -5,16 +5,23 @@
 
 mod chunk;
 mod expression;
-mod order;
+pub mod pack;
+pub mod predict;
+pub mod random;
 mod select;
+mod workers;
 
 pub use expression::{Expression, ExpressionError};
 pub use select::{Changed, Exclusion, Selection, Selector};
+
+pub use workers::spec;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use chunk::{Cut, Draft};
 
 use crate::manifest::config::{GroupConfig, Matcher, SerialTests, TestSettings};
 use crate::manifest::model::Parallel;
@@ -126,6 +133,12 @@ pub struct Plan {
     pub groups: Vec<GroupPlan>,
     /// The most jobs at once.
     pub workers: usize,
+    /// Why so many, where that was left open.
+    pub why: Option<String>,
+    /// The seed of what is at random.
+    pub seed: u64,
+    /// The memory that jobs may take together.
+    pub memory: Option<u64>,
 }
 
 /// A group's plan.
@@ -148,6 +161,10 @@ pub struct PlannedJob {
     pub items: Vec<Item>,
     /// The settings that they share.
     pub settings: TestSettings,
+    /// What it is thought to take, in seconds, its start included.
+    pub seconds: f64,
+    /// The memory it is thought to need, in bytes; 0 is not known.
+    pub memory: u64,
 }
 
 /// How many workers there can be.
@@ -155,35 +172,71 @@ pub struct PlannedJob {
 pub struct Machine {
     /// Processors that may be used.
     pub cores: usize,
+    /// The memory that jobs may take together, in bytes; none where that is not known.
+    pub memory: Option<u64>,
 }
 
 impl Plan {
-    /// Plans a run over the selected items of each group.
+    /// Plans a run over the selected items of each group. `asked` is the number of workers; where there is none, as many as help.
     #[must_use]
     pub fn new(
         selected: Vec<(Arc<GroupConfig>, Vec<Item>)>,
         asked: Option<usize>,
         machine: Machine,
+        seed: u64,
         memory: &dyn Memory,
     ) -> Self {
-        let automatic = asked.unwrap_or(machine.cores).max(1);
-        // A group that asks for more workers than there are cores knows why: its tests wait more than they work.
-        let wanted = selected
-            .iter()
-            .filter_map(|(config, _)| config.workers)
-            .max();
-        let workers = asked
-            .unwrap_or(machine.cores.max(wanted.unwrap_or(1)))
-            .max(1);
-        let groups = selected
+        let parts: Vec<_> = selected
             .into_iter()
             .filter(|(_, items)| !items.is_empty())
             .map(|(config, items)| {
-                let own = config.workers.unwrap_or(automatic).min(workers);
-                GroupPlan::new(config, items, own, memory)
+                let (known, items): (Vec<_>, Vec<_>) =
+                    items.into_iter().partition(|item| item.known.is_some());
+                (config, known, items)
             })
             .collect();
-        Self { groups, workers }
+        let drafts: Vec<Draft<'_>> = parts
+            .iter()
+            .map(|(config, _, items)| Draft::new(config, items, memory, seed))
+            .collect();
+        let is_open = asked.is_none() && parts.iter().any(|(config, ..)| config.workers.is_none());
+        let choice = is_open.then(|| {
+            let groups = parts.iter().zip(&drafts);
+            let groups: Vec<_> = groups
+                .map(|((config, ..), draft)| workers::Group { config, draft })
+                .collect();
+            workers::choose(&groups, machine)
+        });
+        let automatic = choice.as_ref().map(|choice| choice.workers);
+        let automatic = automatic.or(asked).unwrap_or(machine.cores).max(1);
+        // A group that asks for more workers than there are cores knows why: its tests wait more than they work.
+        let wanted = parts.iter().filter_map(|(config, ..)| config.workers).max();
+        let workers = asked.unwrap_or(automatic.max(wanted.unwrap_or(1))).max(1);
+        let cuts: Vec<(usize, Vec<PlannedCut>)> = parts
+            .iter()
+            .zip(&drafts)
+            .map(|((config, ..), draft)| {
+                let own = config.workers.unwrap_or(automatic).min(workers).max(1);
+                let cuts = draft.cut(own).into_iter();
+                let cuts = cuts.map(|cut| (draft.settings(&cut).clone(), cut));
+                (own, cuts.collect())
+            })
+            .collect();
+        drop(drafts);
+        let groups = parts
+            .into_iter()
+            .zip(cuts)
+            .map(|((config, known, items), (own, cuts))| {
+                GroupPlan::new(config, known, items, cuts, own)
+            })
+            .collect();
+        Self {
+            groups,
+            workers,
+            why: choice.map(|choice| choice.why),
+            seed,
+            memory: machine.memory,
+        }
     }
 
     /// How many tests it has.
@@ -193,18 +246,32 @@ impl Plan {
     }
 }
 
+/// A chunk, and its settings.
+type PlannedCut = (TestSettings, Cut);
+
 impl GroupPlan {
     fn new(
         config: Arc<GroupConfig>,
+        known: Vec<Item>,
         items: Vec<Item>,
+        cuts: Vec<PlannedCut>,
         workers: usize,
-        memory: &dyn Memory,
     ) -> Self {
-        let (known, items): (Vec<_>, Vec<_>) =
-            items.into_iter().partition(|item| item.known.is_some());
-        let workers = workers.max(1);
-        let mut jobs = chunk::chunks(&config, items, workers, memory);
-        order::sort(&mut jobs, config.name.as_str(), memory);
+        let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
+        let jobs: Vec<PlannedJob> = cuts
+            .into_iter()
+            .map(|(settings, cut)| PlannedJob {
+                // Each is in one chunk only.
+                items: cut
+                    .items
+                    .iter()
+                    .filter_map(|index| items[*index].take())
+                    .collect(),
+                settings,
+                seconds: cut.seconds,
+                memory: cut.memory,
+            })
+            .collect();
         Self {
             // More workers than jobs would be started for nothing.
             workers: workers.min(jobs.len()).max(1),

@@ -11,6 +11,7 @@ mod listings;
 mod manifests;
 mod outcomes;
 mod overlap;
+mod plans;
 mod reports;
 mod selection;
 mod session;

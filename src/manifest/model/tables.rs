@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChunkSize, Command, Count, Detect, Expect, Isolation, Items, Lock, Parallel, Serial,
+    ChunkSize, Command, Count, Detect, Expect, Isolation, Items, Lock, Order, Parallel, Serial,
     SessionMode, Setting, Size, Span, Text, Workers,
 };
 
@@ -79,6 +79,8 @@ pub struct Group {
     pub chunk_size: Option<ChunkSize>,
     /// What a chunk may hold.
     pub chunk_by: Option<ChunkBy>,
+    /// The order in which the tests start; those that run alone come after the rest.
+    pub order: Option<Order>,
     /// The longest one test may take; then its job is ended and the test is `timed-out`. `0` is no limit. Default: `"60s"`.
     pub timeout: Option<Span>,
     /// How long a process that was asked to end (TERM) has until it is killed (KILL). Default: `"5s"`.

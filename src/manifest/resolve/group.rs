@@ -117,6 +117,14 @@ impl Resolver<'_> {
             .or(chosen.table.chunk_by)
             .unwrap_or(default_by);
 
+        let mut order = layers.take("order", |group| group.order, built_in("\"smart\""));
+        if let Some((asked, origin)) = &self.choices.order {
+            order = Some(*asked);
+            if let Some(shown) = layers.provenance.last_mut() {
+                shown.value = format!("\"{}\"", asked.word());
+                shown.origin = origin.clone();
+            }
+        }
         let tests = self.tests(&mut layers, chosen.table.results.unwrap_or_default());
         let serial = self.serial(&mut layers);
         let overrides = self.overrides(&layers, chosen.table.results.unwrap_or_default());
@@ -157,6 +165,7 @@ impl Resolver<'_> {
             workers: workers.and_then(|n| (n.0 > 0).then_some(n.0 as usize)),
             chunk_size,
             chunk_by,
+            order: order.unwrap_or_default(),
             serial,
             parallel: parallel.unwrap_or_default(),
             session,

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::config::{Config, GroupName, Origin, Provenance, RunConfig};
-use super::model::{Manifest, Run};
+use super::model::{Manifest, Order, Run};
 use super::problem::{MOST_SHOWN, Place, Problem};
 use super::source::{Source, Spans, join};
 use crate::suggest::did_you_mean;
@@ -31,6 +31,10 @@ pub struct Choices {
     pub profile: Option<String>,
     /// `-n` or `FASTEST_WORKERS`, and which of them; 0 is automatic.
     pub workers: Option<(u32, Origin)>,
+    /// `--order`.
+    pub order: Option<(Order, Origin)>,
+    /// `--seed`.
+    pub seed: Option<u64>,
 }
 
 /// A manifest as it was read.
@@ -245,6 +249,7 @@ impl Resolver<'_> {
                 .iter()
                 .find_map(|(_, _, run)| run.max_fail)
                 .and_then(|n| positive(n.0)),
+            seed: self.choices.seed,
             reports,
             provenance,
         }
