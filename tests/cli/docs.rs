@@ -239,3 +239,40 @@ fn every_dependency_has_its_reason() {
         .collect();
     assert_eq!(used, told);
 }
+
+#[test]
+fn the_session_host_that_the_page_shows_works() {
+    if !std::path::Path::new("/usr/bin/perl").exists() {
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "no perl"
+        );
+        return;
+    }
+    let text = page("docs/session-protocol.md");
+    let host = blocks(&text, "perl").concat();
+    let run = |settings: &str| {
+        let project = Project::with(&(blocks(&text, "toml").concat() + settings)).file(
+            "tests.pl",
+            "sub test_a { }\nsub test_b { die \"b is broken\\n\" }\nsub test_c { kill 'KILL', $$ }\n\
+             sub test_d { open my $log, '>>', 'log'; print $log \"$ENV{ORCHESTRATE_GROUP}\\n\" }\n1;\n",
+        );
+        let project = project.script("subs.pl", "");
+        std::fs::write(project.path().join("subs.pl"), &host).unwrap();
+        let ran = project.run(&["-v", "-n", "2"]).exits(1).says("b is broken");
+        assert_eq!(
+            ran.outcomes(),
+            [
+                "subs::test_a passed",
+                "subs::test_b failed",
+                "subs::test_c crashed",
+                "subs::test_d passed"
+            ]
+        );
+        assert_eq!(project.read("log"), "subs\n");
+        ran
+    };
+    run("").says("group subs: session shared");
+    run("session = \"worker\"\n").says("group subs: session worker");
+    run("session = \"cold\"\n").says("group subs: session cold");
+}

@@ -197,7 +197,6 @@ class Session:
             self.places[item] = place
         gc.freeze()
         self.host.serve(self.lister.records, self.work)
-        gc.enable()
         # What could not be collected is in the listing; what is said by the exit code is said by somebody else.
         session.testsfailed = 0
         return True
@@ -283,7 +282,6 @@ class Worker:
         faulthandler.register(signal.SIGTERM, file=output, all_threads=True, chain=True)
 
     def serve(self):
-        gc.enable()
         self.channel.write(event="ready", pid=os.getpid(), guard=os.getppid())
         self.channel.flush()
         while True:
@@ -427,8 +425,6 @@ def main():
     del sys.path[0]
     if mode == "session":
         host = orchestrate_session.Host()
-        # A host only grows: whatever it makes while it collects is there for as long as there are tests.
-        gc.disable()
     else:
         report = Report(arguments.pop(0))
     try:
@@ -443,7 +439,8 @@ def main():
     lister = Lister()
     whole = ["--continue-on-collection-errors", "--maxfail=0"]
     if mode == "session":
-        sys.exit(int(pytest.main(whole + arguments, plugins=[lister, Session(host, lister), OneProcess()])))
+        code = pytest.main(whole + arguments, plugins=[lister, Session(host, lister), OneProcess()])
+        orchestrate_session.leave(int(code))
     code = pytest.main(["--collect-only", "-q"] + whole + arguments, plugins=[lister, OneProcess()])
     for record in lister.records(True):
         report.write(**record)
