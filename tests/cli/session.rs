@@ -441,3 +441,46 @@ fn what_fails_is_run_again_in_the_same_session() {
     );
     assert_eq!(ran.events_of("test-retried").len(), 2);
 }
+
+#[test]
+fn coverage_is_of_all_forks_together_and_too_little_of_it_fails_the_run() {
+    let Some(project) = project("workers = 2\nchunk-size = 1") else {
+        return;
+    };
+    let has_cov = std::process::Command::new(python().unwrap())
+        .args(["-c", "import pytest_cov"])
+        .output();
+    if !has_cov.is_ok_and(|output| output.status.success()) {
+        let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        assert!(!is_ci, "there is no pytest-cov: run `tests/setup`");
+        return;
+    }
+    let project = project
+        .file(
+            "shop.py",
+            "def a():\n    return 1\ndef b():\n    return 2\ndef c():\n    return 3\ndef d():\n    return 4\n",
+        )
+        .file("test_a.py", "import shop\ndef test_a():\n    shop.a()\n")
+        .file("test_b.py", "import shop\ndef test_b():\n    shop.b()\n")
+        .file("pytest.ini", "[pytest]\naddopts = --cov=shop --cov-report=json\n");
+    project.run(&[]).exits(0);
+    let report: serde_json::Value = serde_json::from_str(&project.read("coverage.json")).unwrap();
+    // Four lines while it is imported, and one of each test.
+    assert_eq!(report["totals"]["covered_lines"], 6);
+    let project = project.file(
+        "pytest.ini",
+        "[pytest]\naddopts = --cov=shop --cov-fail-under=90\n",
+    );
+    let ran = project
+        .run(&[])
+        .exits(1)
+        .says("Required test coverage of 90");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "g failed",
+            "g::test_a.py::test_a passed",
+            "g::test_b.py::test_b passed"
+        ]
+    );
+}

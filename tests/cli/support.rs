@@ -191,7 +191,11 @@ impl Ran {
 }
 
 /// A Python that has pytest, or nothing where the tests' set-up could not install one. Under `CI=true` that is a failure.
+/// `TEST_PYTHON` names another, to try other versions of pytest.
 pub fn python() -> Option<String> {
+    if let Ok(path) = std::env::var("TEST_PYTHON") {
+        return Some(path);
+    }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/venv/bin/python");
     if path.exists() {
         return Some(path.to_string_lossy().into_owned());

@@ -16,6 +16,7 @@ mod names;
 mod output;
 mod processes;
 mod scratch;
+mod session;
 mod shortage;
 mod signals;
 mod terminal;

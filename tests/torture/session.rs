@@ -1,0 +1,63 @@
+//! A session: its host, guards and forks are no children of a worker that runs jobs, and are held all the same.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::arena::Arena;
+use crate::support::python;
+
+/// Two workers, each with a test that has left a daemon which nobody finds by its parents, and goes on.
+const TESTS: &str = r"
+import os, subprocess, sys, time, pytest
+
+@pytest.mark.parametrize('number', range(2))
+def test_x(number):
+    daemon = 'import os, time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\ntime.sleep(60)'
+    subprocess.run([sys.executable, '-c', daemon], check=True)
+    open('running-%d' % number, 'w').close()
+    time.sleep(60)
+
+def test_y(): pass
+";
+
+fn arena() -> Option<Arena> {
+    let python = python()?;
+    let manifest = format!(
+        "[groups.g]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\nworkers = 2\nchunk-size = 1\ngrace = \"300ms\"\n"
+    );
+    Some(Arena::new(&manifest).file("test_t.py", TESTS))
+}
+
+fn until_both_run(arena: &Arena) {
+    arena.until_file("running-0");
+    arena.until_file("running-1");
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_of_its_session() {
+    let Some(arena) = arena() else { return };
+    let started = arena.start(&mut arena.run_command(&[]));
+    until_both_run(&arena);
+    started.signal(Signal::KILL);
+    arena.is_soon_without_processes(Duration::ZERO);
+    arena.has_its_victim();
+    arena.finish(started).exits(-9);
+}
+
+#[test]
+fn a_stopped_run_leaves_nothing_of_its_session() {
+    let Some(arena) = arena() else { return };
+    let started = arena.start(&mut arena.run_command(&[]));
+    until_both_run(&arena);
+    started.signal(Signal::INT);
+    let end = arena.finish(started).exits(130);
+    let mut outcomes: Vec<String> = end
+        .finished()
+        .iter()
+        .map(|event| event["outcome"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    outcomes.sort();
+    assert_eq!(outcomes, ["cancelled", "cancelled", "not-run"]);
+    arena.is_clean();
+}
