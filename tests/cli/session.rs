@@ -484,3 +484,28 @@ fn coverage_is_of_all_forks_together_and_too_little_of_it_fails_the_run() {
         ]
     );
 }
+
+#[test]
+fn tests_of_a_group_mark_run_in_one_process_in_their_order() {
+    let Some(project) = project("workers = 4\nchunk-size = 1") else {
+        return;
+    };
+    let project = project
+        .file("logging_.py", LOG)
+        .file("pytest.ini", "[pytest]\nmarkers =\n    group\n")
+        .file(
+            "test_a.py",
+            "import os, pytest\nfrom logging_ import log\n\
+             @pytest.mark.group('one')\n@pytest.mark.parametrize('n', range(5))\ndef test_x(n):\n    log(os.getpid(), n)\n\
+             @pytest.mark.parametrize('n', range(5))\ndef test_other(n): pass\n",
+        );
+    project.run(&[]).exits(0);
+    let text = project.read("log");
+    let lines: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    let order: Vec<&str> = lines.iter().map(|(_, number)| *number).collect();
+    assert_eq!(order, ["0", "1", "2", "3", "4"]);
+    assert!(lines.iter().all(|(pid, _)| *pid == lines[0].0), "{text}");
+}
