@@ -111,6 +111,12 @@ pub struct RunArguments {
     /// The seed of a random order, which this asks for
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Stop after the first failed test; what did not run is listed as not-run
+    #[arg(short = 'x', long)]
+    pub fail_fast: bool,
+    /// Stop after this many failed tests; 0 never stops early
+    #[arg(long, value_name = "N", conflicts_with = "fail_fast")]
+    pub max_fail: Option<usize>,
     /// Say more: every test
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,

@@ -6,6 +6,7 @@ use super::target::{self, Target, Voice};
 use super::{exit, keys, open, print, say, shown, signals};
 use crate::execute::{self, Stop};
 use crate::manifest::Config;
+use crate::manifest::config::Session;
 use crate::plan::{Selection, full_id};
 use crate::report::harmless;
 use crate::run::Run;
@@ -19,7 +20,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     } else {
         arguments.workers
     };
-    let config = open::config(
+    let mut config = open::config(
         &arguments.select,
         &open::Wishes {
             workers,
@@ -27,6 +28,14 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
             seed: arguments.seed,
         },
     )?;
+    if arguments.no_capture {
+        share_the_terminal(&mut config);
+    }
+    if arguments.fail_fast {
+        config.run.max_fail = Some(1);
+    } else if let Some(most) = arguments.max_fail {
+        config.run.max_fail = Some(most).filter(|most| *most > 0);
+    }
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;
     let asked = arguments.select.asked(&selection);
@@ -75,6 +84,17 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     drop(listening);
     target::tell_errors(&finished.reported);
     Ok(finished.exit())
+}
+
+/// What a fork writes goes where its host's goes, so each job is a process of its own.
+fn share_the_terminal(config: &mut Config) {
+    for group in config
+        .groups
+        .iter_mut()
+        .filter(|group| group.session.is_warm())
+    {
+        group.session = Session::Cold("output is not captured".to_owned());
+    }
 }
 
 /// The reports that were asked for: the command line's, or else the manifest's.

@@ -31,21 +31,7 @@ impl Lane<'_, '_> {
             return self.unready(job, failure);
         }
         let pid = self.client.as_ref().map_or(0, |client| client.pid);
-        self.tell_start(Event::JobStarted {
-            job: number,
-            group: job.group_name(shared.plan).to_owned(),
-            worker: self.slot,
-            pid,
-            attempt: job.attempt,
-            tests: job.ids(shared.plan),
-        });
-        let running = RunningJob {
-            job: job.clone(),
-            worker: self.slot,
-            pid,
-            since: Instant::now(),
-        };
-        shared.state().running.insert(number, running);
+        self.begin(job, number, pid);
         let ended = self.run(job, global_slot);
         shared.state().running.remove(&number);
         let mut ended = match ended {
@@ -91,6 +77,26 @@ impl Lane<'_, '_> {
             },
         });
         outcomes
+    }
+
+    /// Tells that a job begins, and keeps it among those that run.
+    pub(super) fn begin(&mut self, job: &Arc<Job>, number: usize, pid: u32) {
+        let shared = self.shared;
+        self.tell_start(Event::JobStarted {
+            job: number,
+            group: job.group_name(shared.plan).to_owned(),
+            worker: self.slot,
+            pid,
+            attempt: job.attempt,
+            tests: job.ids(shared.plan),
+        });
+        let running = RunningJob {
+            job: job.clone(),
+            worker: self.slot,
+            pid,
+            since: Instant::now(),
+        };
+        shared.state().running.insert(number, running);
     }
 
     /// What becomes of a job whose worker is not ready.

@@ -28,7 +28,13 @@ pub struct Job {
 impl Job {
     /// The job as the scheduler sees it.
     pub fn spec(&self, id: usize) -> JobSpec {
-        spec(&self.settings, id, self.memory)
+        // What ran out of time or memory may have done so for the others' sake.
+        let ran_out =
+            |failed: &TestFinished| matches!(failed.outcome, Outcome::TimedOut | Outcome::Oom);
+        JobSpec {
+            last: self.failed.as_deref().is_some_and(ran_out),
+            ..spec(&self.settings, id, self.memory)
+        }
     }
 
     /// The same settings with other items.

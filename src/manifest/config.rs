@@ -331,6 +331,8 @@ pub struct TestSettings {
     pub retries: u32,
     /// Nothing else runs in the whole run.
     pub exclusive: bool,
+    /// How many of the run's workers it takes up; more than there are is all.
+    pub slots: usize,
     /// Nothing else runs in its group.
     pub serial: bool,
     /// Locks it holds.
@@ -352,6 +354,8 @@ pub struct OverrideConfig {
     pub retries: Option<u32>,
     /// See [`TestSettings::exclusive`].
     pub exclusive: Option<bool>,
+    /// See [`TestSettings::slots`].
+    pub slots: Option<usize>,
     /// See [`TestSettings::locks`].
     pub locks: Option<Vec<Lock>>,
     /// See [`TestSettings::expect`].

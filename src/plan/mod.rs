@@ -345,6 +345,9 @@ impl GroupConfig {
             if let Some(exclusive) = entry.exclusive {
                 settings.exclusive = exclusive;
             }
+            if let Some(slots) = entry.slots {
+                settings.slots = slots;
+            }
             if let Some(locks) = &entry.locks {
                 settings.locks.clone_from(locks);
             }

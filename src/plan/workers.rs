@@ -136,6 +136,7 @@ pub fn spec(settings: &TestSettings, id: usize, memory: u64) -> JobSpec {
         id,
         serial: settings.serial,
         exclusive: settings.exclusive,
+        slots: settings.slots,
         locks: settings.locks.clone(),
         memory,
         ..JobSpec::default()

@@ -1,5 +1,6 @@
 //! `orchestrate` as a user runs it: the real binary in a folder of its own.
 
+mod admission;
 mod bounds;
 mod commands;
 mod docs;

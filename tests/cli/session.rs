@@ -275,6 +275,12 @@ fn a_session_is_cold_where_forks_would_not_do() {
         .run(&["-v"])
         .exits(0)
         .says("session cold, since `memory` is counted by the job");
+    let Some(shown) = project("") else { return };
+    shown
+        .file("test_a.py", "def test_x(): pass\n")
+        .run(&["-v", "--no-capture"])
+        .exits(0)
+        .says("session cold, since output is not captured");
     let Some(asked) = project("session = \"shared\"\nenv = { A = \"<slot>\" }") else {
         return;
     };

@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::RunningJob;
 use super::attempt::{expected, job_outcome};
 use super::job::Job;
 use super::lane::{Lane, Ran};
@@ -64,22 +63,8 @@ impl Lane<'_, '_> {
             .client
             .as_ref()
             .map_or(sitting.pid, |client| client.pid);
-        self.tell_start(Event::JobStarted {
-            job: number,
-            group: job.group_name(shared.plan).to_owned(),
-            worker: self.slot,
-            pid,
-            attempt: job.attempt,
-            tests: job.ids(shared.plan),
-        });
+        self.begin(job, number, pid);
         let since = Instant::now();
-        let running = RunningJob {
-            job: job.clone(),
-            worker: self.slot,
-            pid,
-            since,
-        };
-        shared.state().running.insert(number, running);
         let held = shared.clients.held();
         let mut progress = Progress::new(job.items.len());
         let is_last = self.config().isolation != Isolation::Worker

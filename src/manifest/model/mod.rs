@@ -24,7 +24,7 @@ pub use duration::{Span, parse as parse_span};
 pub use expect::Expect;
 pub use items::{Items, ItemsTable, Separator};
 pub use lock::{Lock, LockMode, LockTable};
-pub use number::{ChunkSize, Count, Workers};
+pub use number::{ChunkSize, Count, Slots, Workers};
 pub use order::Order;
 pub use serial::Serial;
 pub use session::{Isolation, Parallel, SessionMode};

@@ -91,6 +91,49 @@ impl JsonSchema for ChunkSize {
     }
 }
 
+/// How many of the run's workers a job takes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slots {
+    /// As many as there are.
+    All,
+    /// This many.
+    Number(u32),
+}
+
+impl<'de> Deserialize<'de> for Slots {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) if text == "all" => Ok(Self::All),
+            value => whole(&value, 1, MOST_WORKERS)
+                .map(Self::Number)
+                .map_err(|why| D::Error::custom(format!("{why}, or \"all\""))),
+        }
+    }
+}
+
+impl JsonSchema for Slots {
+    fn schema_name() -> Cow<'static, str> {
+        "Slots".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "string"], "minimum": 1, "maximum": MOST_WORKERS, "pattern": "^all$", "examples": [2, "all"] })
+    }
+}
+
+impl Slots {
+    /// As the scheduler counts: more than there are is all.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::All => usize::MAX,
+            Self::Number(number) => number as usize,
+        }
+    }
+}
+
 impl Workers {
     /// The most that can be asked for.
     pub const MOST: u32 = MOST_WORKERS;

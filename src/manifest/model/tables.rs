@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChunkSize, Command, Count, Detect, Expect, Isolation, Items, Lock, Order, Parallel, Serial,
-    SessionMode, Setting, Size, Span, Text, Workers,
+    SessionMode, Setting, Size, Slots, Span, Text, Workers,
 };
 
 /// A table of named things, in the order of the file.
@@ -137,8 +137,8 @@ pub struct Group {
     /// Which tests run beside others. A test that its runner lists with the tag `serial` runs alone in its group, one with
     /// `exclusive` alone in the run, in any case. Default: `"all"`.
     pub parallel: Option<Parallel>,
-    /// How many of the run's workers one job of this group takes up. Not yet supported.
-    pub slots: Option<Count>,
+    /// How many of the run's workers a job takes up while it runs, for tests that are heavy: a number, or `"all"`. Default: `1`.
+    pub slots: Option<Slots>,
     /// Commands that run once, before the group's first test. One that fails makes all its tests `errored`. What they leave
     /// running stays until `after-all` is over. A hook may append `NAME=value` lines to the file named by `ORCHESTRATE_ENV`:
     /// variables for everything below it.
@@ -175,6 +175,8 @@ pub struct Override {
     pub retries: Option<Count>,
     /// `true` runs the tests while nothing else runs in the whole run.
     pub exclusive: Option<bool>,
+    /// How many of the run's workers a job takes up: a number, or `"all"`.
+    pub slots: Option<Slots>,
     /// Names of locks the tests hold while they run.
     pub locks: Option<Vec<Lock>>,
     /// The failure that is expected: `"fail"`, or `{ exit = 3 }`.

@@ -15,7 +15,7 @@ use crate::manifest::config::{
 };
 use crate::manifest::model::{
     ChunkBy, ChunkSize, Command, Expect, Group, Isolation, Items, ListFormat, Override,
-    ResultFormat, Serial, Span,
+    ResultFormat, Serial, Slots, Span,
 };
 use crate::manifest::pattern::Pattern;
 use crate::manifest::problem::Problem;
@@ -44,7 +44,6 @@ fn limit(span: Span) -> Option<Duration> {
 
 impl Resolver<'_> {
     pub(super) fn group(&mut self, name: GroupName, mut layers: Layers<'_>) -> Option<GroupConfig> {
-        self.unsupported(&layers);
         layers.take(
             "description",
             |group| group.description.as_ref(),
@@ -180,20 +179,6 @@ impl Resolver<'_> {
             hooks,
             provenance: layers.provenance,
         })
-    }
-
-    /// Keys whose behaviour a later version brings: never silently nothing.
-    fn unsupported(&mut self, layers: &Layers<'_>) {
-        type IsSet = fn(&Group) -> bool;
-        let keys: [(&str, IsSet); 1] = [("slots", |group| group.slots.is_some())];
-        for (key, is_set) in keys {
-            for layer in layers.list.iter().filter(|layer| is_set(layer.group)) {
-                let problem = Problem::key(layer.at(key), format!("`{key}` is not yet supported"))
-                    .label("not yet supported")
-                    .help("take it out: it would do nothing".to_owned());
-                self.problems.push(problem);
-            }
-        }
     }
 
     /// Whether the listing is kept: not where there is none, or where listing makes what the tests then run in.
@@ -401,6 +386,7 @@ impl Resolver<'_> {
         let grace = layers.take("grace", |group| group.grace, built_in("\"5s\""));
         let retries = layers.take("retries", |group| group.retries, built_in("0"));
         let exclusive = layers.take("exclusive", |group| group.exclusive, built_in("false"));
+        let slots = layers.take("slots", |group| group.slots, built_in("1"));
         let locks = layers.take("locks", |group| group.locks.as_ref(), built_in("[]"));
         let at = layers.pointer("expect", |group| group.expect);
         let expect = layers.take("expect", |group| group.expect, built_in("none"));
@@ -410,6 +396,7 @@ impl Resolver<'_> {
             grace: grace.map_or(GRACE, |span| span.0),
             retries: retries.map_or(0, |n| n.0),
             exclusive: exclusive.unwrap_or(false),
+            slots: slots.map_or(1, Slots::count),
             serial: false,
             locks: locks.cloned().unwrap_or_default(),
             expect,
@@ -446,6 +433,7 @@ impl Resolver<'_> {
             grace: entry.grace.map(|span| span.0),
             retries: entry.retries.map(|n| n.0),
             exclusive: entry.exclusive,
+            slots: entry.slots.map(Slots::count),
             locks: entry.locks.clone(),
             expect: entry.expect,
         }
