@@ -64,7 +64,12 @@ impl Reporter for Jsonl {
     fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
         let text = Line::write(at, event).map_err(io::Error::other);
         let text = text.map_err(|error| ReportError::new(self.what, &self.path, &error))?;
-        self.waiting.push_str(&text);
+        // A line may be long: it is in memory once, and not for longer than it takes to write it.
+        if self.waiting.is_empty() && text.len() >= MOST_WAITING {
+            self.waiting = text;
+        } else {
+            self.waiting.push_str(&text);
+        }
         if self.waiting.len() < MOST_WAITING {
             return Ok(());
         }
@@ -84,6 +89,7 @@ impl Reporter for Jsonl {
             To::File(file) => file.write_all(text),
         };
         self.waiting.clear();
+        self.waiting.shrink_to(MOST_WAITING);
         written.map_err(|error| ReportError::new(self.what, &self.path, &error))
     }
 
