@@ -515,3 +515,16 @@ fn tests_of_a_group_mark_run_in_one_process_in_their_order() {
     assert_eq!(order, ["0", "1", "2", "3", "4"]);
     assert!(lines.iter().all(|(pid, _)| *pid == lines[0].0), "{text}");
 }
+
+#[test]
+fn a_project_that_takes_warnings_for_errors_finds_none_of_ours() {
+    let Some(project) = project("workers = 2\nchunk-size = 1") else {
+        return;
+    };
+    let ran = project
+        .file("pytest.ini", "[pytest]\nfilterwarnings =\n    error\n")
+        .file("test_a.py", "def test_1(): pass\ndef test_2(): pass\n")
+        .run(&[])
+        .exits(0);
+    assert_eq!(ran.outcomes().len(), 2);
+}

@@ -87,9 +87,11 @@ class Host:
                 self.list(channel, tests(request["list"].get("keywords", False)))
             elif "work" in request:
                 self.fork(channel, request["work"], work)
-            elif "finish" in request:
-                return
+            # A project may have warnings of what is left open turned into errors.
             channel.socket.close()
+            if "finish" in request:
+                self.listener.close()
+                return
 
     def list(self, channel, records):
         try:
