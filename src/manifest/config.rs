@@ -3,6 +3,7 @@
 //! Valid by type: names that exist, patterns that parse, templates whose names are known. Nothing after `manifest/` sees the
 //! manifest itself.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -401,7 +402,7 @@ impl fmt::Display for GroupName {
 #[derive(Clone, Debug)]
 pub struct Provenance {
     /// The key.
-    pub key: String,
+    pub key: Cow<'static, str>,
     /// The value as TOML.
     pub value: String,
     /// Where it came from.

@@ -177,7 +177,7 @@ impl Resolver<'_> {
             compat: compat.cloned().unwrap_or_default(),
             bounds,
             hooks,
-            provenance: layers.provenance,
+            provenance: layers.into_provenance(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! The tables that a group's keys are looked for in, the strongest first.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Document;
@@ -86,7 +88,7 @@ impl<'a> Layers<'a> {
     /// The value of `key`, noted for `show`; `fallback` is shown where no table has it.
     pub fn take<T>(
         &mut self,
-        key: &str,
+        key: &'static str,
         get: impl Fn(&'a Group) -> Option<T>,
         fallback: (String, Origin),
     ) -> Option<T> {
@@ -108,9 +110,9 @@ impl<'a> Layers<'a> {
     }
 
     /// Notes a value for `show`.
-    pub fn note(&mut self, key: &str, (value, origin): (String, Origin)) {
+    pub fn note(&mut self, key: impl Into<Cow<'static, str>>, (value, origin): (String, Origin)) {
         self.provenance.push(Provenance {
-            key: key.to_owned(),
+            key: key.into(),
             value,
             origin,
         });
@@ -120,7 +122,13 @@ impl<'a> Layers<'a> {
     pub fn note_entry(&mut self, layer: usize, key: &str, name: &str) {
         let layer = &self.list[layer];
         let shown = written(self.document, &layer.table, &layer.at(key), name);
-        self.note(&format!("{key}.{name}"), shown);
+        self.note(format!("{key}.{name}"), shown);
+    }
+
+    /// What was taken. A manifest may have thousands of groups, so there is no room for more.
+    pub fn into_provenance(mut self) -> Vec<Provenance> {
+        self.provenance.shrink_to_fit();
+        self.provenance
     }
 }
 

@@ -199,7 +199,7 @@ impl Resolver<'_> {
                 None => (default.to_owned(), Origin::BuiltIn),
             };
             provenance.push(Provenance {
-                key: key.to_owned(),
+                key: key.to_owned().into(),
                 value,
                 origin,
             });

@@ -354,7 +354,7 @@ impl Resolver<'_> {
                     Setting::FirstOf(list) => format!("{{ first-of = {list:?} }}"),
                 };
                 layers.note(
-                    &format!("with.{name}"),
+                    format!("with.{name}"),
                     (shown, Origin::Preset(chosen.name.clone())),
                 );
                 let pointer = chosen
