@@ -455,3 +455,80 @@ fn children_that_were_ignored_before() {
         .ends(&all_passed(10));
     arena.is_clean();
 }
+
+/// A memory control group with a limit, or nothing where none can be made.
+struct Memory {
+    folder: std::path::PathBuf,
+}
+
+impl Memory {
+    fn new(most: u64) -> Option<Self> {
+        let folders = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];
+        let limits = ["memory.limit_in_bytes", "memory.max"];
+        for (folder, limit) in folders.into_iter().zip(limits) {
+            let folder =
+                std::path::Path::new(folder).join(format!("torture-{}", std::process::id()));
+            if fs::create_dir(&folder).is_err() {
+                continue;
+            }
+            let group = Self { folder };
+            if fs::write(group.folder.join(limit), most.to_string()).is_ok() {
+                // Without swap, where that is counted.
+                for limit in ["memory.memsw.limit_in_bytes", "memory.swap.max"] {
+                    let none = if limit.ends_with("max") { 0 } else { most };
+                    let _ = fs::write(group.folder.join(limit), none.to_string());
+                }
+                return Some(group);
+            }
+        }
+        eprintln!("skipped: no memory control group can be made here");
+        None
+    }
+
+    /// Lets a command begin in it.
+    fn holds(&self, command: &mut Command) {
+        let door = fs::OpenOptions::new()
+            .write(true)
+            .open(self.folder.join("cgroup.procs"));
+        let door = door.unwrap();
+        // SAFETY: write(2) is async-signal-safe, and the descriptor is open until the command begins.
+        unsafe {
+            command.pre_exec(move || {
+                use std::os::fd::AsRawFd;
+                match libc::write(door.as_raw_fd(), c"0".as_ptr().cast(), 1) {
+                    1 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// The kernel ends whoever has most; that is the job, which alone has no result.
+#[test]
+fn out_of_memory_in_a_control_group() {
+    let Some(group) = Memory::new(160 << 20) else {
+        return;
+    };
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 2\n";
+    // A string that doubles, to 1 GiB.
+    let hog = "x=0123456789abcdef; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26; do x=$x$x; done";
+    let arena = Arena::new(manifest)
+        .script("t/hog", hog)
+        .script("t/small", "exit 0")
+        .script("t/other", "exit 0");
+    let mut command = arena.run_command(&[]);
+    group.holds(&mut command);
+    arena
+        .finish(arena.start(&mut command))
+        .exits(1)
+        .says("SIGKILL")
+        .ends(&["g::t/hog crashed", "g::t/other passed", "g::t/small passed"]);
+    arena.is_clean();
+}
