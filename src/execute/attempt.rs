@@ -180,9 +180,7 @@ impl Lane<'_, '_> {
                 });
                 match request {
                     Ok(request) => client.run(request)?,
-                    Err(unset) => Ended::not_started(format!(
-                        "{unset}: set the variable, or give it a default with <env:NAME|default>"
-                    )),
+                    Err(unset) => Ended::not_started(unset.with_remedy()),
                 }
             }
             Err(failure) => failure.into_ended(),

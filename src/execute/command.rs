@@ -1,7 +1,6 @@
 //! From a job and its worker to the request: the command, the environment, the folders.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use super::environment::Environment;
 use super::job::Job;
@@ -52,7 +51,7 @@ pub fn request(
     let each = group.runner.results == ResultFormat::Events;
     let tests = u32::try_from(job.items.len()).unwrap_or(u32::MAX);
     Ok(JobRequest {
-        words: absolute_program(words, values),
+        words: list::absolute_program(words, &values.discovery.root),
         folder: folder.into(),
         env,
         common: environment.common.clone(),
@@ -122,22 +121,6 @@ pub fn environment(
         &values.tmp,
     ));
     Ok(env)
-}
-
-/// `./tests/a.sh` is looked for in the folder of the job, not in that of the worker.
-pub fn absolute_program(mut words: Vec<OsString>, values: &JobValues<'_>) -> Vec<OsString> {
-    if let Some(program) = words.first_mut()
-        && program.as_encoded_bytes().contains(&b'/')
-        && !program.as_encoded_bytes().starts_with(b"/")
-    {
-        let relative = PathBuf::from(&*program);
-        let relative = relative
-            .strip_prefix(".")
-            .map(ToOwned::to_owned)
-            .unwrap_or(relative);
-        *program = values.discovery.root.join(relative).into();
-    }
-    words
 }
 
 /// What every job is told of itself.

@@ -175,7 +175,7 @@ fn request(
     let file = client.tmp.join(format!("env-{}", client.jobs));
     env.push("ORCHESTRATE_ENV".as_ref(), file.as_os_str());
     Ok(JobRequest {
-        words: super::command::absolute_program(words, values),
+        words: list::absolute_program(words, &values.discovery.root),
         folder: values.discovery.root.clone().into(),
         env,
         tmp: values.tmp.clone().into(),

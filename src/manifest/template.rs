@@ -150,6 +150,14 @@ pub trait Lookup {
 #[error("<{0}> has no value")]
 pub struct Unset(pub String);
 
+impl Unset {
+    /// What is wrong, and what to do about it.
+    #[must_use]
+    pub fn with_remedy(&self) -> String {
+        format!("{self}: set the variable, or give it a default with <env:NAME|default>")
+    }
+}
+
 impl Template {
     /// Finds the names in `text`.
     ///

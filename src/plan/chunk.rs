@@ -197,15 +197,7 @@ impl<'a> Draft<'a> {
         }
         if self.config.order == Order::Random {
             let mut random = Random::new(self.seed);
-            let mut modules: IndexMap<&str, Vec<Vec<usize>>> = IndexMap::new();
-            for piece in pieces {
-                let module = match self.config.chunk_by {
-                    ChunkBy::Module => self.module(&piece),
-                    ChunkBy::Any => "",
-                };
-                modules.entry(module).or_default().push(piece);
-            }
-            let mut modules: Vec<_> = modules.into_values().collect();
+            let mut modules = self.parted(pieces);
             random.shuffle(&mut modules);
             for module in &mut modules {
                 random.shuffle(module);
@@ -221,8 +213,8 @@ impl<'a> Draft<'a> {
             .map_or("", |index| self.items[*index].module.as_str())
     }
 
-    /// Chunks of so many items at most.
-    fn by_number(&self, pieces: Vec<Vec<usize>>, most: usize) -> Vec<Vec<usize>> {
+    /// Pieces, by what may share a chunk.
+    fn parted(&self, pieces: Vec<Vec<usize>>) -> Vec<Vec<Vec<usize>>> {
         let mut modules: IndexMap<&str, Vec<Vec<usize>>> = IndexMap::new();
         for piece in pieces {
             let module = match self.config.chunk_by {
@@ -231,8 +223,13 @@ impl<'a> Draft<'a> {
             };
             modules.entry(module).or_default().push(piece);
         }
+        modules.into_values().collect()
+    }
+
+    /// Chunks of so many items at most.
+    fn by_number(&self, pieces: Vec<Vec<usize>>, most: usize) -> Vec<Vec<usize>> {
         let mut chunks = Vec::new();
-        for module in modules.into_values() {
+        for module in self.parted(pieces) {
             let mut chunk: Vec<usize> = Vec::new();
             for piece in module {
                 if !chunk.is_empty() && chunk.len() + piece.len() > most {

@@ -1,6 +1,7 @@
 //! The frames between `orchestrate` and its workers: a length of four bytes, little-endian, then the message as postcard.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -246,6 +247,16 @@ pub enum Status {
     Signal(i32),
     /// It never began, and why.
     NotStarted(String),
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::NotStarted(why) => f.write_str(why),
+        }
+    }
 }
 
 /// Captured output.

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use super::frame::{Cause, Ended, JobRequest, Leftovers, Reply, Status};
-use super::job::{Place, explain};
+use super::frame::{self, Cause, Ended, JobRequest, Leftovers, Reply, Request, Status};
+use super::job::{Place, RawStdin, explain, put_away};
 use super::process::{Process, Sink, Woken};
 use super::tree::Kept;
 use super::{capture, tree};
@@ -30,6 +30,7 @@ pub struct Host {
     output: File,
     begun: Instant,
     output_limit: u64,
+    grace: Duration,
     ended: bool,
 }
 
@@ -61,6 +62,7 @@ impl Host {
             output,
             begun,
             output_limit: request.output_limit,
+            grace: request.grace,
             ended: false,
         })
     }
@@ -82,14 +84,22 @@ impl Host {
 
     /// Waits for its end; ends it where it takes longer than `patience`.
     pub fn dismiss(mut self, patience: Duration, lifeline: BorrowedFd<'_>) -> Ended {
-        let deadline = Instant::now() + patience;
+        let mut deadline = Instant::now() + patience;
         let mut cause = Cause::Itself;
         loop {
             match self.process.wait(lifeline, Some(deadline)) {
                 Ok(Woken::Ended) => break,
-                // A stop or a pause of the run, which ask nothing of a host that is about to go; or nobody is there any more.
-                Ok(Woken::Lifeline) if !super::supervisor::passes_over(lifeline) => {}
-                _ => {
+                Ok(Woken::Lifeline) => match frame::read(&mut RawStdin(lifeline)) {
+                    Ok(Some(Request::Stop)) => {
+                        self.process.signal(Signal::TERM);
+                        deadline = deadline.min(Instant::now() + self.grace);
+                    }
+                    // A pause asks nothing of a host that is about to go.
+                    Ok(Some(_)) => {}
+                    // Nobody is there any more.
+                    Ok(None) | Err(_) => deadline = Instant::now(),
+                },
+                Ok(Woken::Deadline) | Err(_) => {
                     cause = Cause::Timeout;
                     self.process.signal(Signal::KILL);
                     break;
@@ -144,24 +154,11 @@ pub fn settle(
     lifeline: BorrowedFd<'_>,
 ) -> Reply {
     let left = kept.settle(Leftovers::End, None, Instant::now() + GRACE, lifeline);
-    let mut trouble = None;
-    let mut path = None;
-    if keep {
-        match place.scratch.keep(tmp) {
-            Ok(kept) => path = Some(kept.into()),
-            Err(error) => {
-                trouble = Some(format!("its temporary folder could not be kept: {error}"));
-            }
-        }
-    }
-    if let Err(error) = place.scratch.remove(tmp) {
-        trouble = Some(format!(
-            "its temporary folder could not be removed: {error}"
-        ));
-    }
+    let remove = || place.scratch.remove(tmp);
+    let (kept, trouble) = put_away(tmp, keep, place, remove);
     Reply::Settled {
         left,
-        kept: path,
+        kept,
         trouble,
     }
 }

@@ -1,5 +1,6 @@
 //! One job, from its temporary folder to the last of its processes.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -401,19 +402,30 @@ fn clean_up(job: &JobRequest, place: &Place<'_>, ended: &mut Ended) {
             KeepTmp::Failed => failed,
             KeepTmp::Always => true,
         };
-    if keep {
-        match place.scratch.keep(Path::new(&job.tmp)) {
-            Ok(path) => ended.kept = Some(path.into()),
-            Err(error) => {
-                ended.trouble = Some(format!("its temporary folder could not be kept: {error}"));
-            }
-        }
-    }
-    if let Err(error) = remove(job, place) {
-        ended.trouble = Some(format!(
+    let (kept, trouble) = put_away(Path::new(&job.tmp), keep, place, || remove(job, place));
+    ended.kept = kept;
+    ended.trouble = trouble.or(ended.trouble.take());
+}
+
+/// Takes a temporary folder out of harm's way if it is kept, and removes it. Returns where it is kept, and what went wrong.
+pub(super) fn put_away(
+    tmp: &Path,
+    keep: bool,
+    place: &Place<'_>,
+    remove: impl FnOnce() -> io::Result<()>,
+) -> (Option<OsString>, Option<String>) {
+    let mut trouble = None;
+    let kept = keep.then(|| place.scratch.keep(tmp)).and_then(|kept| {
+        let why =
+            |error| trouble = Some(format!("its temporary folder could not be kept: {error}"));
+        kept.map(Into::into).map_err(why).ok()
+    });
+    if let Err(error) = remove() {
+        trouble = Some(format!(
             "its temporary folder could not be removed: {error}"
         ));
     }
+    (kept, trouble)
 }
 
 fn remove(job: &JobRequest, place: &Place<'_>) -> io::Result<()> {

@@ -119,8 +119,3 @@ fn dismiss(host: Option<Host>, patience: Duration, lifeline: BorrowedFd<'_>) -> 
     tree::kill_everything();
     ended
 }
-
-/// Reads a request that asks for nothing just now; whether there was none because nobody is there any more.
-pub fn passes_over(lifeline: BorrowedFd<'_>) -> bool {
-    !matches!(frame::read::<Request>(&mut RawStdin(lifeline)), Ok(Some(_)))
-}

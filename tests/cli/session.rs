@@ -528,3 +528,70 @@ fn a_project_that_takes_warnings_for_errors_finds_none_of_ours() {
         .exits(0);
     assert_eq!(ran.outcomes().len(), 2);
 }
+
+#[test]
+fn each_test_is_seen_to_begin_once() {
+    let Some(project) = project("workers = 2\nchunk-size = 2") else {
+        return;
+    };
+    let ran = project
+        .file(
+            "test_a.py",
+            "import pytest\n@pytest.mark.parametrize('n', range(6))\ndef test_x(n): pass\n",
+        )
+        .run(&[])
+        .exits(0);
+    let mut begun: Vec<_> = ran
+        .events_of("test-started")
+        .iter()
+        .map(|event| event["id"].to_string())
+        .collect();
+    begun.sort();
+    assert_eq!(begun.len(), 6, "{begun:?}");
+    begun.dedup();
+    assert_eq!(begun.len(), 6, "{begun:?}");
+}
+
+#[test]
+fn tests_of_the_same_name_each_have_a_result() {
+    for session in ["auto", "cold"] {
+        let Some(project) = project(&format!("workers = 1\nsession = {session:?}")) else {
+            return;
+        };
+        let ran = project
+            .file(
+                "conftest.py",
+                "def pytest_collection_modifyitems(items):\n    \
+                 items.append(type(items[0]).from_parent(items[0].parent, name=items[0].name))\n",
+            )
+            .file("test_a.py", "def test_a(): pass\ndef test_b(): pass\n")
+            .run(&[]);
+        // Plain pytest runs both of one name, which cold jobs, that are told of it by name, can do in one job alone.
+        let outcomes = ran.outcomes();
+        assert_eq!(outcomes.len(), 3, "{session}: {outcomes:?}\n{}", ran.stdout);
+        assert_eq!(outcome(&outcomes, "test_a.py::test_a"), "passed");
+        assert_eq!(outcome(&outcomes, "test_a.py::test_b"), "passed");
+        if session == "auto" {
+            assert_eq!(outcome(&outcomes, "test_a.py::test_a#2"), "passed");
+        }
+    }
+}
+
+#[test]
+fn coverage_of_workers_apart_is_refused_with_what_to_do() {
+    let Some(project) = project("compat = [\"xdist\"]") else {
+        return;
+    };
+    let project = project
+        .file("test_a.py", "def test_a(): pass\n")
+        .file("pytest.ini", "[pytest]\naddopts = --cov=.\n");
+    let has_cov = std::process::Command::new(python().unwrap())
+        .args(["-c", "import pytest_cov"])
+        .output();
+    if has_cov.is_ok_and(|output| output.status.success()) {
+        project
+            .run(&[])
+            .exits(1)
+            .says("pytest-cov can't measure workers apart: pass --no-cov");
+    }
+}

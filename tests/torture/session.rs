@@ -61,3 +61,35 @@ fn a_stopped_run_leaves_nothing_of_its_session() {
     assert_eq!(outcomes, ["cancelled", "cancelled", "not-run"]);
     arena.is_clean();
 }
+
+/// A host that never listens, and one that loads for ever.
+#[test]
+fn a_run_is_stopped_while_a_session_begins() {
+    let lists = "list = [\"sh\", \"-c\", \"echo '{\\\"id\\\":\\\"a\\\"}' >$0\", \"<report>\"]\nlist-format = \"jsonl\"\nresults = \"events\"\nrun = [\"true\"]";
+    let deaf = format!(
+        "[runners.deaf]\n{lists}\nsession = [\"sh\", \"-c\", \"touch up; sleep 60\"]\n[groups.g]\nrunner = \"deaf\"\nsession = \"worker\"\ngrace = \"300ms\"\n"
+    );
+    let mut arenas = vec![Arena::new(&deaf)];
+    arenas.extend(python().map(|python| {
+        let manifest = format!(
+            "[groups.g]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\nsession = \"worker\"\ngrace = \"300ms\"\n"
+        );
+        let loads = "import sys, time\nif 'session' in sys.argv:\n    open('up', 'w').close()\n    time.sleep(60)\n";
+        Arena::new(&manifest)
+            .file("conftest.py", loads)
+            .file("test_a.py", "def test_a(): pass\n")
+    }));
+    for arena in arenas {
+        let started = arena.start(&mut arena.run_command(&[]));
+        arena.until_file("up");
+        let begun = std::time::Instant::now();
+        started.signal(Signal::INT);
+        let started = crate::arena::Started { begun, ..started };
+        let end = arena
+            .finish(started)
+            .exits(130)
+            .within(Duration::from_secs(1));
+        assert_eq!(end.finished()[0]["outcome"], "not-run");
+        arena.is_clean();
+    }
+}

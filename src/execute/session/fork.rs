@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::watch::{Ending, START_UP, Watch};
+use super::watch::{Ending, LOOK, Watch};
 use crate::event::{Event, TestFinished};
 use crate::execute::Shared;
 use crate::execute::attempt;
@@ -18,14 +18,15 @@ use crate::execute::command::{Place, environment, own_variables};
 use crate::execute::lane::Lane;
 use crate::execute::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook, Session as Mode};
+use crate::manifest::model::Isolation;
+use crate::manifest::template::Unset;
 use crate::outcome::Outcome;
 use crate::plan::Item;
 use crate::runner::read::{self, Verdict};
 use crate::runner::session::{
-    Connection, Heard, Session, SessionLookup, Told, request, request_of_group,
+    Connection, Heard, LONGEST, Session, SessionLookup, Told, request, request_of_group,
 };
 use crate::worker::capture;
-use crate::worker::client::Client;
 use crate::worker::frame::{Cause, Ended, JobRequest, KeepTmp, Status};
 
 /// How long a host may take to end: it may have a report to write.
@@ -43,18 +44,11 @@ pub struct Sitting {
     pub(super) output: File,
     pub(super) tmp: PathBuf,
     /// The result of its last test, while an error of what is still set up may change it.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<TestFinished>,
     /// Whether a test of it has begun.
     pub(super) has_begun: bool,
     /// Whether one has failed.
     pub(super) has_failed: bool,
-}
-
-/// A result that is not told yet.
-pub(super) struct Held {
-    pub(super) finished: TestFinished,
-    /// Whether only the fork's end decides: until then nobody knows what it leaves behind.
-    pub(super) until_end: bool,
 }
 
 /// Why there is no fork.
@@ -63,6 +57,8 @@ pub(super) enum NoSitting {
     Shortage(String),
     /// There will be none.
     Broken(String),
+    /// The run is being stopped.
+    Stopped,
 }
 
 impl Lane<'_, '_> {
@@ -74,12 +70,10 @@ impl Lane<'_, '_> {
             Mode::Worker(_) => self.own_session.get_or_insert_default().clone(),
             _ => shared.discovery.session(&group.name),
         };
-        let files = files(shared.plan.groups[self.group].items());
         let place = self.place(global_slot);
-        let prepare = |client: &Client, tmp: &Path| self.prepare(client, tmp, &files, &place);
-        let mut connection = session
-            .connect(&shared.clients, &prepare)
-            .map_err(NoSitting::Broken)?;
+        let prepare = |tmp: &Path| self.prepare(tmp, &place);
+        let connection = session.connect(&shared.clients, &prepare);
+        let mut connection = connection.map_err(|why| self.broken(why))?;
         let number = self.sittings;
         self.sittings += 1;
         let folder = session
@@ -116,8 +110,7 @@ impl Lane<'_, '_> {
             "env": env,
         } });
         let sent = connection.send(&order);
-        let until = Instant::now() + START_UP;
-        let heard = sent.and_then(|()| connection.next(until));
+        let heard = sent.and_then(|()| self.hear_first(&mut connection));
         let _ = fs::remove_file(&output);
         match heard {
             Ok(Heard::Told(Told::Ready { pid, guard })) => Ok(Sitting {
@@ -132,6 +125,7 @@ impl Lane<'_, '_> {
                 has_failed: false,
             }),
             Ok(Heard::Told(Told::Refused { message })) => Err(NoSitting::Shortage(message)),
+            _ if shared.clients.is_stopping() => Err(NoSitting::Stopped),
             other => {
                 let how = match other {
                     Ok(Heard::Nothing) => "does not answer".to_owned(),
@@ -145,24 +139,37 @@ impl Lane<'_, '_> {
         }
     }
 
+    fn broken(&self, why: String) -> NoSitting {
+        if self.shared.clients.is_stopping() {
+            NoSitting::Stopped
+        } else {
+            NoSitting::Broken(why)
+        }
+    }
+
+    /// Waits for a fork's first word. Its host may have everything to load before, unless the run is stopped meanwhile.
+    fn hear_first(&self, connection: &mut Connection) -> io::Result<Heard> {
+        let until = Instant::now() + LONGEST;
+        loop {
+            let now = Instant::now();
+            let heard = connection.next(now + LOOK)?;
+            if heard != Heard::Nothing || now >= until || self.shared.clients.is_stopping() {
+                return Ok(heard);
+            }
+        }
+    }
+
     /// How the host of this lane's session is started.
-    fn prepare(
-        &self,
-        _: &Client,
-        tmp: &Path,
-        files: &[OsString],
-        place: &Place,
-    ) -> Result<JobRequest, String> {
+    fn prepare(&self, tmp: &Path, place: &Place) -> Result<JobRequest, String> {
         let shared = self.shared;
         let group = self.config();
+        let files = files(shared.plan.groups[self.group].items());
         if !matches!(group.session, Mode::Worker(_)) {
-            return request_of_group(shared.discovery, group, files, tmp, &self.variables);
+            return request_of_group(shared.discovery, group, &files, tmp, &self.variables);
         }
         let pid = self.client.as_ref().map_or(0, |client| client.pid);
         let values = self.values(pid, tmp.to_owned());
-        let unset = |unset| {
-            format!("{unset}: set the variable, or give it a default with <env:NAME|default>")
-        };
+        let unset = |unset: Unset| unset.with_remedy();
         let mut env: Variables = Vec::new();
         for (name, template) in &group.runner.env {
             env.push((name.into(), template.expand(&values).map_err(unset)?));
@@ -171,7 +178,7 @@ impl Lane<'_, '_> {
         env.extend(self.variables.iter().cloned());
         let lookup = SessionLookup {
             inner: &values,
-            files,
+            files: &files,
             tmp,
         };
         request(group, &lookup, &shared.discovery.root, env)
@@ -206,6 +213,11 @@ impl Lane<'_, '_> {
     pub(in crate::execute) fn is_light(&self) -> bool {
         let group = self.config();
         matches!(group.session, Mode::Shared(_)) && group.hooks.of(Hook::AfterWorker).is_empty()
+    }
+
+    /// Whether each test has a fork of its own: then nobody knows what it leaves behind until that has ended.
+    pub(super) fn ends_with_test(&self) -> bool {
+        self.config().isolation == Isolation::Test
     }
 
     /// Ends a fork that must not go on.
@@ -272,25 +284,25 @@ impl Lane<'_, '_> {
         let ended = self.settle(&mut sitting, ending);
         if let Some(how) = badly(&ended) {
             match &mut sitting.held {
-                Some(held) if !held.finished.outcome.is_failure() => {
+                Some(held) if !held.outcome.is_failure() => {
                     failed += 1;
-                    held.finished.outcome = read::ending(&ended, timeout).outcome;
-                    held.finished.message = Some(format!(
-                        "{}, but then its process {how}",
-                        held.finished.outcome.word()
-                    ));
-                    held.finished.output = Some(ended.output.into_text());
+                    let passed = held.outcome.word();
+                    held.message = Some(format!("{passed}, but then its process {how}"));
+                    held.outcome = read::ending(&ended, timeout).outcome;
+                    held.output = Some(ended.output.into_text());
                 }
                 _ => self.warn(&format!("its process {how} after its last test")),
             }
-        } else if let (Some(held), true) = (&mut sitting.held, ended.leaked > 0)
-            && held.until_end
-            && held.finished.outcome == Outcome::Passed
-        {
-            held.finished.outcome = Outcome::Leaked;
-            held.finished.message = Some(attempt::leaks(ended.leaked));
         } else if ended.leaked > 0 {
-            self.warn(&format!("its tests {}", attempt::leaks(ended.leaked)));
+            let leaks = attempt::leaks(ended.leaked);
+            match &mut sitting.held {
+                // It had the fork for itself, so what is left is its own.
+                Some(held) if self.ends_with_test() && held.outcome == Outcome::Passed => {
+                    held.outcome = Outcome::Leaked;
+                    held.message = Some(leaks);
+                }
+                _ => self.warn(&format!("its tests {leaks}")),
+            }
         }
         failed + self.release(&mut sitting, None)
     }
@@ -365,6 +377,10 @@ pub fn finish(shared: &Shared<'_>, group: &GroupConfig, session: &Session) {
     };
     // What a plugin finds wrong with the whole, such as too little coverage, is nobody's test, and must not be lost.
     let id = group.name.to_string();
+    // Where each worker has a host, the first that says so speaks for all.
+    if !shared.state().found.insert(id.clone()) {
+        return;
+    }
     shared.send(Event::TestsFound {
         group: id.clone(),
         of: None,
@@ -406,7 +422,7 @@ fn badly(ended: &Ended) -> Option<String> {
     }
 }
 
-/// The files of a group's tests, each once, in the order of the listing.
+/// The files of a group's tests, each once.
 fn files<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<OsString> {
     let mut files: Vec<OsString> = items
         .filter_map(|item| item.file.as_ref())

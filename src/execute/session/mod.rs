@@ -7,6 +7,7 @@
 mod fork;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +23,7 @@ use crate::plan::{Item, full_id};
 use crate::runner::read::{self, Verdict};
 use crate::runner::session::{Heard, Told};
 use crate::worker::frame::{Ended, Output, Status};
-use fork::{Held, NoSitting};
+use fork::NoSitting;
 pub use fork::{Sitting, finish};
 use watch::{Ending, Watch};
 
@@ -50,6 +51,8 @@ impl Lane<'_, '_> {
             None => match self.sit(global_slot) {
                 Ok(sitting) => sitting,
                 Err(NoSitting::Shortage(why)) => return self.short(job, why),
+                // It never began: it is told of with the others that the stop has left.
+                Err(NoSitting::Stopped) => return Ran::Over(0, vec![(**job).clone()]),
                 Err(NoSitting::Broken(why)) => {
                     let (first, rest) = why.split_once('\n').unwrap_or((&why, ""));
                     let rest = Some(rest.to_owned()).filter(|rest| !rest.is_empty());
@@ -122,6 +125,7 @@ impl Lane<'_, '_> {
     ) -> Option<Ending> {
         let shared = self.shared;
         let ids: Vec<&str> = job.items.iter().map(|item| item.id.as_str()).collect();
+        let places: HashMap<&str, usize> = ids.iter().copied().zip(0..).collect();
         let order = json!({ "run": {
             "ids": ids,
             "last": is_last,
@@ -144,8 +148,8 @@ impl Lane<'_, '_> {
                     self.release(sitting, None);
                     sitting.has_begun = true;
                     watch.begin(shared);
-                    if let Some(index) = job.items.iter().position(|item| item.id == id) {
-                        progress.started.push(index);
+                    if let Some(index) = places.get(id.as_str()) {
+                        progress.started.push(*index);
                         shared.send(Event::TestStarted {
                             id: full_id(self.config().name.as_str(), &id),
                             group: self.config().name.to_string(),
@@ -169,7 +173,7 @@ impl Lane<'_, '_> {
                         message: message.filter(|text| !text.is_empty()),
                         output: Some(cut(output, self.config().bounds.output_limit)),
                     };
-                    let index = job.items.iter().position(|item| item.id == id);
+                    let index = places.get(id.as_str()).copied();
                     match index.filter(|index| !progress.told[*index]) {
                         Some(index) => self.finished(job, index, verdict, sitting, progress),
                         None => progress.failed += self.release(sitting, Some((&id, verdict))),
@@ -181,20 +185,15 @@ impl Lane<'_, '_> {
                     memory,
                 } => {
                     (progress.cpu, progress.memory) = (cpu, memory);
-                    let until_end = self.config().isolation == Isolation::Test;
-                    if pending.is_none() && !until_end {
-                        self.release(sitting, None);
-                    }
-                    // What it said that it would run, and did not: its end tells.
-                    if progress.told.iter().all(|told| *told) {
-                        return None;
-                    }
                     for index in 0..job.items.len() {
                         if !progress.told[index] {
                             let why = "its session does not know it".to_owned();
                             let verdict = Verdict::new(Outcome::Errored, why);
                             self.finished(job, index, verdict, sitting, progress);
                         }
+                    }
+                    if pending.is_none() && !self.ends_with_test() {
+                        self.release(sitting, None);
                     }
                     return None;
                 }
@@ -204,7 +203,7 @@ impl Lane<'_, '_> {
         }
     }
 
-    /// A test of the chunk has its result.
+    /// A test of the chunk has its result. The last one's is held: what it tears down may yet fail.
     fn finished(
         &self,
         job: &Job,
@@ -213,35 +212,41 @@ impl Lane<'_, '_> {
         sitting: &mut Sitting,
         progress: &mut Progress,
     ) {
-        progress.told[index] = true;
-        let item = &job.items[index];
-        let verdict = expected(job, &Status::Exit(0), verdict);
-        let output = verdict.output.clone();
-        let (finished, again) = self.conclude(job, item, verdict, output, 0.0);
-        sitting.has_failed |= finished.outcome.is_failure();
-        if again {
-            progress
-                .retry
-                .push((item.clone(), Box::new(finished.clone())));
-            self.shared.send(Event::TestRetried(finished));
-            return;
-        }
-        progress.failed += usize::from(finished.outcome.is_failure());
-        let is_last = progress.told.iter().all(|told| *told);
-        if is_last {
-            let until_end = self.config().isolation == Isolation::Test;
-            sitting.held = Some(Held {
-                finished,
-                until_end,
-            });
-        } else {
+        let finished = self.take(job, index, (verdict, &Status::Exit(0)), progress);
+        sitting.has_failed |= progress.failed > 0 || !progress.retry.is_empty();
+        if progress.told.iter().all(|told| *told) {
+            sitting.held = finished;
+        } else if let Some(finished) = finished {
             self.shared.send(Event::TestFinished(finished));
         }
     }
 
+    /// Takes in a verdict, and how the process ended that it is of. Returns the result, if the test has no other try.
+    fn take(
+        &self,
+        job: &Job,
+        index: usize,
+        (verdict, status): (Verdict, &Status),
+        progress: &mut Progress,
+    ) -> Option<TestFinished> {
+        progress.told[index] = true;
+        let item = &job.items[index];
+        let mut verdict = expected(job, status, verdict);
+        let output = verdict.output.take();
+        let (finished, again) = self.conclude(job, item, verdict, output, 0.0);
+        if again {
+            let failed = Box::new(finished.clone());
+            progress.retry.push((item.clone(), failed));
+            self.shared.send(Event::TestRetried(finished));
+            return None;
+        }
+        progress.failed += usize::from(finished.outcome.is_failure());
+        Some(finished)
+    }
+
     /// Tells the result that was held, with what has become of it. Returns how many tests have failed by that.
     pub(super) fn release(&self, sitting: &mut Sitting, late: Option<(&str, Verdict)>) -> usize {
-        let Some(Held { mut finished, .. }) = sitting.held.take() else {
+        let Some(mut finished) = sitting.held.take() else {
             return 0;
         };
         let mut failed = 0;
@@ -278,21 +283,12 @@ impl Lane<'_, '_> {
         );
         let output = ended.output.clone().into_text();
         for (index, verdict) in results.verdicts.into_iter().enumerate() {
-            let Some(verdict) = verdict.filter(|_| !progress.told[index]) else {
+            let Some(mut verdict) = verdict.filter(|_| !progress.told[index]) else {
                 continue;
             };
-            progress.told[index] = true;
-            let item = &job.items[index];
-            let verdict = expected(job, &ended.status, verdict);
-            let shown = Some(output.clone());
-            let (finished, again) = self.conclude(job, item, verdict, shown, 0.0);
-            if again {
-                progress
-                    .retry
-                    .push((item.clone(), Box::new(finished.clone())));
-                self.shared.send(Event::TestRetried(finished));
-            } else {
-                progress.failed += usize::from(finished.outcome.is_failure());
+            verdict.output = Some(output.clone());
+            let finished = self.take(job, index, (verdict, &ended.status), progress);
+            if let Some(finished) = finished {
                 self.shared.send(Event::TestFinished(finished));
             }
         }

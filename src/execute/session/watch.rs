@@ -7,9 +7,9 @@ use crate::worker::client::Clients;
 use crate::worker::frame::{Cause, Status};
 
 /// How often it is looked whether the run is being stopped.
-const LOOK: Duration = Duration::from_millis(50);
+pub const LOOK: Duration = Duration::from_millis(50);
 /// What a fork may take, beyond a test's timeout, until its first test begins.
-pub const START_UP: Duration = Duration::from_secs(60);
+const START_UP: Duration = Duration::from_secs(60);
 
 /// A fork is being ended, or has ended by itself.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! Running a listing command, in a worker's care: it is the project's own, and may hang or leave something behind like any job.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::manifest::config::{CommandTemplate, GroupConfig};
@@ -44,12 +44,10 @@ impl Captured {
     /// # Errors
     /// How it failed, with the end of what it wrote.
     pub fn check(&self) -> Result<(), String> {
-        let how = match &self.status {
-            Status::Exit(0) => return Ok(()),
-            Status::Exit(code) => format!("exit code {code}"),
-            Status::Signal(signal) => format!("signal {signal}"),
-            Status::NotStarted(why) => why.clone(),
-        };
+        if self.status == Status::Exit(0) {
+            return Ok(());
+        }
+        let how = &self.status;
         let mut text = self.stderr.clone();
         if text.trim().is_empty() {
             let from = self.stdout.len().saturating_sub(TAIL);
@@ -153,9 +151,7 @@ pub fn capture(
         pid: client.pid,
         tmp: &tmp,
     };
-    let unset = |unset: Unset| {
-        format!("{unset}: set the variable, or give it a default with <env:NAME|default>")
-    };
+    let unset = |unset: Unset| unset.with_remedy();
     let (words, variables) = words(command, &lookup, subject.files).map_err(unset)?;
     let mut env: Vec<(OsString, OsString)> = Vec::new();
     for (name, template) in group.runner.env.iter().chain(&group.env) {
@@ -225,12 +221,8 @@ fn run(
         .collect::<Vec<_>>();
     let shown: String = shown.join(" ").chars().take(200).collect();
     let stdout = client.tmp.join(format!("listing-{}.out", client.jobs));
-    let mut words = words.to_vec();
-    if let Some(program) = words.first_mut() {
-        *program = program_in(discovery, program).into();
-    }
     let request = JobRequest {
-        words,
+        words: absolute_program(words.to_vec(), &discovery.root),
         folder: folder.into(),
         env: env.iter().cloned().collect(),
         tmp: client.tmp.join(format!("listing-{}", client.jobs)).into(),
@@ -262,11 +254,16 @@ fn run(
     })
 }
 
-/// A relative path is the root's, whatever the current folder is (`std` leaves that open).
-fn program_in(discovery: &Discovery, program: &OsStr) -> PathBuf {
-    if program.as_encoded_bytes().contains(&b'/') {
-        discovery.root.join(program)
-    } else {
-        PathBuf::from(program)
+/// `./tests/a.sh` is the root's, whatever folder the command runs in (`std` leaves that open).
+#[must_use]
+pub fn absolute_program(mut words: Vec<OsString>, root: &Path) -> Vec<OsString> {
+    if let Some(program) = words.first_mut()
+        && program.as_encoded_bytes().contains(&b'/')
+        && !program.as_encoded_bytes().starts_with(b"/")
+    {
+        let relative = Path::new(&*program);
+        let relative = relative.strip_prefix(".").unwrap_or(relative);
+        *program = root.join(relative).into();
     }
+    words
 }

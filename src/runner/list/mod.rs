@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use command::{Captured, Subject, capture};
-pub use command::{resource_variable, words};
+pub use command::{absolute_program, resource_variable, words};
 pub use jsonl::Listing;
 
 use super::discover::Discovery;

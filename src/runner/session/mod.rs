@@ -21,12 +21,12 @@ pub use channel::{Connection, Heard, Told};
 use super::discover::{Discovery, GroupLookup};
 use super::list::{self, Listing};
 use crate::manifest::config::GroupConfig;
-use crate::manifest::template::{Lookup, Name, Unset};
+use crate::manifest::template::{Lookup, Name};
 use crate::worker::client::{Client, Clients};
-use crate::worker::frame::{Ended, JobRequest, Status};
+use crate::worker::frame::{Ended, JobRequest};
 
-/// How long a host may take until it has listed its tests.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// How long a host may take until it has loaded and listed its tests.
+pub const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// How often it is tried whether a host listens, and looked whether it is there at all.
 const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 const TRIES_A_LOOK: u32 = 25;
@@ -45,8 +45,8 @@ struct State {
     socket: PathBuf,
 }
 
-/// How a host is started in a worker: the request, for the worker and the folder that it gives the host.
-pub type Prepare<'a> = dyn Fn(&Client, &Path) -> Result<JobRequest, String> + 'a;
+/// How a host is started: the request, for the folder that it gets.
+pub type Prepare<'a> = dyn Fn(&Path) -> Result<JobRequest, String> + 'a;
 
 impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,14 +64,14 @@ impl Session {
     ) -> Result<Connection, String> {
         let mut state = self.state();
         if state.is_there() {
-            match state.connect() {
+            match state.connect(clients) {
                 Ok(connection) => return Ok(connection),
                 // It has died since; another takes its place.
                 Err(_) => state.client = None,
             }
         }
         state.start(clients, prepare)?;
-        state.connect()
+        state.connect(clients)
     }
 
     /// The tests that the host has collected, with the names that `-k` looks in if they are asked for: they cost time.
@@ -141,7 +141,7 @@ impl State {
                 "the path of its session's socket is longer than {MOST_PATH} bytes: set TMPDIR to a shorter one, or `session = \"cold\"`"
             ));
         }
-        let mut request = prepare(&client, &folder)?;
+        let mut request = prepare(&folder)?;
         request
             .env
             .push("ORCHESTRATE_SOCKET".as_ref(), self.socket.as_os_str());
@@ -155,8 +155,9 @@ impl State {
         }
     }
 
-    /// Waits until the host listens.
-    fn connect(&mut self) -> Result<Connection, String> {
+    /// Waits until the host listens, or the run is being stopped.
+    fn connect(&mut self, clients: &Clients) -> Result<Connection, String> {
+        let until = Instant::now() + LONGEST;
         let mut tries = 0;
         loop {
             let error = match UnixStream::connect(&self.socket) {
@@ -174,6 +175,12 @@ impl State {
                         return Err(tell_end("its session host ended at once", ended));
                     }
                     Err(error) => return Err(format!("its session's worker is gone: {error}")),
+                }
+                if clients.is_stopping() {
+                    return Err("the run was stopped".to_owned());
+                }
+                if Instant::now() > until {
+                    return Err(format!("its session host never listened: {error}"));
                 }
             }
             thread::sleep(BETWEEN_TRIES);
@@ -207,11 +214,7 @@ fn is_event(line: &str) -> bool {
 }
 
 fn tell_end(why: &str, ended: Ended) -> String {
-    let how = match ended.status {
-        Status::Exit(code) => format!("exit code {code}"),
-        Status::Signal(signal) => format!("signal {signal}"),
-        Status::NotStarted(why) => why,
-    };
+    let how = ended.status;
     let text = ended.output.into_text();
     format!("{why} ({how})\n{}", text.trim_end())
         .trim_end()
@@ -251,13 +254,8 @@ pub fn request(
     let command = group.runner.session.as_ref();
     let command =
         command.ok_or_else(|| format!("the runner `{}` has no session", group.runner.name))?;
-    let (mut words, variables) =
-        list::words(command, lookup, lookup.files).map_err(|why| unset(&why))?;
-    if let Some(program) = words.first_mut()
-        && program.as_encoded_bytes().contains(&b'/')
-    {
-        *program = root.join(&*program).into();
-    }
+    let (words, variables) =
+        list::words(command, lookup, lookup.files).map_err(|unset| unset.with_remedy())?;
     env.extend(
         variables
             .into_iter()
@@ -265,7 +263,7 @@ pub fn request(
     );
     env.push(("TMPDIR".into(), lookup.tmp.into()));
     Ok(JobRequest {
-        words,
+        words: list::absolute_program(words, root),
         folder: root.into(),
         env: env.into_iter().collect(),
         env_only: group
@@ -297,7 +295,9 @@ pub fn request_of_group(
     let inner = GroupLookup { discovery, group };
     let mut env = Vec::new();
     for (name, template) in group.runner.env.iter().chain(&group.env) {
-        let value = template.expand(&inner).map_err(|why| unset(&why))?;
+        let value = template
+            .expand(&inner)
+            .map_err(|unset| unset.with_remedy())?;
         env.push((name.into(), value));
     }
     env.push(("ORCHESTRATE_RUN_ID".into(), discovery.run.clone().into()));
@@ -309,8 +309,4 @@ pub fn request_of_group(
         tmp,
     };
     request(group, &lookup, &discovery.root, env)
-}
-
-fn unset(unset: &Unset) -> String {
-    format!("{unset}: set the variable, or give it a default with <env:NAME|default>")
 }

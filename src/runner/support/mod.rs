@@ -4,10 +4,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     (
         "orchestrate_pytest.py",
         include_str!("orchestrate_pytest.py"),
+    ),
+    (
+        "orchestrate_report.py",
+        include_str!("orchestrate_report.py"),
     ),
     (
         "orchestrate_session.py",

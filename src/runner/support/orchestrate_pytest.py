@@ -10,7 +10,6 @@ is relative to its rootdir, which it would not accept back from another folder).
 """
 
 import gc
-import json
 import os
 import resource
 import signal
@@ -18,24 +17,10 @@ import sys
 import threading
 import time
 
+from orchestrate_report import Report
+
 # Marks whose arguments `orchestrate` itself understands.
 GROUPS = ("xdist_group", "group")
-
-
-class Report:
-    """One JSON object a line, each written at once, so that a crash loses none that came before it."""
-
-    def __init__(self, path):
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
-        self.pid = os.getpid()
-
-    def write(self, **record):
-        # A test may fork and come back twice; only the process that was started reports.
-        if os.getpid() == self.pid:
-            os.write(self.file, json.dumps(record).encode("utf-8", "replace") + b"\n")
-
-    def flush(self):
-        pass
 
 
 # Where it began: a test may go elsewhere.
@@ -85,7 +70,8 @@ class Lister:
 
     def __init__(self):
         self.broken = []
-        self.items = []
+        # (name, path, item) of each test.
+        self.tests = []
         # Why a session can't be had, and what is its own loop.
         self.cold = None
         self.loop = None
@@ -96,23 +82,27 @@ class Lister:
             self.broken.append(dict(id=name, file=report.nodeid.split("::")[0] or None, error=str(report.longrepr)))
 
     def pytest_collection_finish(self, session):
-        self.items = session.items
+        self.tests = [(*item_id(item), item) for item in session.items]
         self.cold = why_cold(session.config.pluginmanager, self.loop)
+        if self.loop is not None:
+            self.tell_apart()
 
-    def named(self):
-        """(name, path, item) of each test; an id that came before gets a number."""
-        seen = {}
-        for item in self.items:
-            name, path = item_id(item)
-            seen[name] = seen.get(name, 0) + 1
-            if seen[name] > 1:
-                name = "%s#%d" % (name, seen[name])
-            yield name, path, item
+    def tell_apart(self):
+        """Numbers names that came before: a session is asked for tests by name, and pytest itself would not know the number."""
+        taken = {name for name, _, _ in self.tests}
+        seen = set()
+        for place, (name, path, item) in enumerate(self.tests):
+            plain, number = name, 1
+            while name in seen or (number > 1 and name in taken):
+                number += 1
+                name = "%s#%d" % (plain, number)
+            seen.add(name)
+            self.tests[place] = (name, path, item)
 
     def records(self, with_keywords):
         """What a listing says, line for line."""
         yield from self.broken
-        for name, path, item in self.named():
+        for name, path, item in self.tests:
             record = record_of(name, path, item)
             if with_keywords:
                 record["keywords"] = keywords(item)
@@ -128,9 +118,6 @@ class Runner:
         self.current = None
         self.reports = []
 
-    def pytest_runtest_protocol(self, item):
-        self.begin(item_id(item)[0])
-
     def begin(self, name):
         self.current = name
         self.reports = []
@@ -145,7 +132,7 @@ class Runner:
         if report.when == "teardown":
             self.finish()
 
-    def finish(self, **more):
+    def finish(self):
         reports, self.reports = self.reports, []
         outcome, decisive = "passed", None
         for report in reports:
@@ -166,6 +153,13 @@ class Runner:
             parts += ["-- %s --\n%s" % section for section in reports[-1].sections]
             record["output"] = "\n".join(part for part in parts if part)
         self.report.write(**record)
+
+
+class Follower(Runner):
+    """Follows pytest's own loop, which chooses the tests."""
+
+    def pytest_runtest_protocol(self, item):
+        self.begin(item_id(item)[0])
 
 
 def reason(report):
@@ -192,9 +186,9 @@ class Session:
 
     def pytest_runtestloop(self, session):
         self.session = session
-        for place, (name, _, item) in enumerate(self.lister.named()):
+        for place, (name, _, item) in enumerate(self.lister.tests):
             self.items[name] = item
-            self.places[item] = place
+            self.places[name] = place
         gc.freeze()
         self.host.serve(self.lister.records, self.work)
         # What could not be collected is in the listing; what is said by the exit code is said by somebody else.
@@ -257,8 +251,6 @@ class Worker:
         manager.unregister(name="terminalreporter")
         manager.unregister(self.host)
         manager.register(self.runner, "orchestrate-runner")
-        # Our own wrote `started` when the test was chosen.
-        self.runner.pytest_runtest_protocol = lambda item: None
         factory = getattr(self.config, "_tmp_path_factory", None)
         if factory is not None and order.get("tmp"):
             factory._basetemp = Path(order["tmp"]) / "pytest"
@@ -299,23 +291,24 @@ class Worker:
         os.environ.update(order.get("env", {}))
         items = self.host.items
         chosen = [name for name in order["ids"] if name in items]
+        if chosen:
+            # Between the tests of a chunk pytest does so itself.
+            self.tear_down(items[chosen[0]])
         for place, name in enumerate(chosen):
             item = items[name]
             if place + 1 < len(chosen):
                 following = items[chosen[place + 1]]
             else:
-                following = None if order.get("last") else self.neighbour(item)
-            if self.last is not None:
-                self.tear_down(item)
+                following = None if order.get("last") else self.neighbour(name)
             self.runner.begin(name)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if os.getpid() != self.channel.pid:
                 # A test has forked and come back twice: this one has nothing to say.
                 os._exit(0)
-            self.last = None if following is None else (name, item)
+            self.last = (name, item)
+        if not self.session._setupstate.stack:
+            self.last = None
         pending = self.last is not None and self.is_pending()
-        if not pending:
-            self.last = None if not self.session._setupstate.stack else self.last
         used = resource.getrusage(resource.RUSAGE_SELF)
         cpu = used.ru_utime + used.ru_stime
         self.channel.write(
@@ -328,13 +321,13 @@ class Worker:
         self.cpu = cpu
         self.channel.flush()
 
-    def neighbour(self, item):
+    def neighbour(self, name):
         """The test that has most in common with one: what both need is kept for whatever comes next."""
-        place = self.host.places[item]
-        everyone = self.host.lister.items
-        chain = item.listchain()
+        place = self.host.places[name]
+        everyone = self.host.lister.tests
+        chain = self.host.items[name].listchain()
         best, common = None, 0
-        for other in everyone[max(place - 1, 0) : place] + everyone[place + 1 : place + 2]:
+        for _, _, other in everyone[max(place - 1, 0) : place] + everyone[place + 1 : place + 2]:
             both = sum(a is b for a, b in zip(chain, other.listchain()))
             if both > common:
                 best, common = other, both
@@ -388,6 +381,11 @@ class OneProcess:
         worker = os.environ.get("PYTEST_XDIST_WORKER")
         if worker is None:
             return
+        if getattr(config.option, "cov_source", None) and not getattr(config.option, "no_cov", False):
+            import pytest
+
+            # It would take us for a worker of pytest-xdist, and wait for what only its controller sends.
+            raise pytest.UsageError("pytest-cov can't measure workers apart: pass --no-cov, or take `compat = [\"xdist\"]` out")
         # As in a worker of pytest-xdist, for projects that look for it.
         config.workerinput = {
             "workerid": worker,
@@ -435,7 +433,7 @@ def main():
     Session.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(Session.pytest_runtestloop)
     # The last word on stopping early is ours: what is not run has no result.
     if mode == "run":
-        sys.exit(int(pytest.main(["--maxfail=0"] + arguments, plugins=[Runner(report), OneProcess()])))
+        sys.exit(int(pytest.main(["--maxfail=0"] + arguments, plugins=[Follower(report), OneProcess()])))
     lister = Lister()
     whole = ["--continue-on-collection-errors", "--maxfail=0"]
     if mode == "session":

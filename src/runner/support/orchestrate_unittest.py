@@ -8,24 +8,12 @@ An id is `FILE::CLASS::METHOD`. A file is imported by its name below the nearest
 """
 
 import importlib
-import json
 import os
 import sys
 import time
 import unittest
 
-
-class Report:
-    """One object a line, each written at once; what a test prints can't be taken for one."""
-
-    def __init__(self, path):
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0), 0o600)
-        self.pid = os.getpid()
-
-    def write(self, **record):
-        # A test may fork and come back twice; only the process that was started reports.
-        if os.getpid() == self.pid:
-            os.write(self.file, json.dumps(record).encode("utf-8", "replace") + b"\n")
+from orchestrate_report import Report
 
 
 def load(file):
