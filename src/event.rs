@@ -4,6 +4,8 @@
 //! totals of `run-finished` are a fold of them. An item that turns out to hold tests gives way to them by `tests-found`. A failed attempt that is run again ends with `test-retried`, which is not a
 //! result. The JSON form is versioned (`"v":1`) and its schema is `schema/events.schema.json`.
 
+mod placement;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -11,7 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::config::Hook;
+use crate::manifest::model::Order;
 use crate::outcome::Outcome;
+
+pub use placement::{Placement, Wait};
 
 /// The version that every line of the JSON form carries.
 pub const VERSION: u8 = 1;
@@ -35,10 +40,16 @@ pub enum Event {
         /// Seconds that listing the tests, and building them, took before.
         #[serde(default)]
         prepared: f64,
+        /// How many processors there were.
+        #[serde(default)]
+        cores: usize,
+        /// The memory that jobs may be thought to need together, in bytes; none is no bound.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        memory: Option<u64>,
     },
     /// A job was handed to a worker.
     JobStarted {
-        /// The job's number in the run.
+        /// The job's number in the run, in the order in which jobs started.
         job: usize,
         /// Its group.
         group: String,
@@ -50,6 +61,9 @@ pub enum Event {
         attempt: u32,
         /// The ids of its tests.
         tests: Vec<String>,
+        /// Its place in the plan and among the others.
+        #[serde(default)]
+        placement: Placement,
     },
     /// A test was seen to begin; runners that report only results leave this out.
     TestStarted {
@@ -213,6 +227,12 @@ pub struct GroupStarted {
     pub tests: usize,
     /// The most of its jobs at once.
     pub workers: usize,
+    /// The order in which its tests were planned to start.
+    #[serde(default)]
+    pub order: Order,
+    /// The groups of this run that must have passed before it starts.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub needs: Vec<String>,
     /// How its tests use their runner's session: `shared`, `worker` or `cold`; none where the runner has no session.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub session: Option<String>,

@@ -82,6 +82,7 @@ impl Lane<'_, '_> {
     /// Tells that a job begins, and keeps it among those that run.
     pub(super) fn begin(&mut self, job: &Arc<Job>, number: usize, pid: u32) {
         let shared = self.shared;
+        let placement = self.placement(job);
         self.tell_start(Event::JobStarted {
             job: number,
             group: job.group_name(shared.plan).to_owned(),
@@ -89,6 +90,7 @@ impl Lane<'_, '_> {
             pid,
             attempt: job.attempt,
             tests: job.ids(shared.plan),
+            placement,
         });
         let running = RunningJob {
             job: job.clone(),

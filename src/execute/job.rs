@@ -17,6 +17,10 @@ pub struct Job {
     pub settings: TestSettings,
     /// The memory it is thought to need, in bytes; 0 is not known.
     pub memory: u64,
+    /// What it is thought to take, in seconds, its start included; 0 where it was not planned.
+    pub predicted: f64,
+    /// The number of the job whose end made it, if it is none of the plan.
+    pub of: Option<usize>,
     /// Which try this is, from 1.
     pub attempt: u32,
     /// How its one test ended at the last try, where this is another.
@@ -42,6 +46,7 @@ impl Job {
         Self {
             items,
             attempt,
+            predicted: 0.0,
             ..self.clone()
         }
     }

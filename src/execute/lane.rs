@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::command::Place;
 use super::environment::Environment;
@@ -14,12 +14,12 @@ use super::port::Port;
 use super::session::Sitting;
 use super::values::{JobValues, Variables};
 use super::{Reason, Shared};
-use crate::event::Event;
+use crate::event::{Event, Placement, Wait};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::template::Name;
 use crate::outcome::Outcome;
 use crate::runner::session::Session;
-use crate::schedule::Next;
+use crate::schedule::{Next, Start};
 use crate::worker::client::Client;
 
 /// Runs jobs until there are no more for the group.
@@ -38,8 +38,10 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         sitting: None,
         own_session: None,
         sittings: 0,
+        handed: Handed::default(),
     };
-    while let Some((number, global_slot)) = worker.next() {
+    while let Some(start) = worker.next() {
+        let (number, global_slot) = (start.job, start.slot);
         let mut state = shared.state();
         let job = state.jobs[number].clone();
         state.started += 1;
@@ -59,17 +61,17 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
             Ran::Over(worker.all(&job, Outcome::Errored, why, None), Vec::new())
         });
         match ran {
-            Ran::Over(failed, again) => worker.finish(failed, again, global_slot),
+            Ran::Over(failed, again) => worker.finish(failed, again, started, global_slot),
             Ran::Nothing(why, job) => {
                 let is_last = worker.retires(&why);
-                worker.finish(0, vec![job], global_slot);
+                worker.finish(0, vec![job], started, global_slot);
                 if !is_last {
                     break;
                 }
                 thread::sleep(SHORTAGE_PAUSE);
             }
             Ran::NoWorker(failed) => {
-                worker.finish(failed, Vec::new(), global_slot);
+                worker.finish(failed, Vec::new(), started, global_slot);
                 if !worker.retires("before-worker failed") {
                     break;
                 }
@@ -101,6 +103,17 @@ pub(super) struct Lane<'l, 'a> {
     pub(super) own_session: Option<Arc<Session>>,
     /// How many forks it had.
     pub(super) sittings: usize,
+    handed: Handed,
+}
+
+/// How the job that a lane has came to it.
+#[derive(Default)]
+struct Handed {
+    /// When it was handed out.
+    at: Option<Instant>,
+    chunk: usize,
+    slot: usize,
+    waited: Vec<Wait>,
 }
 
 /// What became of a job.
@@ -117,25 +130,45 @@ pub(super) enum Ran {
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
 impl<'l> Lane<'l, '_> {
-    /// The next job, and its slot among all that run; none when there will be no more for the group.
-    fn next(&self) -> Option<(usize, usize)> {
+    /// The next job; none when there will be no more for the group.
+    fn next(&mut self) -> Option<Start> {
         let shared = self.shared;
+        let mut waited = Vec::new();
         let mut state = shared.state();
         loop {
             match state.scheduler.next(self.group) {
-                Next::Run(start) => return Some((start.job, start.slot)),
+                Next::Run(start) => {
+                    self.handed = Handed {
+                        at: Some(Instant::now()),
+                        chunk: start.job,
+                        slot: start.slot,
+                        waited,
+                    };
+                    return Some(start);
+                }
                 Next::Done => {
                     // Another lane may wait for what only this one's look has settled.
                     shared.wake(state);
                     return None;
                 }
                 Next::Wait => {
+                    let why = state.scheduler.waits(self.group);
+                    let since = Instant::now();
                     state.waiting += 1;
                     state = shared
                         .changed
                         .wait(state)
                         .unwrap_or_else(std::sync::PoisonError::into_inner);
                     state.waiting -= 1;
+                    let group = why
+                        .group
+                        .map(|group| &shared.plan.groups[group].config.name);
+                    let wait = Wait {
+                        what: why.what,
+                        name: why.name.or(group.map(ToString::to_string)),
+                        seconds: since.elapsed().as_secs_f64(),
+                    };
+                    wait.add(&mut waited);
                 }
             }
         }
@@ -158,10 +191,27 @@ impl<'l> Lane<'l, '_> {
         false
     }
 
-    fn finish(&self, failed: usize, again: Vec<Job>, global_slot: usize) {
+    /// The place of the job that it has.
+    pub(super) fn placement(&mut self, job: &Job) -> Placement {
+        let handed = std::mem::take(&mut self.handed);
+        let ready = handed.at.map_or(Duration::ZERO, |at| at.elapsed());
+        Placement {
+            chunk: handed.chunk,
+            of: job.of,
+            slot: handed.slot,
+            predicted: job.predicted,
+            ready: ready.as_secs_f64(),
+            waited: handed.waited,
+            claims: job.spec(0),
+        }
+    }
+
+    /// A job is over that was the `started`th to start; `again` run in its place.
+    fn finish(&self, failed: usize, again: Vec<Job>, started: usize, global_slot: usize) {
         let mut state = self.shared.state();
         let mut specs = Vec::new();
-        for job in again {
+        for mut job in again {
+            job.of = Some(started);
             specs.push(job.spec(state.jobs.len()));
             state.jobs.push(Arc::new(job));
         }

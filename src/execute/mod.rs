@@ -30,6 +30,7 @@ use rayon::ThreadPoolBuilder;
 use rustix::process::{Signal, getpid, kill_process};
 
 use crate::event::{self, Event, GroupStarted, TestFinished};
+use crate::machine;
 use crate::manifest::config::GroupConfig;
 use crate::outcome::Outcome;
 use crate::plan::{GroupPlan, Item, Known, Plan, full_id};
@@ -333,6 +334,8 @@ fn initial(plan: &Plan) -> State {
                 items: planned.items.clone(),
                 settings: planned.settings.clone(),
                 memory: planned.memory,
+                predicted: planned.seconds,
+                of: None,
                 attempt: 1,
                 failed: None,
                 failed_inside: Vec::new(),
@@ -381,6 +384,13 @@ fn started(plan: &Plan, options: &Options) -> Event {
         name: group.config.name.to_string(),
         tests: group.tests(),
         workers: group.workers,
+        order: group.config.order,
+        needs: {
+            let needs = group.config.needs.iter();
+            let needs =
+                needs.filter(|name| plan.groups.iter().any(|known| known.config.name == **name));
+            needs.map(ToString::to_string).collect()
+        },
         session: group.config.session.told().map(|(word, _)| word.to_owned()),
         because: group.config.session.told().map(|(_, why)| why.to_owned()),
         ids: group.ids(),
@@ -392,6 +402,8 @@ fn started(plan: &Plan, options: &Options) -> Event {
         workers: plan.workers,
         seed: plan.seed,
         prepared: options.prepared.as_secs_f64(),
+        cores: machine::cores(),
+        memory: plan.memory,
     }
 }
 

@@ -104,7 +104,8 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::GroupStarted;
+    use crate::event::{GroupStarted, Placement};
+    use crate::manifest::model::Order;
 
     fn result(ledger: &Ledger, id: &str) -> TestFinished {
         let mut all = ledger.missing(Outcome::Passed, "");
@@ -123,6 +124,8 @@ mod tests {
                 name: "g".into(),
                 tests: 4,
                 workers: 1,
+                order: Order::Smart,
+                needs: Vec::new(),
                 ids: ["g::a", "g::b", "g::twice", "g::twice"]
                     .map(str::to_owned)
                     .into(),
@@ -131,6 +134,8 @@ mod tests {
             workers: 1,
             seed: 0,
             prepared: 0.0,
+            cores: 1,
+            memory: None,
         };
         assert!(ledger.take(&started) && !ledger.take(&started));
         let a = Event::TestFinished(result(&ledger, "g::a"));
@@ -142,6 +147,7 @@ mod tests {
             pid: 1,
             attempt: 1,
             tests: vec!["g::b".into(), "g::unheard-of".into()],
+            placement: Placement::default(),
         }));
         let twice = Event::TestFinished(result(&ledger, "g::twice"));
         assert!(ledger.take(&twice));

@@ -198,6 +198,7 @@ mod tests {
             pid: 1,
             attempt: 1,
             tests: Vec::new(),
+            placement: crate::event::Placement::default(),
         }
     }
 

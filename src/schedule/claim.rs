@@ -9,7 +9,7 @@ use crate::manifest::model::LockMode;
 pub type NameNumber = usize;
 
 /// What a job claims. Jobs that claim the same are of one class: which of them goes first is a matter of their order alone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// How many of the run's slots.
     pub slots: usize,
@@ -44,6 +44,7 @@ impl Claim {
 #[derive(Debug, Default)]
 pub struct Names {
     numbers: HashMap<String, NameNumber>,
+    names: Vec<String>,
 }
 
 impl Names {
@@ -54,7 +55,13 @@ impl Names {
         }
         let number = self.numbers.len();
         self.numbers.insert(name.to_owned(), number);
+        self.names.push(name.to_owned());
         number
+    }
+
+    /// The name of a number.
+    pub fn name(&self, number: NameNumber) -> &str {
+        self.names.get(number).map_or("", String::as_str)
     }
 }
 

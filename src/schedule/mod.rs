@@ -12,11 +12,16 @@
 mod claim;
 mod holdings;
 mod queue;
+mod waits;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 pub use holdings::Pool;
+pub use waits::{Obstruction, WaitFor};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::manifest::model::Lock;
 use claim::{Claim, NameNumber, Names};
@@ -39,25 +44,57 @@ pub struct GroupSpec {
     pub failed: bool,
 }
 
-/// A job as the scheduler sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A job as the scheduler sees it. A run's journal has it too, without what is as usual.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
 pub struct JobSpec {
     /// Whoever hands the job over finds it by this number.
+    #[serde(skip)]
     pub id: usize,
     /// Nothing else of its group runs meanwhile.
+    #[serde(skip_serializing_if = "is_usual")]
     pub serial: bool,
     /// Nothing else of the run runs meanwhile.
+    #[serde(skip_serializing_if = "is_usual")]
     pub exclusive: bool,
     /// It runs alone in the run, after everything else of its group: a last try.
+    #[serde(skip_serializing_if = "is_usual")]
     pub last: bool,
     /// How many of the run's slots it takes up; 0 is one. More than there are is all.
+    #[serde(skip_serializing_if = "is_one")]
     pub slots: usize,
     /// The locks that it holds.
+    #[serde(skip_serializing_if = "is_usual")]
     pub locks: Vec<Lock>,
     /// How many names of which pools it uses.
+    #[serde(skip_serializing_if = "is_usual")]
     pub uses: Vec<(String, usize)>,
     /// The memory that it is thought to need, in bytes; 0 is not known.
+    #[serde(skip_serializing_if = "is_usual")]
     pub memory: u64,
+}
+
+/// Whether a value is as it is where nothing is asked for.
+fn is_usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_one(slots: &usize) -> bool {
+    *slots <= 1
+}
+
+impl JobSpec {
+    /// Whether it claims no more than any job does.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let plain = Self {
+            id: self.id,
+            slots: self.slots.min(1),
+            ..Self::default()
+        };
+        *self == plain
+    }
 }
 
 /// What bounds all groups together.
@@ -110,7 +147,6 @@ pub struct Scheduler {
     holdings: Holdings,
     locks: Names,
     pools: Names,
-    pool_names: Vec<String>,
     /// The groups whose first job waits, by their tickets.
     tickets: BTreeMap<u64, usize>,
     last_ticket: u64,
@@ -164,11 +200,9 @@ impl Scheduler {
     #[must_use]
     pub fn new(groups: Vec<GroupSpec>, limits: Limits) -> Self {
         let mut pools = Names::default();
-        let mut pool_names = Vec::new();
         let mut members = Vec::new();
         for pool in limits.pools {
             pools.number(&pool.name);
-            pool_names.push(pool.name);
             members.push(pool.members);
         }
         let mut scheduler = Self {
@@ -183,7 +217,6 @@ impl Scheduler {
             holdings: Holdings::with_pools(members),
             locks: Names::default(),
             pools,
-            pool_names,
             tickets: BTreeMap::new(),
             last_ticket: 0,
             stopped: false,
@@ -346,7 +379,7 @@ impl Scheduler {
         let named = granted.iter().map(|(pool, members)| {
             let members = members.iter();
             let members = members.map(|member| self.holdings.member(*pool, *member).to_owned());
-            (self.pool_names[*pool].clone(), members.collect())
+            (self.pools.name(*pool).to_owned(), members.collect())
         });
         let named = named.collect();
         self.active += 1;

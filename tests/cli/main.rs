@@ -12,6 +12,7 @@ mod listings;
 mod manifests;
 mod outcomes;
 mod overlap;
+mod placements;
 mod plans;
 mod reports;
 mod selection;

@@ -31,6 +31,7 @@ fn record(
                 pid: 1,
                 attempt: 1,
                 tests: Vec::new(),
+                placement: crate::event::Placement::default(),
             },
         )
         .unwrap();

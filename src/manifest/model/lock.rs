@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use serde_json::Value;
 
 /// A lock as a manifest writes it: `"redis"` (held for writing) or `{ name = "schema", mode = "read" }`.
@@ -16,7 +16,7 @@ pub struct Lock {
 }
 
 /// The long form of a lock.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(inline)]
 pub struct LockTable {
@@ -28,7 +28,9 @@ pub struct LockTable {
 }
 
 /// How a lock is held.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord,
+)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum LockMode {
@@ -56,6 +58,19 @@ impl<'de> Deserialize<'de> for Lock {
                 "a lock is a name, or a table with `name` and `mode`",
             )),
         }
+    }
+}
+
+impl Serialize for Lock {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.mode == LockMode::default() {
+            return self.name.serialize(serializer);
+        }
+        let table = LockTable {
+            name: self.name.clone(),
+            mode: self.mode,
+        };
+        table.serialize(serializer)
     }
 }
 
