@@ -256,6 +256,9 @@ pub struct TestFinished {
     pub seconds: f64,
     /// Which try this is, from 1.
     pub attempt: u32,
+    /// Whether it failed, was run again and passed, which `flaky = "fail"` counts as failed.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub flaky: bool,
     /// The slot of the worker that ran it; none where it never ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub worker: Option<usize>,
@@ -287,20 +290,36 @@ fn as_text<S: serde::Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok,
 }
 
 impl TestFinished {
+    /// A result of a first try of which nothing else is known.
+    #[must_use]
+    pub fn new(id: String, group: &str, outcome: Outcome) -> Self {
+        Self {
+            id,
+            group: group.to_owned(),
+            outcome,
+            seconds: 0.0,
+            attempt: 1,
+            flaky: false,
+            worker: None,
+            file: None,
+            line: None,
+            message: None,
+            output: None,
+        }
+    }
+
     /// The same without what the test printed.
     #[must_use]
     pub fn without_output(&self) -> Self {
         Self {
-            id: self.id.clone(),
-            group: self.group.clone(),
-            outcome: self.outcome,
             seconds: self.seconds,
             attempt: self.attempt,
+            flaky: self.flaky,
             worker: self.worker,
             file: self.file.clone(),
             line: self.line,
             message: self.message.clone(),
-            output: None,
+            ..Self::new(self.id.clone(), &self.group, self.outcome)
         }
     }
 }

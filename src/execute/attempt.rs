@@ -116,7 +116,7 @@ impl Lane<'_, '_> {
         if self.shortages > MOST_SHORTAGES {
             return Ran::Over(self.all(job, Outcome::Errored, &why, None), Vec::new());
         }
-        Ran::Nothing(why, Job::clone(job))
+        Ran::Nothing(why, Box::new(job.with(job.items.clone())))
     }
 
     /// Hands a job to the worker.
@@ -292,14 +292,12 @@ impl Lane<'_, '_> {
                 .into_iter()
                 .map(|index| job.items[index].clone())
                 .collect();
-            again.push(job.with(items, job.attempt));
+            again.push(job.with(items));
         }
-        // Each alone: what failed together may have failed of it.
-        again.extend(retry.into_iter().map(|(item, failed, failed_inside)| Job {
-            failed: Some(failed),
-            failed_inside,
-            ..job.with(vec![item], job.attempt + 1)
-        }));
+        let retry = retry.into_iter();
+        again.extend(
+            retry.map(|(item, failed, inside)| job.again(shared.plan, item, failed, inside)),
+        );
         (failed, again)
     }
 
@@ -315,24 +313,17 @@ impl Lane<'_, '_> {
         let again = verdict.outcome.is_failure()
             && job.attempt <= job.settings.retries
             && !self.shared.state().scheduler.is_stopped();
-        let outcome = if verdict.outcome == Outcome::Passed && job.attempt > 1 {
-            Outcome::Flaky
-        } else {
-            verdict.outcome
-        };
-        let group = job.group_name(self.shared.plan);
-        let finished = TestFinished {
-            id: full_id(group, &item.id),
-            group: group.to_owned(),
-            outcome,
+        let outcome = verdict.outcome;
+        let mut finished = TestFinished {
             seconds: verdict.seconds.unwrap_or(seconds),
-            attempt: job.attempt,
             worker: Some(self.slot),
-            file: item.file.clone(),
-            line: item.line,
             message: verdict.message,
             output: output.filter(|text| outcome != Outcome::Passed && !text.is_empty()),
+            ..job.finished(self.shared.plan, item, outcome, String::new())
         };
+        if outcome == Outcome::Passed && job.attempt > 1 {
+            finished = job.flaky(finished);
+        }
         (finished, again)
     }
 

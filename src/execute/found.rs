@@ -154,23 +154,22 @@ impl Lane<'_, '_> {
         was_failed: bool,
     ) -> bool {
         let group = job.group_name(self.shared.plan);
-        let outcome = match test.verdict.outcome {
-            Outcome::Passed if was_failed => Outcome::Flaky,
-            outcome => outcome,
-        };
+        let outcome = test.verdict.outcome;
         let output = test.verdict.output.filter(|text| !text.is_empty());
-        self.shared.send(Event::TestFinished(TestFinished {
-            id: full_id(group, &test.id),
-            group: group.to_owned(),
-            outcome,
+        let mut finished = TestFinished {
             seconds: test.verdict.seconds.unwrap_or(seconds),
             attempt: job.attempt,
             worker: Some(self.slot),
             file: item.and_then(|item| item.file.clone()),
-            line: None,
             message: test.verdict.message,
             output: output.filter(|_| outcome != Outcome::Passed),
-        }));
-        outcome.is_failure()
+            ..TestFinished::new(full_id(group, &test.id), group, outcome)
+        };
+        if outcome == Outcome::Passed && was_failed {
+            finished = job.flaky(finished);
+        }
+        let is_failure = finished.outcome.is_failure();
+        self.shared.send(Event::TestFinished(finished));
+        is_failure
     }
 }

@@ -1,8 +1,12 @@
 //! A job as the engine keeps it: what was planned, or what is left of one that broke off.
 
+use std::time::Duration;
+
 use crate::event::TestFinished;
 use crate::manifest::config::TestSettings;
+use crate::manifest::model::Flaky;
 use crate::outcome::Outcome;
+use crate::plan::random::Random;
 use crate::plan::{Item, Plan, full_id, spec};
 use crate::schedule::JobSpec;
 
@@ -27,27 +31,81 @@ pub struct Job {
     pub failed: Option<Box<TestFinished>>,
     /// Which of the tests that its one item holds failed at the last try.
     pub failed_inside: Vec<String>,
+    /// How long it waits before it is run.
+    pub wait: Duration,
 }
 
 impl Job {
-    /// The job as the scheduler sees it.
-    pub fn spec(&self, id: usize) -> JobSpec {
+    /// The job as the scheduler sees it, at a time of the run.
+    pub fn spec(&self, id: usize, now: Duration) -> JobSpec {
         // What ran out of time or memory may have done so for the others' sake.
         let ran_out =
             |failed: &TestFinished| matches!(failed.outcome, Outcome::TimedOut | Outcome::Oom);
         JobSpec {
             last: self.failed.as_deref().is_some_and(ran_out),
+            not_before: if self.wait.is_zero() {
+                Duration::ZERO
+            } else {
+                now.saturating_add(self.wait)
+            },
             ..spec(&self.settings, id, self.memory)
         }
     }
 
-    /// The same settings with other items.
-    pub fn with(&self, items: Vec<Item>, attempt: u32) -> Self {
+    /// The same try with some of the items, at once.
+    pub fn with(&self, items: Vec<Item>) -> Self {
         Self {
             items,
-            attempt,
             predicted: 0.0,
+            wait: Duration::ZERO,
             ..self.clone()
+        }
+    }
+
+    /// Another try of an item that failed: alone, since what failed together may have failed of it.
+    pub fn again(
+        &self,
+        plan: &Plan,
+        item: Item,
+        failed: Box<TestFinished>,
+        failed_inside: Vec<String>,
+    ) -> Self {
+        // As random as a jitter needs, and the same for the same seed.
+        let bytes = failed.id.bytes().map(u64::from);
+        let mixed = bytes.fold(plan.seed ^ u64::from(self.attempt), |mixed, byte| {
+            Random::new(mixed ^ byte).number()
+        });
+        let random = Random::new(mixed).unit();
+        Self {
+            attempt: self.attempt + 1,
+            wait: self.settings.backoff.wait(self.attempt, random),
+            failed: Some(failed),
+            failed_inside,
+            ..self.with(vec![item])
+        }
+    }
+
+    /// The result that `finished` is, if it passed at a later try: what the group says it counts as.
+    pub fn flaky(&self, finished: TestFinished) -> TestFinished {
+        if self.settings.flaky == Flaky::Pass {
+            return TestFinished {
+                outcome: Outcome::Flaky,
+                ..finished
+            };
+        }
+        let first = self.failed.as_deref();
+        let why = first.and_then(|failed| failed.message.as_deref());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        TestFinished {
+            outcome: Outcome::Failed,
+            flaky: true,
+            message: Some(format!(
+                "passed at try {}, which `flaky = \"fail\"` counts as failed{why}",
+                self.attempt
+            )),
+            // What it printed when it passed tells nothing.
+            output: first.and_then(|failed| failed.output.clone()),
+            ..finished
         }
     }
 
@@ -75,16 +133,11 @@ impl Job {
     ) -> TestFinished {
         let group = self.group_name(plan);
         TestFinished {
-            id: full_id(group, &item.id),
-            group: group.to_owned(),
-            outcome,
-            seconds: 0.0,
             attempt: self.attempt,
-            worker: None,
             file: item.file.clone(),
             line: item.line,
             message: Some(message),
-            output: None,
+            ..TestFinished::new(full_id(group, &item.id), group, outcome)
         }
     }
 }

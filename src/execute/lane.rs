@@ -64,7 +64,7 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
             Ran::Over(failed, again) => worker.finish(failed, again, started, global_slot),
             Ran::Nothing(why, job) => {
                 let is_last = worker.retires(&why);
-                worker.finish(0, vec![job], started, global_slot);
+                worker.finish(0, vec![*job], started, global_slot);
                 if !is_last {
                     break;
                 }
@@ -121,7 +121,7 @@ pub(super) enum Ran {
     /// So many tests failed for good, and these jobs are to run in its place.
     Over(usize, Vec<Job>),
     /// There was nothing to run it with: why, and the job.
-    Nothing(String, Job),
+    Nothing(String, Box<Job>),
     /// Its tests have failed since this worker could not be made ready.
     NoWorker(usize),
 }
@@ -136,6 +136,9 @@ impl<'l> Lane<'l, '_> {
         let mut waited = Vec::new();
         let mut state = shared.state();
         loop {
+            if state.scheduler.next_due().is_some() {
+                state.scheduler.pass_to(shared.begun.elapsed());
+            }
             match state.scheduler.next(self.group) {
                 Next::Run(start) => {
                     self.handed = Handed {
@@ -152,13 +155,12 @@ impl<'l> Lane<'l, '_> {
                     return None;
                 }
                 Next::Wait => {
+                    let due = state.scheduler.next_due();
+                    let until_due = due.map(|due| due.saturating_sub(shared.begun.elapsed()));
                     let why = state.scheduler.waits(self.group);
                     let since = Instant::now();
                     state.waiting += 1;
-                    state = shared
-                        .changed
-                        .wait(state)
-                        .unwrap_or_else(std::sync::PoisonError::into_inner);
+                    state = shared.wait(state, until_due);
                     state.waiting -= 1;
                     let group = why
                         .group
@@ -202,7 +204,7 @@ impl<'l> Lane<'l, '_> {
             predicted: job.predicted,
             ready: ready.as_secs_f64(),
             waited: handed.waited,
-            claims: job.spec(0),
+            claims: job.spec(0, Duration::ZERO),
         }
     }
 
@@ -210,9 +212,10 @@ impl<'l> Lane<'l, '_> {
     fn finish(&self, failed: usize, again: Vec<Job>, started: usize, global_slot: usize) {
         let mut state = self.shared.state();
         let mut specs = Vec::new();
+        let now = self.shared.begun.elapsed();
         for mut job in again {
             job.of = Some(started);
-            specs.push(job.spec(state.jobs.len()));
+            specs.push(job.spec(state.jobs.len(), now));
             state.jobs.push(Arc::new(job));
         }
         state.failures += failed;

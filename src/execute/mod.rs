@@ -22,7 +22,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,8 @@ pub struct Options {
 struct Shared<'a> {
     plan: &'a Plan,
     options: &'a Options,
+    /// The scheduler's time is counted from here.
+    begun: Instant,
     discovery: &'a Discovery,
     events: &'a Sender,
     state: Mutex<State>,
@@ -111,9 +113,7 @@ struct State {
 impl Shared<'_> {
     fn state(&self) -> MutexGuard<'_, State> {
         // A lane's panic is caught outside of the lock, so it can't be poisoned by one.
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the lanes that wait look again; to wake nobody would cost a system call a job.
@@ -122,6 +122,24 @@ impl Shared<'_> {
         drop(state);
         if anybody {
             self.changed.notify_all();
+        }
+    }
+
+    /// Waits until something has changed, or for so long.
+    fn wait<'s>(
+        &self,
+        state: MutexGuard<'s, State>,
+        longest: Option<Duration>,
+    ) -> MutexGuard<'s, State> {
+        match longest {
+            None => {
+                let woken = self.changed.wait(state);
+                woken.unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(longest) => {
+                let woken = self.changed.wait_timeout(state, longest);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
         }
     }
 
@@ -200,6 +218,7 @@ pub fn execute(
     let shared = Shared {
         plan,
         options,
+        begun: Instant::now(),
         discovery,
         events,
         state: Mutex::new(state),
@@ -339,8 +358,9 @@ fn initial(plan: &Plan) -> State {
                 attempt: 1,
                 failed: None,
                 failed_inside: Vec::new(),
+                wait: Duration::ZERO,
             };
-            list.push(job.spec(jobs.len()));
+            list.push(job.spec(jobs.len(), Duration::ZERO));
             jobs.push(Arc::new(job));
         }
         specs.push(GroupSpec {
@@ -419,16 +439,11 @@ fn known(group: &str, item: &Item) -> Event {
         None => (Outcome::NotRun, String::new(), None),
     };
     Event::TestFinished(TestFinished {
-        id: full_id(group, &item.id),
-        group: group.to_owned(),
-        outcome,
-        seconds: 0.0,
-        attempt: 1,
-        worker: None,
         file: item.file.clone(),
         line: item.line,
         message: Some(message),
         output,
+        ..TestFinished::new(full_id(group, &item.id), group, outcome)
     })
 }
 

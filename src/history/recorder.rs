@@ -238,7 +238,12 @@ impl Reporter for Recorder {
                     let tried = Tried {
                         id: of.clone().unwrap_or_else(|| test.id.clone()),
                         attempt: test.attempt,
-                        outcome: test.outcome,
+                        // What the manifest counts it as does not change what it did.
+                        outcome: if test.flaky {
+                            Outcome::Flaky
+                        } else {
+                            test.outcome
+                        },
                         seconds: test.seconds,
                     };
                     // All tests of an item together are one try of it.

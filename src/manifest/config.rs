@@ -12,10 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{
-    ChunkBy, ChunkSize, Compat, Expect, Isolation, ItemEscape, ListFormat, Lock, Order, Parallel,
-    ResultFormat, Separator,
+    ChunkBy, ChunkSize, Compat, Expect, Flaky, Isolation, ItemEscape, ListFormat, Lock, Order,
+    Parallel, ResultFormat, Separator,
 };
 use super::pattern::Pattern;
+use super::retry::Backoff;
 use super::template::{Name, Template};
 use crate::worker::frame::{KeepTmp, Level, Limits};
 
@@ -330,6 +331,10 @@ pub struct TestSettings {
     pub grace: Duration,
     /// How often it is run again when it failed.
     pub retries: u32,
+    /// How long it waits before that.
+    pub backoff: Backoff,
+    /// What it counts as if it then passes.
+    pub flaky: Flaky,
     /// Nothing else runs in the whole run.
     pub exclusive: bool,
     /// How many of the run's workers it takes up; more than there are is all.
@@ -353,6 +358,10 @@ pub struct OverrideConfig {
     pub grace: Option<Duration>,
     /// See [`TestSettings::retries`].
     pub retries: Option<u32>,
+    /// See [`TestSettings::backoff`].
+    pub backoff: Option<Backoff>,
+    /// See [`TestSettings::flaky`].
+    pub flaky: Option<Flaky>,
     /// See [`TestSettings::exclusive`].
     pub exclusive: Option<bool>,
     /// See [`TestSettings::slots`].

@@ -12,6 +12,7 @@ pub mod model;
 pub mod pattern;
 pub mod problem;
 pub mod resolve;
+pub mod retry;
 pub mod schema;
 pub mod source;
 pub mod template;

@@ -342,6 +342,12 @@ impl GroupConfig {
             if let Some(retries) = entry.retries {
                 settings.retries = retries;
             }
+            if let Some(backoff) = entry.backoff {
+                settings.backoff = backoff;
+            }
+            if let Some(flaky) = entry.flaky {
+                settings.flaky = flaky;
+            }
             if let Some(exclusive) = entry.exclusive {
                 settings.exclusive = exclusive;
             }

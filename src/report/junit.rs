@@ -195,16 +195,11 @@ mod tests {
 
     fn test(text: &str, outcome: Outcome) -> TestFinished {
         TestFinished {
-            id: text.into(),
-            group: "g".into(),
-            outcome,
             seconds: f64::NAN,
-            attempt: 1,
-            worker: None,
             file: Some(text.into()),
-            line: None,
             message: Some(text.into()),
             output: Some(text.into()),
+            ..TestFinished::new(text.into(), "g", outcome)
         }
     }
 

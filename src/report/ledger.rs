@@ -80,21 +80,14 @@ impl Ledger {
     /// The results that are missing: `begun` for what had begun, not-run for all else.
     pub fn missing(&self, begun: Outcome, why: &str) -> Vec<TestFinished> {
         let owed = self.tests.iter().flat_map(|(id, account)| {
-            (0..account.owed).map(|_| TestFinished {
-                id: id.clone(),
-                group: account.group.clone(),
-                outcome: if account.has_begun {
-                    begun
-                } else {
-                    Outcome::NotRun
-                },
-                seconds: 0.0,
-                attempt: 1,
-                worker: None,
-                file: None,
-                line: None,
+            let outcome = if account.has_begun {
+                begun
+            } else {
+                Outcome::NotRun
+            };
+            (0..account.owed).map(move |_| TestFinished {
                 message: Some(why.to_owned()),
-                output: None,
+                ..TestFinished::new(id.clone(), &account.group, outcome)
             })
         });
         owed.collect()

@@ -1,6 +1,6 @@
 //! The scheduler: a state machine that says what runs next.
 //!
-//! Pure: it knows jobs, slots, caps, locks, pools and memory, but no clock, thread or process. A lane asks [`Scheduler::next`]
+//! Pure: it knows jobs, slots, caps, locks, pools and memory, but no clock, thread or process: what time it is, it is told. A lane asks [`Scheduler::next`]
 //! and tells [`Scheduler::finished`]; between the two the job holds what it claims. All of that is taken at once, so no order of
 //! taking can deadlock.
 //!
@@ -10,12 +10,14 @@
 //! waits for room. What a job needs is never more than there is: when nothing runs, the first ticket's job starts.
 
 mod claim;
+mod delayed;
 mod holdings;
 mod queue;
 mod waits;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
 
 pub use holdings::Pool;
 pub use waits::{Obstruction, WaitFor};
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::model::Lock;
 use claim::{Claim, NameNumber, Names};
+use delayed::Delayed;
 use holdings::Holdings;
 use queue::{Position, Queue, Queued};
 
@@ -72,6 +75,9 @@ pub struct JobSpec {
     /// The memory that it is thought to need, in bytes; 0 is not known.
     #[serde(skip_serializing_if = "is_usual")]
     pub memory: u64,
+    /// The time of the run, as [`Scheduler::pass_to`] tells it, before which it does not start. It takes up nothing until then.
+    #[serde(skip)]
+    pub not_before: Duration,
 }
 
 /// Whether a value is as it is where nothing is asked for.
@@ -91,6 +97,7 @@ impl JobSpec {
         let plain = Self {
             id: self.id,
             slots: self.slots.min(1),
+            not_before: self.not_before,
             ..Self::default()
         };
         *self == plain
@@ -147,6 +154,8 @@ pub struct Scheduler {
     holdings: Holdings,
     locks: Names,
     pools: Names,
+    /// What may not start yet.
+    delayed: Delayed,
     /// The groups whose first job waits, by their tickets.
     tickets: BTreeMap<u64, usize>,
     last_ticket: u64,
@@ -158,6 +167,8 @@ struct Group {
     workers: usize,
     needs: Vec<usize>,
     queue: Queue,
+    /// How many jobs of it are delayed.
+    delayed: usize,
     /// How many jobs run.
     running: usize,
     /// How many workers those take up.
@@ -182,7 +193,7 @@ struct Running {
 
 impl Group {
     fn is_done(&self) -> bool {
-        self.queue.is_empty() && self.running == 0
+        self.queue.is_empty() && self.running == 0 && self.delayed == 0
     }
 }
 
@@ -217,6 +228,7 @@ impl Scheduler {
             holdings: Holdings::with_pools(members),
             locks: Names::default(),
             pools,
+            delayed: Delayed::default(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
             stopped: false,
@@ -227,6 +239,7 @@ impl Scheduler {
                 is_ready: spec.needs.is_empty(),
                 needs: spec.needs,
                 queue: Queue::default(),
+                delayed: 0,
                 running: 0,
                 taken: 0,
                 failed: spec.failed,
@@ -241,6 +254,11 @@ impl Scheduler {
     }
 
     fn queue(&mut self, group: usize, spec: &JobSpec, in_front: bool) {
+        if self.delayed.holds(spec) {
+            self.delayed.push(group, spec.clone());
+            self.groups[group].delayed += 1;
+            return;
+        }
         let workers = self.groups[group].workers;
         let claim = claim::claim(spec, self.cap, workers, &mut self.locks, &mut self.pools);
         let job = Queued {
@@ -252,13 +270,28 @@ impl Scheduler {
         self.groups[group].queue.push(claim, job, in_front);
     }
 
+    /// The run's time is `now`: jobs that were to wait until then may start, first of all. It never goes back.
+    pub fn pass_to(&mut self, now: Duration) {
+        for (group, spec) in self.delayed.pass_to(now) {
+            self.groups[group].delayed -= 1;
+            self.queue(group, &spec, true);
+        }
+    }
+
+    /// The time at which the next job may start that must wait until then.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Duration> {
+        self.delayed.next_due()
+    }
+
     /// What a free lane of `group` should do.
     pub fn next(&mut self, group: usize) -> Next {
         self.settle(group);
         let state = &self.groups[group];
         if self.stopped || state.blocked_by.is_some() || state.queue.is_empty() {
             // What still runs may come back to be run again.
-            let may_come = !self.stopped && state.blocked_by.is_none() && state.running > 0;
+            let is_over = state.running == 0 && state.delayed == 0;
+            let may_come = !self.stopped && state.blocked_by.is_none() && !is_over;
             self.give_back_ticket(group);
             return if may_come { Next::Wait } else { Next::Done };
         }
@@ -445,7 +478,7 @@ impl Scheduler {
     /// Whether none of a group's jobs waits to be started.
     #[must_use]
     pub fn is_drained(&self, group: usize) -> bool {
-        self.groups[group].queue.is_empty()
+        self.groups[group].queue.is_empty() && self.groups[group].delayed == 0
     }
 
     /// A test of a group has failed after its job was over.
@@ -467,19 +500,19 @@ impl Scheduler {
     /// The jobs that never ran, and the group that kept them from it, where one did.
     #[must_use]
     pub fn left(&self) -> Vec<(usize, Option<usize>)> {
-        let groups = self.groups.iter();
-        groups
-            .flat_map(|group| {
-                let left = group.queue.left().into_iter();
-                left.map(|job| (job, group.blocked_by))
-            })
-            .collect()
+        let queued = self.groups.iter().flat_map(|group| {
+            let left = group.queue.left().into_iter();
+            left.map(|job| (job, group.blocked_by))
+        });
+        let delayed = self.delayed.left().map(|job| (job, None));
+        queued.chain(delayed).collect()
     }
 
     /// How many jobs wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.groups.iter().map(|group| group.queue.len()).sum()
+        let groups = self.groups.iter();
+        groups.map(|group| group.queue.len() + group.delayed).sum()
     }
 
     /// Finds whether what a group needs has passed, has failed, or can't pass any more.

@@ -18,6 +18,8 @@ struct Fake {
     memory: u64,
     /// Whether its next try is its last, alone and behind all.
     fails_alone: bool,
+    /// How long it then waits before it is run again.
+    wait: u32,
 }
 
 fn lock(name: u8, read: bool) -> Lock {
@@ -63,13 +65,15 @@ fn spec() -> impl Strategy<Value = JobSpec> {
 }
 
 fn fake() -> impl Strategy<Value = Fake> {
-    (spec(), 1_u32..6, 0_u32..6, 0_u64..8, any::<bool>()).prop_map(
-        |(spec, ticks, failures, memory, fails_alone)| Fake {
+    let fails = (0_u32..6, any::<bool>(), 0_u32..12);
+    (spec(), 1_u32..6, fails, 0_u64..8).prop_map(
+        |(spec, ticks, (failures, fails_alone, wait), memory)| Fake {
             spec,
             ticks,
             failures: failures.saturating_sub(3),
             memory,
             fails_alone,
+            wait: wait.saturating_sub(4),
         },
     )
 }
@@ -111,6 +115,11 @@ fn pools() -> Vec<Pool> {
                 .collect(),
         })
         .collect()
+}
+
+/// A tick of the virtual clock.
+fn at(tick: u32) -> Duration {
+    Duration::from_secs(u64::from(tick))
 }
 
 struct Runs {
@@ -198,19 +207,27 @@ impl<'a> Simulation<'a> {
                 self.begin(now, group, start);
             }
             self.relieve();
-            let Some(end) = self.running.iter().map(|runs| runs.end).min() else {
+            let due = self.scheduler.next_due();
+            let due = due.map(|due| u32::try_from(due.as_secs()).unwrap());
+            let ends = self.running.iter().map(|runs| runs.end);
+            let Some(next) = ends.chain(due).min() else {
                 return;
             };
-            now = end;
+            now = next;
+            self.scheduler.pass_to(at(now));
             while let Some(index) = self.running.iter().position(|runs| runs.end == now) {
                 let runs = self.running.swap_remove(index);
-                self.end(&runs);
+                self.end(now, &runs);
             }
         }
     }
 
     fn begin(&mut self, now: u32, group: usize, start: Start) {
         assert_eq!(self.jobs[start.job].0, group);
+        assert!(
+            self.queued[start.job].not_before <= at(now),
+            "it starts before it may"
+        );
         assert!(
             self.running.iter().all(|runs| runs.slot != start.slot),
             "a slot is used twice"
@@ -225,12 +242,13 @@ impl<'a> Simulation<'a> {
         self.check();
     }
 
-    fn end(&mut self, runs: &Runs) {
+    fn end(&mut self, now: u32, runs: &Runs) {
         let (group, fake) = &mut self.jobs[runs.job];
         if fake.failures > 0 {
             fake.failures -= 1;
             let again = JobSpec {
                 last: fake.fails_alone,
+                not_before: at(if fake.wait == 0 { 0 } else { now + fake.wait }),
                 ..fake.spec.clone()
             };
             self.queued[runs.job] = again.clone();
@@ -535,6 +553,56 @@ fn what_is_run_again_goes_first_and_a_last_try_goes_last() {
     assert_eq!(scheduler.next(0), Next::Wait, "the last one runs alone");
     scheduler.finished(0, false, &[]);
     assert_eq!(scheduler.next(0), run(8, 0));
+}
+
+#[test]
+fn what_waits_for_its_time_takes_up_nothing_and_then_goes_first() {
+    let mut list = jobs(0..3);
+    list[0].locks = vec![lock(0, false)];
+    list[1].locks = vec![lock(0, false)];
+    let group = GroupSpec {
+        workers: 1,
+        jobs: list.clone(),
+        ..GroupSpec::default()
+    };
+    let needs = GroupSpec {
+        workers: 1,
+        needs: vec![0],
+        jobs: jobs(9..10),
+        ..GroupSpec::default()
+    };
+    let mut scheduler = scheduler(vec![group, needs], 1);
+    assert_eq!(scheduler.next(0), run(0, 0));
+    let again = JobSpec {
+        id: 7,
+        not_before: at(5),
+        ..list[0].clone()
+    };
+    scheduler.finished(0, false, &[again]);
+    assert_eq!(scheduler.next_due(), Some(at(5)));
+    assert_eq!(
+        scheduler.next(0),
+        run(1, 0),
+        "its lock and its slot are free"
+    );
+    scheduler.pass_to(at(5));
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), run(7, 0), "its time has come");
+    let later = JobSpec {
+        id: 8,
+        not_before: at(9),
+        ..JobSpec::default()
+    };
+    scheduler.finished(0, false, &[later]);
+    assert_eq!(scheduler.next(0), run(2, 0));
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), Next::Wait, "it is not over yet");
+    assert_eq!(scheduler.waits(0).what, WaitFor::Backoff);
+    assert_eq!(scheduler.next(1), Next::Wait, "neither for who needs it");
+    assert!(!scheduler.is_drained(0));
+    scheduler.stop();
+    assert_eq!(scheduler.next(0), Next::Done);
+    assert_eq!(scheduler.left(), [(9, None), (8, None)]);
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub enum WaitFor {
     Memory,
     /// Another group, whose job has waited longer for what it wants.
     Turn,
+    /// The time for another try of what failed.
+    Backoff,
     /// Nothing is left to start; what runs may have to run again.
     Rest,
 }
@@ -66,7 +68,11 @@ impl Scheduler {
     pub fn waits(&self, group: usize) -> Obstruction {
         let state = &self.groups[group];
         let Some((_, claim, job)) = state.queue.first() else {
-            return Obstruction::of(WaitFor::Rest);
+            return Obstruction::of(if state.running == 0 && state.delayed > 0 {
+                WaitFor::Backoff
+            } else {
+                WaitFor::Rest
+            });
         };
         if !state.is_ready {
             let mut needs = state.needs.iter().copied();

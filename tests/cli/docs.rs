@@ -152,9 +152,11 @@ fn the_selection_page_is_true() {
 }
 
 #[test]
-fn the_runners_page_shows_manifests_that_are_right() {
-    let manifest = blocks(&page("docs/runners.md"), "toml").concat();
-    Project::with(&manifest).orchestrate(&["check"]).exits(0);
+fn pages_show_manifests_that_are_right() {
+    for name in ["docs/runners.md", "docs/retries.md"] {
+        let manifest = blocks(&page(name), "toml").concat();
+        Project::with(&manifest).orchestrate(&["check"]).exits(0);
+    }
 }
 
 #[test]

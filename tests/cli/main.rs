@@ -15,6 +15,7 @@ mod overlap;
 mod placements;
 mod plans;
 mod reports;
+mod retries;
 mod selection;
 mod session;
 mod signals;

@@ -388,16 +388,9 @@ pub fn finish(shared: &Shared<'_>, group: &GroupConfig, session: &Session) {
     });
     let output = ended.output.into_text();
     shared.send(Event::TestFinished(TestFinished {
-        id: id.clone(),
-        group: id,
-        outcome: Outcome::Failed,
-        seconds: 0.0,
-        attempt: 1,
-        worker: None,
-        file: None,
-        line: None,
         message: Some(format!("all tests are over, but their session {how}")),
         output: Some(output).filter(|text| !text.is_empty()),
+        ..TestFinished::new(id.clone(), &id, Outcome::Failed)
     }));
     shared.state().failures += 1;
 }

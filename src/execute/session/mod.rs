@@ -107,11 +107,8 @@ impl Lane<'_, '_> {
             exit,
             signal,
         });
-        // Each alone: what failed together may have failed of it.
-        again.extend(progress.retry.into_iter().map(|(item, failed)| Job {
-            failed: Some(failed),
-            ..job.with(vec![item], job.attempt + 1)
-        }));
+        let retry = progress.retry.into_iter();
+        again.extend(retry.map(|(item, failed)| job.again(shared.plan, item, failed, Vec::new())));
         Ran::Over(progress.failed, again)
     }
 
@@ -294,7 +291,7 @@ impl Lane<'_, '_> {
         }
         let again = results.again.into_iter().map(|list| {
             let items = list.into_iter().map(|index| job.items[index].clone());
-            job.with(items.collect(), job.attempt)
+            job.with(items.collect())
         });
         (ended, again.collect())
     }

@@ -37,16 +37,10 @@ fn record(
         .unwrap();
     for (id, attempt, outcome, seconds) in tests {
         let finished = TestFinished {
-            id: (*id).into(),
-            group: "unit".into(),
-            outcome: *outcome,
             seconds: *seconds,
             attempt: *attempt,
             worker: Some(0),
-            file: None,
-            line: None,
-            message: None,
-            output: None,
+            ..TestFinished::new((*id).into(), "unit", *outcome)
         };
         recorder.event(0.0, &Event::TestFinished(finished)).unwrap();
     }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChunkSize, Command, Count, Detect, Expect, Isolation, Items, Lock, Order, Parallel, Serial,
-    SessionMode, Setting, Size, Slots, Span, Text, Workers,
+    Backoff, ChunkSize, Command, Count, Detect, Expect, Flaky, Isolation, Items, Lock, Order,
+    Parallel, Serial, SessionMode, Setting, Size, Slots, Span, Text, Workers,
 };
 
 /// A table of named things, in the order of the file.
@@ -85,8 +85,15 @@ pub struct Group {
     pub timeout: Option<Span>,
     /// How long a process that was asked to end (TERM) has until it is killed (KILL). Default: `"5s"`.
     pub grace: Option<Span>,
-    /// How often a failed test is run again. One that then passes is `flaky`, which counts as passed. Default: `0`.
+    /// How often a failed test is run again. One that then passes is `flaky`, which counts as passed unless `flaky` says
+    /// otherwise. Default: `0`.
     pub retries: Option<Count>,
+    /// How long a failed test waits until it is run again: a duration, or
+    /// `{ kind = "exponential", delay = "1s", max = "30s", jitter = true }`. Others run meanwhile, and no timeout counts it.
+    /// Default: `0`.
+    pub backoff: Option<Backoff>,
+    /// What a test counts as that failed, was run again and passed: `"pass"` or `"fail"`. Default: `"pass"`.
+    pub flaky: Option<Flaky>,
     /// `true` runs the whole group one by one; an array of patterns names the tests that run alone in their group.
     pub serial: Option<Serial>,
     /// `true` runs each test while nothing else runs in the whole run.
@@ -173,6 +180,10 @@ pub struct Override {
     pub grace: Option<Span>,
     /// How often a failed test is run again.
     pub retries: Option<Count>,
+    /// How long a failed test waits until it is run again: a duration, or a table.
+    pub backoff: Option<Backoff>,
+    /// What a test counts as that failed, was run again and passed: `"pass"` or `"fail"`.
+    pub flaky: Option<Flaky>,
     /// `true` runs the tests while nothing else runs in the whole run.
     pub exclusive: Option<bool>,
     /// How many of the run's workers a job takes up: a number, or `"all"`.

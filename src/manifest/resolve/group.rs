@@ -385,6 +385,10 @@ impl Resolver<'_> {
         let timeout = layers.take("timeout", |group| group.timeout, built_in("\"60s\""));
         let grace = layers.take("grace", |group| group.grace, built_in("\"5s\""));
         let retries = layers.take("retries", |group| group.retries, built_in("0"));
+        let at = layers.pointer("backoff", |group| group.backoff);
+        let backoff = layers.take("backoff", |group| group.backoff, built_in("0"));
+        let backoff = backoff.map(|backoff| self.backoff(backoff, &at.unwrap_or_default()));
+        let flaky = layers.take("flaky", |group| group.flaky, built_in("\"pass\""));
         let exclusive = layers.take("exclusive", |group| group.exclusive, built_in("false"));
         let slots = layers.take("slots", |group| group.slots, built_in("1"));
         let locks = layers.take("locks", |group| group.locks.as_ref(), built_in("[]"));
@@ -395,6 +399,8 @@ impl Resolver<'_> {
             timeout: timeout.map_or(Some(TIMEOUT), limit),
             grace: grace.map_or(GRACE, |span| span.0),
             retries: retries.map_or(0, |n| n.0),
+            backoff: backoff.unwrap_or_default(),
+            flaky: flaky.unwrap_or_default(),
             exclusive: exclusive.unwrap_or(false),
             slots: slots.map_or(1, Slots::count),
             serial: false,
@@ -432,6 +438,10 @@ impl Resolver<'_> {
             timeout: entry.timeout.map(limit),
             grace: entry.grace.map(|span| span.0),
             retries: entry.retries.map(|n| n.0),
+            backoff: entry
+                .backoff
+                .map(|backoff| self.backoff(backoff, &join(pointer, "backoff"))),
+            flaky: entry.flaky,
             exclusive: entry.exclusive,
             slots: entry.slots.map(Slots::count),
             locks: entry.locks.clone(),

@@ -9,6 +9,7 @@ mod group;
 mod hooks;
 mod layers;
 mod needs;
+mod retry;
 mod runner;
 mod session;
 
