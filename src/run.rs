@@ -182,6 +182,7 @@ impl Run {
         let machine = Machine {
             cores: machine::cores(),
             memory: None,
+            pools: &config.pools.list,
         };
         let plan = Plan::new(chosen.groups, config.run.workers, machine, seed, &store);
         Ok(Self {

@@ -16,6 +16,9 @@ pub fn show(arguments: &ShowArguments) -> Result<u8, CliError> {
     let mut text = String::new();
     if arguments.group.is_none() {
         table(&mut text, "run", &config.run.provenance);
+        if !config.pools.list.is_empty() {
+            table(&mut text, "resources", &config.pools.provenance);
+        }
     }
     for group in &config.groups {
         if arguments

@@ -1,5 +1,7 @@
 //! Where a job ran and why only then: what it takes to tell, after a run, what another order or fewer claims would have saved.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,9 @@ pub struct Placement {
     /// What it held while it ran.
     #[serde(skip_serializing_if = "JobSpec::is_plain")]
     pub claims: JobSpec,
+    /// What it had for itself, by pool: names with commas between.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub granted: BTreeMap<String, String>,
 }
 
 /// A worker that had nothing to do.

@@ -139,6 +139,7 @@ impl Lane<'_, '_> {
             port: self.port.as_ref().map(|port| port.number),
             items: &job.items,
             launch: job.items.first().and_then(|item| item.launch.as_deref()),
+            granted: Some(&self.granted),
         };
         if let Some(report) = &group.runner.report {
             match report.expand(&values) {

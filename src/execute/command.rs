@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::environment::Environment;
+use super::granted;
 use super::job::Job;
 use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
@@ -112,6 +113,8 @@ pub fn environment(
             template.expand(values)?,
         ));
     }
+    let granted = granted::variables(values.granted.into_iter().flatten());
+    env.extend(granted.map(|(name, names)| (name.into(), names.clone())));
     env.extend(own_variables(group, values, place));
     env.extend(compat::variables(
         &group.compat,

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 
 use super::command::{Place, of_job, of_worker};
+use super::granted;
 use super::values::JobValues;
 use crate::manifest::config::GroupConfig;
 use crate::manifest::template::{Name, Template, Unset};
@@ -83,6 +84,7 @@ impl<'a> Environment<'a> {
         for (name, value) in &self.varying {
             block.push(OsStr::new(name), &value.expand(values)?);
         }
+        block.extend(granted::variables(values.granted.into_iter().flatten()));
         block.extend(of_job(values, place));
         block.extend(compat::variables(
             &group.compat,
@@ -99,6 +101,7 @@ impl<'a> Environment<'a> {
 fn varies(template: &Template, group: &GroupConfig) -> bool {
     template.names().any(|name| match name {
         Name::Tmp | Name::Report | Name::Attempt | Name::Items | Name::Program => true,
+        Name::Own(own) if group.pools().any(|pool| pool == own) => true,
         Name::Own(own) => {
             let mut resources = group.resources.iter();
             let resource = resources.find(|(name, _)| name == own);

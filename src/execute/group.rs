@@ -87,6 +87,7 @@ fn run(
         port: None,
         items: &[],
         launch: None,
+        granted: None,
     };
     let place = Place {
         global_slot: 0,

@@ -157,8 +157,11 @@ fn request(
     let values = subject.values;
     let (words, shell) = list::words(command, values, &[]).map_err(|unset| unset.to_string())?;
     let of_group = matches!(hook, Hook::BeforeAll | Hook::AfterAll);
-    // Outside of a worker, what names one has no value.
+    // Outside of a worker, what names one has no value, and outside of a job what names a pool.
     let known = |template: &Template| {
+        if values.granted.is_none() && subject.group.names_pool(template) {
+            return false;
+        }
         !of_group
             || template
                 .names()

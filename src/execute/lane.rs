@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::command::Place;
 use super::environment::Environment;
+use super::granted::{self, Granted};
 use super::hooks::{self, Failure, Subject};
 use super::job::Job;
 use super::port::Port;
@@ -39,9 +40,11 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         own_session: None,
         sittings: 0,
         handed: Handed::default(),
+        granted: Granted::new(),
     };
     while let Some(start) = worker.next() {
         let (number, global_slot) = (start.job, start.slot);
+        worker.granted = granted::granted(worker.config(), &start.granted);
         let mut state = shared.state();
         let job = state.jobs[number].clone();
         state.started += 1;
@@ -104,6 +107,8 @@ pub(super) struct Lane<'l, 'a> {
     /// How many forks it had.
     pub(super) sittings: usize,
     handed: Handed,
+    /// What the job that it runs has of pools.
+    pub(super) granted: Granted,
 }
 
 /// How the job that a lane has came to it.
@@ -205,6 +210,7 @@ impl<'l> Lane<'l, '_> {
             ready: ready.as_secs_f64(),
             waited: handed.waited,
             claims: job.spec(0, Duration::ZERO),
+            granted: granted::told(&self.granted),
         }
     }
 
@@ -307,6 +313,7 @@ impl<'l> Lane<'l, '_> {
             port: self.port.as_ref().map(|port| port.number),
             items: &[],
             launch: None,
+            granted: None,
         };
         let place = Place {
             global_slot,

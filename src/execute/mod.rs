@@ -8,6 +8,7 @@ mod attempt;
 mod command;
 mod environment;
 mod found;
+mod granted;
 mod group;
 mod hooks;
 mod job;
@@ -36,7 +37,7 @@ use crate::outcome::Outcome;
 use crate::plan::{GroupPlan, Item, Known, Plan, full_id};
 use crate::report::Sender;
 use crate::runner::Discovery;
-use crate::schedule::{GroupSpec, Limits, Scheduler};
+use crate::schedule::{GroupSpec, Scheduler};
 use crate::worker::client::Clients;
 use crate::worker::{adopt_orphans, kill_strays, sweep};
 use group::GroupHooks;
@@ -380,14 +381,7 @@ fn initial(plan: &Plan) -> State {
         });
     }
     State {
-        scheduler: Scheduler::new(
-            specs,
-            Limits {
-                slots: plan.workers,
-                memory: plan.memory,
-                ..Limits::default()
-            },
-        ),
+        scheduler: Scheduler::new(specs, plan.limits()),
         jobs,
         running: BTreeMap::new(),
         waiting: 0,

@@ -171,6 +171,7 @@ pub fn make_up(shared: &Shared<'_>, list: &[(Owed, GroupConfig)]) {
             port,
             items: &[],
             launch: None,
+            granted: None,
         };
         let place = Place {
             global_slot: slot,

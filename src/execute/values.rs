@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::granted::Granted;
 use crate::manifest::config::GroupConfig;
 use crate::manifest::model::ItemEscape;
 use crate::manifest::template::{Lookup, Name};
@@ -37,6 +38,8 @@ pub struct JobValues<'a> {
     pub items: &'a [Item],
     /// How they are started.
     pub launch: Option<&'a Launch>,
+    /// What the job has of pools; none where no job runs.
+    pub granted: Option<&'a Granted>,
 }
 
 impl Lookup for JobValues<'_> {
@@ -54,6 +57,10 @@ impl Lookup for JobValues<'_> {
             Name::Items if self.launch.is_some_and(|launch| launch.whole) => Some(Vec::new()),
             Name::Items => Some(self.items_of_chunk()),
             Name::Own(own) => {
+                let mut granted = self.granted.into_iter().flatten();
+                if let Some((_, names)) = granted.find(|(pool, _)| pool == own) {
+                    return one(names.clone());
+                }
                 let resource = self.group.resources.iter().find(|(name, _)| name == own);
                 match resource {
                     Some((_, template)) => one(template.expand(self).ok()?),

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use indexmap::IndexSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,7 @@ use super::model::{
 use super::pattern::Pattern;
 use super::retry::Backoff;
 use super::template::{Name, Template};
+use crate::schedule::Pool;
 use crate::worker::frame::{KeepTmp, Level, Limits};
 
 /// A whole run's configuration.
@@ -29,8 +31,19 @@ pub struct Config {
     pub manifest: Option<PathBuf>,
     /// Settings of the whole run.
     pub run: RunConfig,
+    /// Names that jobs of all groups take for themselves while they run.
+    pub pools: Pools,
     /// The groups, in the order of the file.
     pub groups: Vec<GroupConfig>,
+}
+
+/// Pools of names.
+#[derive(Clone, Debug, Default)]
+pub struct Pools {
+    /// Each with its names.
+    pub list: Vec<Pool>,
+    /// Each with where it came from.
+    pub provenance: Vec<Provenance>,
 }
 
 /// Settings of the whole run.
@@ -143,6 +156,26 @@ impl GroupConfig {
         } else {
             self.runner.start_cost
         }
+    }
+
+    /// The pools that some test of it may use.
+    pub fn pools(&self) -> impl Iterator<Item = &str> {
+        let overrides = self
+            .overrides
+            .iter()
+            .filter_map(|entry| entry.uses.as_ref());
+        let all = overrides.chain([&self.tests.uses]).flatten();
+        let names: IndexSet<&str> = all.map(|(pool, _)| pool.as_str()).collect();
+        names.into_iter()
+    }
+
+    /// Whether a template names a pool: then only a job gives it a value.
+    #[must_use]
+    pub fn names_pool(&self, template: &Template) -> bool {
+        template.names().any(|name| match name {
+            Name::Own(own) => self.pools().any(|pool| pool == own),
+            _ => false,
+        })
     }
 }
 
@@ -343,6 +376,8 @@ pub struct TestSettings {
     pub serial: bool,
     /// Locks it holds.
     pub locks: Vec<Lock>,
+    /// How many names of which pools it has for itself, sorted by pool.
+    pub uses: Vec<(String, usize)>,
     /// The failure that is expected.
     pub expect: Option<Expect>,
 }
@@ -368,6 +403,8 @@ pub struct OverrideConfig {
     pub slots: Option<usize>,
     /// See [`TestSettings::locks`].
     pub locks: Option<Vec<Lock>>,
+    /// See [`TestSettings::uses`].
+    pub uses: Option<Vec<(String, usize)>>,
     /// See [`TestSettings::expect`].
     pub expect: Option<Expect>,
 }

@@ -25,6 +25,7 @@ use chunk::{Cut, Draft};
 
 use crate::manifest::config::{GroupConfig, Matcher, SerialTests, TestSettings};
 use crate::manifest::model::Parallel;
+use crate::schedule::{Limits, Pool};
 
 /// What a runner can be told to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +140,8 @@ pub struct Plan {
     pub seed: u64,
     /// The memory that jobs may take together.
     pub memory: Option<u64>,
+    /// What jobs can use by name.
+    pub pools: Vec<Pool>,
 }
 
 /// A group's plan.
@@ -167,13 +170,15 @@ pub struct PlannedJob {
     pub memory: u64,
 }
 
-/// How many workers there can be.
+/// What the run may have of the machine.
 #[derive(Clone, Copy, Debug)]
-pub struct Machine {
+pub struct Machine<'a> {
     /// Processors that may be used.
     pub cores: usize,
     /// The memory that jobs may take together, in bytes; none where that is not known.
     pub memory: Option<u64>,
+    /// What jobs can use by name.
+    pub pools: &'a [Pool],
 }
 
 impl Plan {
@@ -182,7 +187,7 @@ impl Plan {
     pub fn new(
         selected: Vec<(Arc<GroupConfig>, Vec<Item>)>,
         asked: Option<usize>,
-        machine: Machine,
+        machine: Machine<'_>,
         seed: u64,
         memory: &dyn Memory,
     ) -> Self {
@@ -236,6 +241,7 @@ impl Plan {
             why: choice.map(|choice| choice.why),
             seed,
             memory: machine.memory,
+            pools: machine.pools.to_vec(),
         }
     }
 
@@ -243,6 +249,16 @@ impl Plan {
     #[must_use]
     pub fn tests(&self) -> usize {
         self.groups.iter().map(GroupPlan::tests).sum()
+    }
+
+    /// What bounds its groups together.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            slots: self.workers,
+            memory: self.memory,
+            pools: self.pools.clone(),
+        }
     }
 }
 
@@ -356,6 +372,9 @@ impl GroupConfig {
             }
             if let Some(locks) = &entry.locks {
                 settings.locks.clone_from(locks);
+            }
+            if let Some(uses) = &entry.uses {
+                settings.uses.clone_from(uses);
             }
             if entry.expect.is_some() {
                 settings.expect = entry.expect;

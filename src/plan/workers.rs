@@ -28,7 +28,7 @@ pub struct Choice {
 }
 
 /// Chooses the number of workers for groups that leave it open.
-pub fn choose(groups: &[Group<'_>], machine: Machine) -> Choice {
+pub fn choose(groups: &[Group<'_>], machine: Machine<'_>) -> Choice {
     let all: usize = groups.iter().map(|group| group.draft.len()).sum();
     let known: usize = groups.iter().map(|group| group.draft.known()).sum();
     let plural = |number: usize, noun: &str| {
@@ -47,7 +47,7 @@ pub fn choose(groups: &[Group<'_>], machine: Machine) -> Choice {
     }
     let predicted: Vec<(usize, f64)> = candidates(machine.cores)
         .into_iter()
-        .map(|workers| (workers, predict(groups, workers, machine.memory)))
+        .map(|workers| (workers, predict(groups, workers, machine)))
         .collect();
     let best = predicted
         .iter()
@@ -82,7 +82,7 @@ fn candidates(cores: usize) -> Vec<usize> {
 }
 
 /// What a run of these groups takes with so many workers.
-fn predict(groups: &[Group<'_>], workers: usize, memory: Option<u64>) -> f64 {
+fn predict(groups: &[Group<'_>], workers: usize, machine: Machine<'_>) -> f64 {
     let wanted = groups.iter().filter_map(|group| group.config.workers);
     let slots = wanted.max().unwrap_or(1).max(workers);
     let cuts: Vec<(usize, Vec<Cut>)> = groups
@@ -94,8 +94,8 @@ fn predict(groups: &[Group<'_>], workers: usize, memory: Option<u64>) -> f64 {
         .collect();
     let limits = Limits {
         slots,
-        memory,
-        ..Limits::default()
+        memory: machine.memory,
+        pools: machine.pools.to_vec(),
     };
     let (specs, seconds) = specs(groups, &cuts);
     let lanes: usize = cuts.iter().map(|(own, cuts)| (*own).min(cuts.len())).sum();
@@ -138,6 +138,7 @@ pub fn spec(settings: &TestSettings, id: usize, memory: u64) -> JobSpec {
         exclusive: settings.exclusive,
         slots: settings.slots,
         locks: settings.locks.clone(),
+        uses: settings.uses.clone(),
         memory,
         ..JobSpec::default()
     }

@@ -137,6 +137,8 @@ fn getting_started_is_true() {
         "tests/a.sh",
         "[ -n \"$STARTED\" ] && [ -d var/db_$ORCHESTRATE_PID ]",
     );
+    let gpu = "case $3,$ORCHESTRATE_RESOURCE_GPU in large,0,1) ;; large,* | *,*,*) exit 1 ;; *,[01]) ;; *) exit 1 ;; esac; [ $2 = cuda:$ORCHESTRATE_RESOURCE_GPU ]";
+    let project = project.script("train", gpu);
     project.run(&[]).exits(0);
     assert!(!project.path().join("var").read_dir().unwrap().any(|_| true));
 }

@@ -14,6 +14,7 @@ mod outcomes;
 mod overlap;
 mod placements;
 mod plans;
+mod pools;
 mod reports;
 mod retries;
 mod selection;

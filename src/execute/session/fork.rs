@@ -197,6 +197,7 @@ impl Lane<'_, '_> {
             port: self.port.as_ref().map(|port| port.number),
             items: &[],
             launch: None,
+            granted: None,
         }
     }
 

@@ -25,6 +25,9 @@ pub struct Manifest {
     pub groups: Option<Map<Group>>,
     /// Overlays of the same keys, chosen with `--profile NAME`.
     pub profiles: Option<Map<Profile>>,
+    /// Pools of names that jobs of all groups share, such as the GPUs of the machine: `gpu = ["0", "1"]`. A job takes some with
+    /// `uses`, and nobody else has them meanwhile.
+    pub resources: Option<Map<Vec<String>>>,
     /// Runners of your own, in the same words as the built-in presets (see `orchestrate runners pytest`).
     pub runners: Option<Map<RunnerTable>>,
     /// Places to run workers at. Not yet supported.
@@ -100,6 +103,10 @@ pub struct Group {
     pub exclusive: Option<bool>,
     /// Names of locks each test holds while it runs. Locks are shared by all groups.
     pub locks: Option<Vec<Lock>>,
+    /// How many names of which pools of `[resources]` each job has for itself while it runs: `{ gpu = 1 }`. They are `<gpu>` in
+    /// commands, env and job hooks, and `ORCHESTRATE_RESOURCE_GPU` in the job; several have commas between them. What no pool
+    /// grants to a job is empty there. Tests of a runner that has a session then run without it.
+    pub uses: Option<Map<Count>>,
     /// The failure that is expected: `"fail"`, or `{ exit = 3 }`. Failing so is `xfailed`, passing is `xpassed`.
     pub expect: Option<Expect>,
     /// Groups that must have passed before this one starts.
@@ -190,6 +197,8 @@ pub struct Override {
     pub slots: Option<Slots>,
     /// Names of locks the tests hold while they run.
     pub locks: Option<Vec<Lock>>,
+    /// How many names of which pools of `[resources]` a job has for itself: `{ gpu = 2 }`. In place of the group's `uses`.
+    pub uses: Option<Map<Count>>,
     /// The failure that is expected: `"fail"`, or `{ exit = 3 }`.
     pub expect: Option<Expect>,
 }

@@ -7,6 +7,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::Resolver;
 use super::layers::Layers;
+use super::pools::wrong_name;
 use super::runner::Chosen;
 use super::session::Facts;
 use crate::manifest::config::{
@@ -24,6 +25,21 @@ use crate::manifest::template::{Context, Own, Template};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The names that a group's templates may hold besides those that all have.
+pub(super) struct Names {
+    /// Its resources: what a worker has.
+    pub of_worker: IndexSet<String>,
+    /// The pools that its tests use: what a job has.
+    pub of_job: IndexSet<String>,
+}
+
+impl Names {
+    /// All of them.
+    pub fn all(&self) -> IndexSet<String> {
+        self.of_worker.union(&self.of_job).cloned().collect()
+    }
+}
 
 /// Whether a listing asks the group's files, one by one.
 fn names_program(list: &Command) -> bool {
@@ -51,7 +67,11 @@ impl Resolver<'_> {
         );
         let chosen = self.choose_runner(&mut layers)?;
         let resources = self.resources(&mut layers);
-        let names: IndexSet<_> = resources.iter().map(|(name, _)| name.clone()).collect();
+        let mut names = Names {
+            of_worker: resources.iter().map(|(name, _)| name.clone()).collect(),
+            of_job: IndexSet::new(),
+        };
+        names.of_job = self.pools_of(&chosen, &layers, &names.of_worker);
         let runner = self.build_runner(&chosen, &mut layers, &names);
         let source = self.source(&chosen, &mut layers);
         let at = layers.pointer("inputs", |group| group.inputs.as_ref());
@@ -144,6 +164,7 @@ impl Resolver<'_> {
                 runner: &chosen.name,
                 env: &env,
                 resources: &resources,
+                uses_pools: !names.of_job.is_empty(),
                 compat: compat.map_or(&[], Vec::as_slice),
                 hooks: &hooks,
                 bounds: &bounds,
@@ -392,6 +413,9 @@ impl Resolver<'_> {
         let exclusive = layers.take("exclusive", |group| group.exclusive, built_in("false"));
         let slots = layers.take("slots", |group| group.slots, built_in("1"));
         let locks = layers.take("locks", |group| group.locks.as_ref(), built_in("[]"));
+        let at = layers.pointer("uses", |group| group.uses.as_ref());
+        let uses = layers.take("uses", |group| group.uses.as_ref(), built_in("{}"));
+        let uses = self.uses(uses, &at.unwrap_or_default());
         let at = layers.pointer("expect", |group| group.expect);
         let expect = layers.take("expect", |group| group.expect, built_in("none"));
         self.expect(expect, results, &at.unwrap_or_default());
@@ -405,6 +429,7 @@ impl Resolver<'_> {
             slots: slots.map_or(1, Slots::count),
             serial: false,
             locks: locks.cloned().unwrap_or_default(),
+            uses,
             expect,
         }
     }
@@ -445,17 +470,14 @@ impl Resolver<'_> {
             exclusive: entry.exclusive,
             slots: entry.slots.map(Slots::count),
             locks: entry.locks.clone(),
+            uses: self.uses_of_override(entry, pointer),
             expect: entry.expect,
         }
     }
 
-    fn env(
-        &mut self,
-        layers: &mut Layers<'_>,
-        resources: &IndexSet<String>,
-    ) -> Vec<(String, Template)> {
+    fn env(&mut self, layers: &mut Layers<'_>, names: &Names) -> Vec<(String, Template)> {
         let own = Own {
-            single: resources.clone(),
+            single: names.all(),
             ..Own::default()
         };
         self.map(
@@ -477,14 +499,14 @@ impl Resolver<'_> {
     }
 
     fn resources(&mut self, layers: &mut Layers<'_>) -> Vec<(String, Template)> {
-        self.map(layers, "resources", |group| group.resources.as_ref(), |text| text, &Own::default(), |name| {
-            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-            if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(fits) {
-                return Some("a resource's name is lower case: it becomes `<name>` and ORCHESTRATE_RESOURCE_NAME");
-            }
-            let taken = Template::parse(&format!("<{name}>"), Context::RunCommand, &Own::default());
-            taken.is_ok().then_some("the name already stands for something else in templates")
-        })
+        self.map(
+            layers,
+            "resources",
+            |group| group.resources.as_ref(),
+            |text| text,
+            &Own::default(),
+            wrong_name,
+        )
     }
 
     /// A map of templates, merged key by key over the layers.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use indexmap::IndexSet;
 
 use super::Resolver;
+use super::group::Names;
 use super::layers::Layers;
 use crate::manifest::config::{CommandTemplate, Hook, Hooks, Origin};
 use crate::manifest::model::{Command, Group};
@@ -25,7 +26,7 @@ const KEYS: [(Hook, Get); 6] = [
 ];
 
 impl Resolver<'_> {
-    pub(super) fn hooks(&mut self, layers: &mut Layers<'_>, resources: &IndexSet<String>) -> Hooks {
+    pub(super) fn hooks(&mut self, layers: &mut Layers<'_>, names: &Names) -> Hooks {
         let none = || ("[]".to_owned(), Origin::BuiltIn);
         let mut hooks = Hooks::default();
         for (hook, get) in KEYS {
@@ -33,7 +34,8 @@ impl Resolver<'_> {
             let commands = layers.take(hook.key(), get, none());
             let (context, single) = match hook {
                 Hook::BeforeAll | Hook::AfterAll => (Context::GroupHook, IndexSet::new()),
-                _ => (Context::Value, resources.clone()),
+                Hook::BeforeWorker | Hook::AfterWorker => (Context::Value, names.of_worker.clone()),
+                Hook::BeforeJob | Hook::AfterJob => (Context::Value, names.all()),
             };
             let own = Own {
                 single,

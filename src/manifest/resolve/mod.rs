@@ -9,6 +9,7 @@ mod group;
 mod hooks;
 mod layers;
 mod needs;
+mod pools;
 mod retry;
 mod runner;
 mod session;
@@ -24,6 +25,7 @@ use super::problem::{MOST_SHOWN, Place, Problem};
 use super::source::{Source, Spans, join};
 use crate::suggest::did_you_mean;
 use layers::Layers;
+pub use pools::SEPARATOR as POOL_SEPARATOR;
 
 /// What is chosen outside of the manifest.
 #[derive(Clone, Debug, Default)]
@@ -165,11 +167,13 @@ impl Resolver<'_> {
             let layers = Layers::new(document, name, group, profile);
             resolved.extend(self.group(group_name, layers));
         }
+        let pools = self.pools();
         needs::check(document, &resolved, &mut self.problems);
         Config {
             root,
             manifest: Some(document.source.path.clone()),
             run: self.run(profile.map(|(name, profile)| (name.as_str(), profile.run.as_ref()))),
+            pools,
             groups: resolved,
         }
     }

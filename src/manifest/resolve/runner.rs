@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexSet;
 
+use super::group::Names;
 use super::layers::Layers;
 use super::{Document, Resolver};
 use crate::manifest::config::{CommandTemplate, Origin, Runner, SettingValue};
@@ -135,12 +136,12 @@ impl Resolver<'_> {
         &mut self,
         chosen: &Chosen,
         layers: &mut Layers<'_>,
-        resources: &IndexSet<String>,
+        names: &Names,
     ) -> Option<Runner> {
         let table = &chosen.table;
         let settings = self.settings(chosen, layers);
         let mut own = Own {
-            single: resources.clone(),
+            single: names.all(),
             lists: IndexSet::new(),
             items_are_one: table.item_separator.is_some(),
         };
@@ -184,6 +185,8 @@ impl Resolver<'_> {
             return None;
         };
         let run = self.command(run, Context::RunCommand, &own, at(run_key).as_deref());
+        // A session's host is there before its jobs.
+        own.single.retain(|name| !names.of_job.contains(name));
         let session = table
             .session
             .as_ref()
@@ -214,7 +217,7 @@ impl Resolver<'_> {
             }
         }
         // A listing runs before there is a worker, so a resource of one is not known to it.
-        own.single.retain(|name| !resources.contains(name));
+        own.single.retain(|name| !names.of_worker.contains(name));
         let list = table
             .list
             .as_ref()
@@ -438,10 +441,11 @@ impl Resolver<'_> {
     }
 
     fn template_problem(&mut self, error: TemplateError, pointer: Option<&str>) {
+        let of_pool = self.about_pools(&error.message);
         self.problems.push(
             Problem::value(pointer.unwrap_or_default(), error.message)
                 .label("template")
-                .help(error.help),
+                .help(of_pool.unwrap_or(error.help)),
         );
     }
 }

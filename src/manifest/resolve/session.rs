@@ -18,6 +18,7 @@ pub(super) struct Facts<'a> {
     pub runner: &'a str,
     pub env: &'a [(String, Template)],
     pub resources: &'a [(String, Template)],
+    pub uses_pools: bool,
     pub compat: &'a [Compat],
     pub hooks: &'a Hooks,
     pub bounds: &'a Bounds,
@@ -97,6 +98,10 @@ fn why_cold(facts: &Facts<'_>) -> Option<String> {
         return Some(format!(
             "`{name}` names <attempt>, which differs between jobs"
         ));
+    }
+    if facts.uses_pools {
+        // Code may keep what it read of the environment, and the next job of the process has other names.
+        return Some("`uses` gives each job names of its own".to_owned());
     }
     if facts.bounds.limits.memory.is_some() {
         return Some("`memory` is counted by the job".to_owned());

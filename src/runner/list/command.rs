@@ -154,7 +154,9 @@ pub fn capture(
     let unset = |unset: Unset| unset.with_remedy();
     let (words, variables) = words(command, &lookup, subject.files).map_err(unset)?;
     let mut env: Vec<(OsString, OsString)> = Vec::new();
-    for (name, template) in group.runner.env.iter().chain(&group.env) {
+    let values = group.runner.env.iter().chain(&group.env);
+    // What names a pool has a value in jobs alone.
+    for (name, template) in values.filter(|(_, template)| !group.names_pool(template)) {
         env.push((name.into(), template.expand(&lookup).map_err(unset)?));
     }
     for (name, template) in &group.resources {
