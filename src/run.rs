@@ -248,9 +248,10 @@ impl Run {
                 None
             }
         };
+        let max_fail = self.config.run.max_fail;
         let options = execute::Options {
             run: self.discovery.run.clone(),
-            max_fail: self.config.run.max_fail,
+            max_fail: max_fail.and_then(|max| Some((max.of(self.plan.tests())?, max.stop))),
             deadline: self.config.run.timeout.map(|timeout| begun + timeout),
             capture,
             prepared: self.prepared,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::manifest::model::MaxFail;
+
 /// Runs a repository's tests, in any language, from one committed fastest.toml
 #[derive(Debug, Parser)]
 #[command(
@@ -114,9 +116,10 @@ pub struct RunArguments {
     /// Stop after the first failed test; what did not run is listed as not-run
     #[arg(short = 'x', long)]
     pub fail_fast: bool,
-    /// Stop after this many failed tests; 0 never stops early
-    #[arg(long, value_name = "N", conflicts_with = "fail_fast")]
-    pub max_fail: Option<usize>,
+    /// Stop after this many failed tests, or a share of them such as 10%; 0 never stops early. What runs then ends by
+    /// itself, or at once with :now, as in 3:now
+    #[arg(long, value_name = "N[%][:now|soon]", conflicts_with = "fail_fast")]
+    pub max_fail: Option<MaxFail>,
     /// Say more: every test
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,

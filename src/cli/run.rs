@@ -7,6 +7,7 @@ use super::{exit, keys, open, print, say, shown, signals};
 use crate::execute::{self, Stop};
 use crate::manifest::Config;
 use crate::manifest::config::Session;
+use crate::manifest::model::MaxFail;
 use crate::plan::{Selection, full_id};
 use crate::report::harmless;
 use crate::run::Run;
@@ -32,9 +33,9 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
         share_the_terminal(&mut config);
     }
     if arguments.fail_fast {
-        config.run.max_fail = Some(1);
-    } else if let Some(most) = arguments.max_fail {
-        config.run.max_fail = Some(most).filter(|most| *most > 0);
+        config.run.max_fail = Some(MaxFail::FIRST);
+    } else if arguments.max_fail.is_some() {
+        config.run.max_fail = arguments.max_fail;
     }
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;

@@ -226,11 +226,12 @@ impl<'l> Lane<'l, '_> {
         }
         state.failures += failed;
         state.scheduler.finished(global_slot, failed > 0, &specs);
-        let most = self.shared.options.max_fail;
-        let stop = most.is_some_and(|most| state.failures >= most) && !state.scheduler.is_stopped();
+        let max_fail = self.shared.options.max_fail;
+        let max_fail = max_fail.filter(|(most, _)| state.failures >= *most);
+        let is_stopped = state.scheduler.is_stopped();
         self.shared.wake(state);
-        if stop {
-            self.shared.stop(Reason::MaxFail);
+        if let (Some((_, stop)), false) = (max_fail, is_stopped) {
+            self.shared.stop(Reason::MaxFail(stop));
         }
     }
 

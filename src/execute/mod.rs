@@ -33,6 +33,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use crate::event::{self, Event, GroupStarted, TestFinished};
 use crate::machine;
 use crate::manifest::config::GroupConfig;
+use crate::manifest::model::StopAt;
 use crate::outcome::Outcome;
 use crate::plan::{GroupPlan, Item, Known, Plan, full_id};
 use crate::report::Sender;
@@ -52,8 +53,8 @@ pub use stop::{Order, Reason, Stop};
 pub struct Options {
     /// The run's id.
     pub run: String,
-    /// Stop after this many failed tests.
-    pub max_fail: Option<usize>,
+    /// Stop after this many failed tests, and how.
+    pub max_fail: Option<(usize, StopAt)>,
     /// When the whole run must be over.
     pub deadline: Option<Instant>,
     /// Whether output is captured.

@@ -5,6 +5,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::manifest::model::StopAt;
+
 /// Why a run stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -12,8 +14,8 @@ pub enum Reason {
     Signal(i32),
     /// `run.timeout` is over.
     Timeout,
-    /// `max-fail` was reached.
-    MaxFail,
+    /// `max-fail` was reached: what runs is ended, or may end by itself.
+    MaxFail(StopAt),
     /// The system has no more threads for us.
     NoThreads,
 }
@@ -22,7 +24,7 @@ impl Reason {
     /// Whether what runs is ended too.
     #[must_use]
     pub fn ends_jobs(self) -> bool {
-        self != Self::MaxFail
+        self != Self::MaxFail(StopAt::Soon)
     }
 }
 
@@ -35,7 +37,7 @@ impl fmt::Display for Reason {
             },
             Self::Timeout => f.write_str("the run's timeout was over"),
             Self::NoThreads => f.write_str("no thread could be started"),
-            Self::MaxFail => f.write_str("the run stopped after max-fail failures"),
+            Self::MaxFail(_) => f.write_str("the run stopped after max-fail failures"),
         }
     }
 }

@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{
-    ChunkBy, ChunkSize, Compat, Expect, Flaky, Isolation, ItemEscape, ListFormat, Lock, Order,
-    Parallel, ResultFormat, Separator,
+    ChunkBy, ChunkSize, Compat, Expect, Flaky, Isolation, ItemEscape, ListFormat, Lock, MaxFail,
+    Order, Parallel, ResultFormat, Separator,
 };
 use super::pattern::Pattern;
 use super::retry::Backoff;
@@ -53,8 +53,8 @@ pub struct RunConfig {
     pub workers: Option<usize>,
     /// The longest the run may take.
     pub timeout: Option<Duration>,
-    /// Stop after this many failed tests.
-    pub max_fail: Option<usize>,
+    /// Stop after so many failed tests.
+    pub max_fail: Option<MaxFail>,
     /// The seed of what is at random, where it was asked for.
     pub seed: Option<u64>,
     /// Reports to write: format and path.

@@ -71,10 +71,41 @@ fn the_first_failure_stops_the_run_and_the_pool_is_parallel_until_then() {
     let ran = project.run(&["--max-fail", "2"]).exits(1);
     assert_eq!(ran.events_of("test-finished").len(), 5);
     assert!(!ran.outcomes().iter().any(|line| line.ends_with("not-run")));
+    // Half of five tests are three.
+    let ran = project.run(&["--max-fail", "50%:soon"]).exits(1);
+    assert!(!ran.outcomes().iter().any(|line| line.ends_with("not-run")));
+    let ran = project.run(&["--max-fail", "20%"]).exits(1);
+    assert!(ran.outcomes().contains(&"g::t/f not-run".to_owned()));
+    project
+        .run(&["--max-fail", "2:later"])
+        .exits(2)
+        .says("expected a number of tests or a share of them");
     project
         .run(&["--fail-fast", "--max-fail", "2"])
         .exits(2)
         .says("cannot be used with");
+}
+
+#[test]
+fn what_runs_at_the_last_failure_is_ended_where_that_is_asked_for() {
+    let manifest = "[run]\nmax-fail = \"1:now\"\n[defaults]\ngrace = \"200ms\"\n\
+        [groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 2\norder = \"listed\"\nretries = 1\nafter-worker = [\"echo after >>log\"]\n\
+        [groups.h]\ncommand = [\"true\"]\nneeds = [\"g\"]\n";
+    let project = Project::with(manifest)
+        .script("t/a", "until [ -e b ]; do sleep 0.01; done; exit 1")
+        .script("t/b", "touch b; exec sleep 600")
+        .script("t/c", "exit 0");
+    let ran = project.run(&[]).exits(1);
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "g::t/a failed",
+            "g::t/b cancelled",
+            "g::t/c not-run",
+            "h not-run"
+        ]
+    );
+    assert_eq!(project.read("log"), "after\nafter\n");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backoff, ChunkSize, Command, Count, Detect, Expect, Flaky, Isolation, Items, Lock, Order,
-    Parallel, Serial, SessionMode, Setting, Size, Slots, Span, Text, Workers,
+    Backoff, ChunkSize, Command, Count, Detect, Expect, Flaky, Isolation, Items, Lock, MaxFail,
+    Order, Parallel, Serial, SessionMode, Setting, Size, Slots, Span, Text, Workers,
 };
 
 /// A table of named things, in the order of the file.
@@ -42,8 +42,10 @@ pub struct Run {
     pub workers: Option<Workers>,
     /// The longest the whole run may take; then the rest is cancelled. `0`, the default, is no limit.
     pub timeout: Option<Span>,
-    /// Stop after this many failed tests; what did not run is listed as `not-run`. `0`, the default, never stops early.
-    pub max_fail: Option<Count>,
+    /// Stop after this many failed tests, or a share of the selected ones: `3`, `"10%"`. What runs then ends by itself, unless
+    /// `:now` is added (`"3:now"`): then it is ended and `cancelled`. What did not run is listed as `not-run`. `0`, the default,
+    /// never stops early.
+    pub max_fail: Option<MaxFail>,
     /// Reports to write, by format: `{ junit = "out.xml", jsonl = "events.jsonl" }`. A path is relative to the root.
     pub reports: Option<Map<String>>,
 }

@@ -250,10 +250,7 @@ impl Resolver<'_> {
                 .find_map(|(_, _, run)| run.timeout)
                 .map(|span| span.0)
                 .filter(|span| !span.is_zero()),
-            max_fail: tables
-                .iter()
-                .find_map(|(_, _, run)| run.max_fail)
-                .and_then(|n| positive(n.0)),
+            max_fail: tables.iter().find_map(|(_, _, run)| run.max_fail),
             seed: self.choices.seed,
             reports,
             provenance,
