@@ -19,6 +19,7 @@ use crate::machine;
 use crate::manifest::Config;
 use crate::manifest::config::{GroupConfig, Session};
 use crate::manifest::model::Order;
+use crate::plan::forecast::Outlook;
 use crate::plan::{Machine, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::{Discovery, discover, files};
@@ -32,6 +33,8 @@ pub struct Run {
     pub plan: Plan,
     /// What a person should know before it does.
     pub warnings: Vec<String>,
+    /// What other numbers of workers would give, as far as that was asked.
+    pub outlook: Vec<Outlook>,
     /// Groups that have no test at all, with why.
     pub empty: Vec<String>,
     /// The full ids of what was listed and not selected.
@@ -50,6 +53,8 @@ pub struct Asked<'a> {
     pub collect_jobs: Option<usize>,
     /// Whether all are listed anew.
     pub no_cache: bool,
+    /// The numbers of workers whose prospects are asked for.
+    pub outlook: &'a [usize],
 }
 
 /// What can't be run.
@@ -184,13 +189,16 @@ impl Run {
             memory: None,
             pools: &config.pools.list,
         };
-        let plan = Plan::new(chosen.groups, config.run.workers, machine, seed, &store);
+        let (asked_workers, outlook) = (config.run.workers, asked.outlook);
+        let (plan, outlook) =
+            Plan::with_outlook(chosen.groups, asked_workers, machine, seed, &store, outlook);
         Ok(Self {
             config,
             discovery,
             folder,
             plan,
             warnings,
+            outlook,
             empty,
             unselected: chosen.unselected,
             prepared: begun.elapsed(),

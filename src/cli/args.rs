@@ -34,6 +34,8 @@ pub enum Command {
     Report(ReportArguments),
     /// Shows what is known of tests from earlier runs, and carries it to other places
     History(HistoryArguments),
+    /// Says how `run` would go: workers, chunks, order, and how long it would take
+    Plan(PlanArguments),
     /// Lists the tests that `run` would run
     List(ListArguments),
     /// Checks manifests
@@ -241,6 +243,35 @@ pub enum HistoryCommand {
         #[arg(long, value_name = "N", default_value_t = u32::try_from(crate::history::FORGOTTEN).unwrap_or(u32::MAX))]
         runs: u32,
     },
+}
+
+/// `orchestrate plan`.
+#[derive(Args, Debug)]
+pub struct PlanArguments {
+    /// What to plan.
+    #[command(flatten)]
+    pub select: SelectArguments,
+    /// The most jobs at once, as for `run` [env: FASTEST_WORKERS]
+    #[arg(short = 'n', long = "workers", value_name = "N")]
+    pub workers: Option<WorkerNumber>,
+    /// The order in which tests start, in all groups
+    #[arg(long, value_enum, value_name = "ORDER")]
+    pub order: Option<OrderName>,
+    /// The seed of a random order, which this asks for
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = PlanForm::Human)]
+    pub format: PlanForm,
+}
+
+/// How a plan, or what is explained of a run, is printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PlanForm {
+    /// For a person
+    Human,
+    /// One JSON object
+    Json,
 }
 
 /// `orchestrate list`.

@@ -14,6 +14,7 @@ mod init;
 mod keys;
 mod list;
 mod open;
+mod plan;
 mod report;
 mod run;
 mod runners;
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::History(arguments) => history::history(&arguments),
+        Command::Plan(arguments) => plan::plan(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Show(arguments) => show::show(&arguments),

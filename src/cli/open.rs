@@ -222,6 +222,7 @@ impl SelectArguments {
             selection,
             collect_jobs: self.collect_jobs.map(usize::from),
             no_cache: self.no_cache,
+            outlook: &[],
         }
     }
 }

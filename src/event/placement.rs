@@ -16,6 +16,9 @@ pub struct Placement {
     /// The job whose end made it: another try, or the rest of one that broke off. None for a job of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<usize>,
+    /// Seconds that it was to wait after that end before it might start.
+    #[serde(skip_serializing_if = "is_none")]
+    pub delay: f64,
     /// Its slot among all jobs of the run that run at the same time, small and reused.
     pub slot: usize,
     /// What it was predicted to take, in seconds, the start of its chunk included.
@@ -44,6 +47,11 @@ pub struct Wait {
     pub name: Option<String>,
     /// For how long.
     pub seconds: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_none(seconds: &f64) -> bool {
+    *seconds <= 0.0
 }
 
 impl Wait {

@@ -205,6 +205,7 @@ impl<'l> Lane<'l, '_> {
         Placement {
             chunk: handed.chunk,
             of: job.of,
+            delay: job.wait.as_secs_f64(),
             slot: handed.slot,
             predicted: job.predicted,
             ready: ready.as_secs_f64(),

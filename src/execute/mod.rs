@@ -38,7 +38,7 @@ use crate::outcome::Outcome;
 use crate::plan::{GroupPlan, Item, Known, Plan, full_id};
 use crate::report::Sender;
 use crate::runner::Discovery;
-use crate::schedule::{GroupSpec, Scheduler};
+use crate::schedule::Scheduler;
 use crate::worker::client::Clients;
 use crate::worker::{adopt_orphans, kill_strays, sweep};
 use group::GroupHooks;
@@ -339,18 +339,10 @@ fn is_shortage(error: &std::io::Error) -> bool {
 }
 
 fn initial(plan: &Plan) -> State {
-    let index: HashMap<_, _> = plan
-        .groups
-        .iter()
-        .enumerate()
-        .map(|(index, group)| (&group.config.name, index))
-        .collect();
     let mut jobs = Vec::new();
-    let mut specs = Vec::new();
     for (number, group) in plan.groups.iter().enumerate() {
-        let mut list = Vec::new();
         for planned in &group.jobs {
-            let job = Job {
+            jobs.push(Arc::new(Job {
                 group: number,
                 items: planned.items.clone(),
                 settings: planned.settings.clone(),
@@ -361,28 +353,11 @@ fn initial(plan: &Plan) -> State {
                 failed: None,
                 failed_inside: Vec::new(),
                 wait: Duration::ZERO,
-            };
-            list.push(job.spec(jobs.len(), Duration::ZERO));
-            jobs.push(Arc::new(job));
+            }));
         }
-        specs.push(GroupSpec {
-            workers: group.workers,
-            // A needed group without selected tests has nothing to pass.
-            needs: group
-                .config
-                .needs
-                .iter()
-                .filter_map(|name| index.get(name).copied())
-                .collect(),
-            jobs: list,
-            failed: group
-                .known
-                .iter()
-                .any(|item| matches!(item.known, Some(Known::Broken(_)))),
-        });
     }
     State {
-        scheduler: Scheduler::new(specs, plan.limits()),
+        scheduler: Scheduler::new(plan.specs(), plan.limits()),
         jobs,
         running: BTreeMap::new(),
         waiting: 0,

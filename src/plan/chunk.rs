@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::forecast::Load;
 use super::pack::{self, Frame, Piece};
 use super::random::Random;
 use super::{Item, Memory, Past, full_id};
@@ -110,6 +111,21 @@ impl<'a> Draft<'a> {
     /// How many of its items have run before.
     pub fn known(&self) -> usize {
         self.past.iter().flatten().count()
+    }
+
+    /// What bounds are made of.
+    pub fn load(&self) -> Load {
+        let longest =
+            (0..self.items.len()).max_by(|a, b| self.seconds[*a].total_cmp(&self.seconds[*b]));
+        let longest = longest.map(|index| {
+            let id = full_id(self.config.name.as_str(), &self.items[index].id);
+            (self.seconds[index], id)
+        });
+        Load {
+            work: self.seconds.iter().sum(),
+            longest: longest.unwrap_or_default(),
+            start: self.start,
+        }
     }
 
     /// The settings of a cut.

@@ -5,16 +5,18 @@
 
 mod chunk;
 mod expression;
+pub mod forecast;
 pub mod pack;
 pub mod predict;
 pub mod random;
 mod select;
+mod specs;
 mod workers;
 
 pub use expression::{Expression, ExpressionError};
 pub use select::{Changed, Exclusion, Selection, Selector};
 
-pub use workers::spec;
+pub use specs::spec;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chunk::{Cut, Draft};
+use forecast::{Load, Outlook};
 
 use crate::manifest::config::{GroupConfig, Matcher, SerialTests, TestSettings};
 use crate::manifest::model::Parallel;
@@ -155,6 +158,10 @@ pub struct GroupPlan {
     pub known: Vec<Item>,
     /// The most of its jobs at once.
     pub workers: usize,
+    /// How many of its tests have run before.
+    pub measured: usize,
+    /// What its tests are thought to take in all.
+    pub load: Load,
 }
 
 /// A job before it ran.
@@ -191,6 +198,19 @@ impl Plan {
         seed: u64,
         memory: &dyn Memory,
     ) -> Self {
+        Self::with_outlook(selected, asked, machine, seed, memory, &[]).0
+    }
+
+    /// The same, and what other numbers of workers would give.
+    #[must_use]
+    pub fn with_outlook(
+        selected: Vec<(Arc<GroupConfig>, Vec<Item>)>,
+        asked: Option<usize>,
+        machine: Machine<'_>,
+        seed: u64,
+        memory: &dyn Memory,
+        numbers: &[usize],
+    ) -> (Self, Vec<Outlook>) {
         let parts: Vec<_> = selected
             .into_iter()
             .filter(|(_, items)| !items.is_empty())
@@ -204,45 +224,48 @@ impl Plan {
             .iter()
             .map(|(config, _, items)| Draft::new(config, items, memory, seed))
             .collect();
+        let groups = parts.iter().zip(&drafts);
+        let groups: Vec<_> = groups
+            .map(|((config, ..), draft)| workers::Group { config, draft })
+            .collect();
+        let outlook = workers::outlook(&groups, numbers, machine);
         let is_open = asked.is_none() && parts.iter().any(|(config, ..)| config.workers.is_none());
-        let choice = is_open.then(|| {
-            let groups = parts.iter().zip(&drafts);
-            let groups: Vec<_> = groups
-                .map(|((config, ..), draft)| workers::Group { config, draft })
-                .collect();
-            workers::choose(&groups, machine)
-        });
+        let choice = is_open.then(|| workers::choose(&groups, machine));
         let automatic = choice.as_ref().map(|choice| choice.workers);
         let automatic = automatic.or(asked).unwrap_or(machine.cores).max(1);
         // A group that asks for more workers than there are cores knows why: its tests wait more than they work.
         let wanted = parts.iter().filter_map(|(config, ..)| config.workers).max();
         let workers = asked.unwrap_or(automatic.max(wanted.unwrap_or(1))).max(1);
-        let cuts: Vec<(usize, Vec<PlannedCut>)> = parts
+        let cuts: Vec<Shaped> = parts
             .iter()
             .zip(&drafts)
             .map(|((config, ..), draft)| {
                 let own = config.workers.unwrap_or(automatic).min(workers).max(1);
                 let cuts = draft.cut(own).into_iter();
                 let cuts = cuts.map(|cut| (draft.settings(&cut).clone(), cut));
-                (own, cuts.collect())
+                Shaped {
+                    workers: own,
+                    cuts: cuts.collect(),
+                    measured: draft.known(),
+                    load: draft.load(),
+                }
             })
             .collect();
         drop(drafts);
         let groups = parts
             .into_iter()
             .zip(cuts)
-            .map(|((config, known, items), (own, cuts))| {
-                GroupPlan::new(config, known, items, cuts, own)
-            })
+            .map(|((config, known, items), shaped)| GroupPlan::new(config, known, items, shaped))
             .collect();
-        Self {
+        let plan = Self {
             groups,
             workers,
             why: choice.map(|choice| choice.why),
             seed,
             memory: machine.memory,
             pools: machine.pools.to_vec(),
-        }
+        };
+        (plan, outlook)
     }
 
     /// How many tests it has.
@@ -262,19 +285,19 @@ impl Plan {
     }
 }
 
-/// A chunk, and its settings.
-type PlannedCut = (TestSettings, Cut);
+/// A group's chunks, each with its settings.
+struct Shaped {
+    workers: usize,
+    cuts: Vec<(TestSettings, Cut)>,
+    measured: usize,
+    load: Load,
+}
 
 impl GroupPlan {
-    fn new(
-        config: Arc<GroupConfig>,
-        known: Vec<Item>,
-        items: Vec<Item>,
-        cuts: Vec<PlannedCut>,
-        workers: usize,
-    ) -> Self {
+    fn new(config: Arc<GroupConfig>, known: Vec<Item>, items: Vec<Item>, shaped: Shaped) -> Self {
         let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
-        let jobs: Vec<PlannedJob> = cuts
+        let jobs: Vec<PlannedJob> = shaped
+            .cuts
             .into_iter()
             .map(|(settings, cut)| PlannedJob {
                 // Each is in one chunk only.
@@ -290,7 +313,9 @@ impl GroupPlan {
             .collect();
         Self {
             // More workers than jobs would be started for nothing.
-            workers: workers.min(jobs.len()).max(1),
+            workers: shaped.workers.min(jobs.len()).max(1),
+            measured: shaped.measured,
+            load: shaped.load,
             jobs,
             known,
             config,

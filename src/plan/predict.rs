@@ -2,19 +2,57 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
-use crate::schedule::{GroupSpec, JobSpec, Limits, Next, Scheduler};
+use crate::schedule::{GroupSpec, JobSpec, Limits, Next, Scheduler, Start};
+
+/// What jobs do in a run that is simulated.
+pub trait Course {
+    /// How long a job takes that begins, in seconds.
+    fn takes(&mut self, begun: &Begun<'_>) -> f64;
+
+    /// A job is over, `at` so many seconds: the jobs that run in its place.
+    fn over(&mut self, _job: usize, _at: f64) -> Vec<JobSpec> {
+        Vec::new()
+    }
+}
+
+/// A job that begins in a simulated run.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun<'a> {
+    /// Which, and in which slot.
+    pub start: &'a Start,
+    /// Its group, by index.
+    pub group: usize,
+    /// When, in seconds since the run began.
+    pub at: f64,
+    /// How many workers of its group there were before, where this is the first job of another one.
+    pub new_worker: Option<usize>,
+}
+
+impl Course for &[f64] {
+    fn takes(&mut self, begun: &Begun<'_>) -> f64 {
+        self.get(begun.start.job).copied().unwrap_or(0.0)
+    }
+}
 
 /// How long a run takes whose jobs take so many seconds each, by their numbers: when the last one ends.
+#[must_use]
+pub fn run(groups: Vec<GroupSpec>, limits: Limits, mut seconds: &[f64]) -> f64 {
+    simulate(groups, limits, &mut seconds)
+}
+
+/// How long a run takes: when the last job ends.
 ///
 /// Lanes ask in turn, and each group has as many as it may run jobs. A group whose needs fail is none of this: here all pass.
-#[must_use]
-pub fn run(groups: Vec<GroupSpec>, limits: Limits, seconds: &[f64]) -> f64 {
+pub fn simulate(groups: Vec<GroupSpec>, limits: Limits, course: &mut impl Course) -> f64 {
     let lanes: Vec<usize> = groups.iter().map(|group| group.workers.max(1)).collect();
     let mut busy = vec![0; lanes.len()];
+    // A worker that is there is taken before another is started.
+    let mut started = vec![0; lanes.len()];
     let mut scheduler = Scheduler::new(groups, limits);
     // In whole nanoseconds, which have an order.
-    let mut ends: BinaryHeap<Reverse<(u64, usize, usize)>> = BinaryHeap::new();
+    let mut ends: BinaryHeap<Reverse<(u64, usize, usize, usize)>> = BinaryHeap::new();
     let mut now = 0;
     loop {
         for group in 0..lanes.len() {
@@ -22,17 +60,35 @@ pub fn run(groups: Vec<GroupSpec>, limits: Limits, seconds: &[f64]) -> f64 {
                 let Next::Run(start) = scheduler.next(group) else {
                     break;
                 };
-                let length = seconds.get(start.job).copied().unwrap_or(0.0);
-                ends.push(Reverse((now + nanos(length), start.slot, group)));
+                let is_new = busy[group] == started[group];
+                let length = course.takes(&Begun {
+                    start: &start,
+                    group,
+                    at: seconds_of(now),
+                    new_worker: is_new.then_some(started[group]),
+                });
+                started[group] += usize::from(is_new);
+                ends.push(Reverse((now + nanos(length), start.slot, group, start.job)));
                 busy[group] += 1;
             }
         }
-        let Some(Reverse((end, slot, group))) = ends.pop() else {
+        // What is to wait for its time may come before what runs is over.
+        if let Some(due) = scheduler.next_due() {
+            let due = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
+            if ends.peek().is_none_or(|Reverse((end, ..))| due < *end) {
+                now = due.max(now);
+                scheduler.pass_to(Duration::from_nanos(now));
+                continue;
+            }
+        }
+        let Some(Reverse((end, slot, group, job))) = ends.pop() else {
             return seconds_of(now);
         };
         now = end;
+        scheduler.pass_to(Duration::from_nanos(now));
         busy[group] -= 1;
-        scheduler.finished(slot, false, &[]);
+        let again = course.over(job, seconds_of(now));
+        scheduler.finished(slot, false, &again);
     }
 }
 

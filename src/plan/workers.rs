@@ -2,9 +2,11 @@
 
 use super::Machine;
 use super::chunk::{Cut, Draft};
+use super::forecast::{Bound, Load, Outlook};
 use super::predict;
-use crate::manifest::config::{GroupConfig, GroupName, TestSettings};
-use crate::schedule::{GroupSpec, JobSpec, Limits};
+use super::specs::{needs, spec};
+use crate::manifest::config::GroupConfig;
+use crate::schedule::{GroupSpec, Limits};
 
 /// What one more worker costs the run: a process that is started and ended, in seconds.
 const A_WORKER: f64 = 0.003;
@@ -47,7 +49,12 @@ pub fn choose(groups: &[Group<'_>], machine: Machine<'_>) -> Choice {
     }
     let predicted: Vec<(usize, f64)> = candidates(machine.cores)
         .into_iter()
-        .map(|workers| (workers, predict(groups, workers, machine)))
+        .map(|workers| {
+            let own = |config: &GroupConfig| config.workers.unwrap_or(workers);
+            let wanted = groups.iter().filter_map(|group| group.config.workers);
+            let slots = wanted.max().unwrap_or(1).max(workers);
+            (workers, predict(groups, slots, own, machine))
+        })
         .collect();
     let best = predicted
         .iter()
@@ -81,14 +88,29 @@ fn candidates(cores: usize) -> Vec<usize> {
     list
 }
 
-/// What a run of these groups takes with so many workers.
-fn predict(groups: &[Group<'_>], workers: usize, machine: Machine<'_>) -> f64 {
-    let wanted = groups.iter().filter_map(|group| group.config.workers);
-    let slots = wanted.max().unwrap_or(1).max(workers);
+/// What these groups would take with other numbers of workers, each in the run and in every group.
+pub fn outlook(groups: &[Group<'_>], numbers: &[usize], machine: Machine<'_>) -> Vec<Outlook> {
+    let loads: Vec<Load> = groups.iter().map(|group| group.draft.load()).collect();
+    let numbers = numbers.iter();
+    let outlook = numbers.map(|workers| Outlook {
+        workers: *workers,
+        seconds: predict(groups, *workers, |_| *workers, machine),
+        bound: Bound::of(&loads, *workers),
+    });
+    outlook.collect()
+}
+
+/// What a run of these groups takes with so many slots, and workers of their own.
+fn predict(
+    groups: &[Group<'_>],
+    slots: usize,
+    own: impl Fn(&GroupConfig) -> usize,
+    machine: Machine<'_>,
+) -> f64 {
     let cuts: Vec<(usize, Vec<Cut>)> = groups
         .iter()
         .map(|group| {
-            let own = group.config.workers.unwrap_or(workers);
+            let own = own(group.config);
             (own, group.draft.cut(own))
         })
         .collect();
@@ -99,17 +121,18 @@ fn predict(groups: &[Group<'_>], workers: usize, machine: Machine<'_>) -> f64 {
     };
     let (specs, seconds) = specs(groups, &cuts);
     let lanes: usize = cuts.iter().map(|(own, cuts)| (*own).min(cuts.len())).sum();
-    #[expect(clippy::cast_precision_loss, reason = "workers are few")]
-    let started = A_WORKER * lanes.min(slots) as f64;
-    predict::run(specs, limits, &seconds) + started
+    predict::run(specs, limits, &seconds) + started(lanes.min(slots))
+}
+
+/// What it costs to start so many workers, in seconds.
+#[expect(clippy::cast_precision_loss, reason = "workers are few")]
+pub fn started(workers: usize) -> f64 {
+    A_WORKER * workers as f64
 }
 
 /// The groups as the scheduler sees them, and what their jobs take.
 fn specs(groups: &[Group<'_>], cuts: &[(usize, Vec<Cut>)]) -> (Vec<GroupSpec>, Vec<f64>) {
-    let index = |name: &GroupName| {
-        let mut names = groups.iter().map(|group| &group.config.name);
-        names.position(|known| known == name)
-    };
+    let all = groups.iter().map(|group| group.config);
     let mut seconds = Vec::new();
     let mut specs = Vec::new();
     for (group, (workers, cuts)) in groups.iter().zip(cuts) {
@@ -121,27 +144,12 @@ fn specs(groups: &[Group<'_>], cuts: &[(usize, Vec<Cut>)]) -> (Vec<GroupSpec>, V
         }
         specs.push(GroupSpec {
             workers: *workers,
-            needs: group.config.needs.iter().filter_map(index).collect(),
+            needs: needs(group.config, all.clone()),
             jobs,
             failed: false,
         });
     }
     (specs, seconds)
-}
-
-/// A job as the scheduler sees it.
-#[must_use]
-pub fn spec(settings: &TestSettings, id: usize, memory: u64) -> JobSpec {
-    JobSpec {
-        id,
-        serial: settings.serial,
-        exclusive: settings.exclusive,
-        slots: settings.slots,
-        locks: settings.locks.clone(),
-        uses: settings.uses.clone(),
-        memory,
-        ..JobSpec::default()
-    }
 }
 
 #[cfg(test)]

@@ -119,3 +119,94 @@ fn a_suite_that_is_too_small_to_gain_runs_on_one_worker_and_says_why() {
         let _ = ran.says("but more would help by less than 5%");
     }
 }
+
+/// What is known is as if each test took so many seconds alone.
+fn measured(project: &Project, seconds: f64) {
+    let set = format!("UPDATE results SET alone = {seconds}; DELETE FROM starts");
+    rusqlite::Connection::open(project.path().join(".fastest/history.db"))
+        .unwrap()
+        .execute_batch(&set)
+        .unwrap();
+}
+
+#[test]
+fn a_plan_says_how_a_run_would_go_and_runs_nothing() {
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\norder = \"listed\"\n\
+        [[groups.g.overrides]]\nmatch = [\"t/b\", \"t/c\"]\nlocks = [\"db\"]\n\
+        [groups.late]\ncommand = [\"./late\"]\nneeds = [\"g\"]\n";
+    let project = Project::with(manifest)
+        .script("t/a", "echo a >>log")
+        .script("t/b", "echo b >>log")
+        .script("t/c", "echo c >>log")
+        .script("late", "echo late >>log");
+    project
+        .orchestrate(&["plan", "-n", "2"])
+        .exits(0)
+        .says("4 of 4 tests never ran: what they take is a guess");
+    assert_eq!(project.read("log"), "");
+    project.run(&[]).exits(0);
+    let log = project.read("log");
+    measured(&project, 10.0);
+    let ran = project
+        .orchestrate(&["plan", "-n", "2", "--format", "json"])
+        .exits(0);
+    assert_eq!(project.read("log"), log, "nothing has run");
+    let plan: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap().round();
+    // b beside a, c after b since both hold the lock, then late.
+    assert_eq!(number(&plan["predicted"]), 30.0);
+    assert_eq!(number(&plan["bound"]["seconds"]), 20.0);
+    assert_eq!(plan["measured"], 4);
+    let jobs = plan["groups"][0]["jobs"].as_array().unwrap();
+    let places: Vec<_> = jobs
+        .iter()
+        .map(|job| {
+            (
+                job["tests"][0].as_str().unwrap(),
+                number(&job["at"]),
+                job["slot"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(places[0], ("g::t/a", 0.0, 0));
+    assert_eq!(places[1], ("g::t/b", 0.0, 1));
+    assert_eq!((places[2].0, places[2].1), ("g::t/c", 10.0));
+    assert_eq!(jobs[1]["claims"]["locks"][0], "db");
+    assert_eq!(number(&plan["groups"][1]["starts"]), 20.0);
+    assert_eq!(plan["groups"][1]["needs"][0], "g");
+    let outlook = plan["outlook"].as_array().unwrap();
+    let outlook: Vec<_> = outlook
+        .iter()
+        .map(|row| (row["workers"].as_u64().unwrap(), number(&row["predicted"])))
+        .collect();
+    assert_eq!(outlook, [(2, 30.0), (4, 30.0), (8, 30.0), (16, 30.0)]);
+    project
+        .orchestrate(&["plan", "-n", "2"])
+        .exits(0)
+        .says("4 tests in 4 jobs on 2 workers: 30.0")
+        .says("group late: 1 test in 1 job on 1 worker, after g: 20.00 to 30.00 s")
+        .says("g::t/b  [lock db]");
+    project
+        .orchestrate(&["plan", "-k", "nothing"])
+        .exits(4)
+        .says("nothing matched");
+}
+
+#[test]
+fn a_run_goes_as_it_was_planned() {
+    let project = project("");
+    project.run(&["-n", "1"]).exits(1);
+    let ran = project.orchestrate(&["plan", "-n", "1", "--format", "json"]);
+    let plan: serde_json::Value = serde_json::from_str(&ran.exits(0).stdout).unwrap();
+    let jobs = plan["groups"][0]["jobs"].as_array().unwrap();
+    let planned: Vec<_> = jobs
+        .iter()
+        .map(|job| {
+            job["tests"][0]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("g::t/")
+        })
+        .collect();
+    assert_eq!(planned, starts(&project.run(&["-n", "1"]).exits(1)));
+}
