@@ -6,6 +6,7 @@ use super::args::{PlanArguments, PlanForm};
 use super::error::CliError;
 use super::{exit, open, print, say, shown};
 use crate::execute;
+use crate::manifest::config::GroupName;
 use crate::plan::forecast::{Bound, Forecast, Outlook};
 use crate::plan::{PlannedJob, full_id};
 use crate::report::harmless;
@@ -134,12 +135,7 @@ fn told<'a>(run: &'a Run, forecast: &'a Forecast) -> Told<'a> {
             measured: group.measured,
             workers: group.workers,
             order: group.config.order.word(),
-            needs: group
-                .config
-                .needs
-                .iter()
-                .map(|name| name.as_str())
-                .collect(),
+            needs: group.config.needs.iter().map(GroupName::as_str).collect(),
             starts: forecast.starts,
             ends: forecast.ends,
             bound: (&forecast.bound).into(),

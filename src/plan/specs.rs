@@ -22,7 +22,7 @@ pub fn spec(settings: &TestSettings, id: usize, memory: u64) -> JobSpec {
 /// The groups that a group needs, by their indices. One without selected tests has nothing to pass, and is not among them.
 pub fn needs<'a>(
     group: &GroupConfig,
-    all: impl Iterator<Item = &'a GroupConfig> + Clone,
+    all: &(impl Iterator<Item = &'a GroupConfig> + Clone),
 ) -> Vec<usize> {
     let index = |name: &GroupName| all.clone().position(|known| known.name == *name);
     group.needs.iter().filter_map(index).collect()
@@ -39,7 +39,7 @@ impl Plan {
             let is_broken = |known: &Option<Known>| matches!(known, Some(Known::Broken(_)));
             GroupSpec {
                 workers: group.workers,
-                needs: needs(&group.config, all.clone()),
+                needs: needs(&group.config, &all),
                 jobs: jobs
                     .map(|(job, number)| spec(&job.settings, number, job.memory))
                     .collect(),

@@ -144,7 +144,7 @@ fn specs(groups: &[Group<'_>], cuts: &[(usize, Vec<Cut>)]) -> (Vec<GroupSpec>, V
         }
         specs.push(GroupSpec {
             workers: *workers,
-            needs: needs(group.config, all.clone()),
+            needs: needs(group.config, &all),
             jobs,
             failed: false,
         });
