@@ -46,6 +46,9 @@ pub enum Event {
         /// The memory that jobs may be thought to need together, in bytes; none is no bound.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         memory: Option<u64>,
+        /// How many names each pool has.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+        pools: BTreeMap<String, usize>,
     },
     /// A job was handed to a worker.
     JobStarted {

@@ -394,6 +394,12 @@ fn started(plan: &Plan, options: &Options) -> Event {
         prepared: options.prepared.as_secs_f64(),
         cores: machine::cores(),
         memory: plan.memory,
+        pools: {
+            let pools = plan.pools.iter();
+            pools
+                .map(|pool| (pool.name.clone(), pool.members.len()))
+                .collect()
+        },
     }
 }
 

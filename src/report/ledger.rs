@@ -129,6 +129,7 @@ mod tests {
             prepared: 0.0,
             cores: 1,
             memory: None,
+            pools: std::collections::BTreeMap::new(),
         };
         assert!(ledger.take(&started) && !ledger.take(&started));
         let a = Event::TestFinished(result(&ledger, "g::a"));
