@@ -37,6 +37,9 @@ pub enum Event {
         workers: usize,
         /// The seed of whatever is random in the run.
         seed: u64,
+        /// How often each test is to run; 0 is until one fails or the run is stopped.
+        #[serde(skip_serializing_if = "is_first", default = "first")]
+        repeat: u32,
         /// Seconds that listing the tests, and building them, took before.
         #[serde(default)]
         prepared: f64,
@@ -49,6 +52,11 @@ pub enum Event {
         /// How many names each pool has.
         #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
         pools: BTreeMap<String, usize>,
+    },
+    /// All selected tests are to run again, now that each has its result of the repetition before.
+    RepetitionStarted {
+        /// Which repetition this is, from 2.
+        repetition: u32,
     },
     /// A job was handed to a worker.
     JobStarted {
@@ -259,6 +267,9 @@ pub struct TestFinished {
     pub seconds: f64,
     /// Which try this is, from 1.
     pub attempt: u32,
+    /// Which repetition this is, from 1.
+    #[serde(skip_serializing_if = "is_first", default = "first")]
+    pub repetition: u32,
     /// Whether it failed, was run again and passed, which `flaky = "fail"` counts as failed.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub flaky: bool,
@@ -283,6 +294,15 @@ pub struct TestFinished {
     pub output: Option<String>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_first(number: &u32) -> bool {
+    *number == 1
+}
+
+fn first() -> u32 {
+    1
+}
+
 /// A name need not be text; JSON must be.
 #[expect(clippy::ref_option, reason = "serde's form")]
 fn as_text<S: serde::Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
@@ -302,6 +322,7 @@ impl TestFinished {
             outcome,
             seconds: 0.0,
             attempt: 1,
+            repetition: 1,
             flaky: false,
             worker: None,
             file: None,
@@ -311,12 +332,19 @@ impl TestFinished {
         }
     }
 
+    /// What people read for it: its id, and which repetition if there was one before.
+    #[must_use]
+    pub fn name(&self) -> String {
+        repeated(&self.id, self.repetition)
+    }
+
     /// The same without what the test printed.
     #[must_use]
     pub fn without_output(&self) -> Self {
         Self {
             seconds: self.seconds,
             attempt: self.attempt,
+            repetition: self.repetition,
             flaky: self.flaky,
             worker: self.worker,
             file: self.file.clone(),
@@ -324,6 +352,16 @@ impl TestFinished {
             message: self.message.clone(),
             ..Self::new(self.id.clone(), &self.group, self.outcome)
         }
+    }
+}
+
+/// A name in a repetition.
+#[must_use]
+pub fn repeated(name: &str, repetition: u32) -> String {
+    if is_first(&repetition) {
+        name.to_owned()
+    } else {
+        format!("{name} (repetition {repetition})")
     }
 }
 

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::choose::{Unlisted, choose};
 use crate::event::{Event, Totals};
-use crate::execute::{self, Owed, Reason, Stop};
+use crate::execute::{self, Owed, Reason, Repeat, Stop};
 use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
 use crate::machine;
 use crate::manifest::Config;
@@ -55,6 +55,15 @@ pub struct Asked<'a> {
     pub no_cache: bool,
     /// The numbers of workers whose prospects are asked for.
     pub outlook: &'a [usize],
+}
+
+/// How a plan is run.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Whether output is captured.
+    pub capture: bool,
+    /// How often each test runs.
+    pub repeat: Repeat,
 }
 
 /// What can't be run.
@@ -210,7 +219,7 @@ impl Run {
     pub fn execute(
         mut self,
         mut reporters: Vec<Box<dyn Reporter>>,
-        capture: bool,
+        how: How,
         stop: &Stop,
     ) -> Finished {
         let begun = Instant::now();
@@ -261,7 +270,8 @@ impl Run {
             run: self.discovery.run.clone(),
             max_fail: max_fail.and_then(|max| Some((max.of(self.plan.tests())?, max.stop))),
             deadline: self.config.run.timeout.map(|timeout| begun + timeout),
-            capture,
+            capture: how.capture,
+            repeat: how.repeat,
             prepared: self.prepared,
             owed,
             unselected: std::mem::take(&mut self.unselected),

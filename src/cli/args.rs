@@ -122,6 +122,12 @@ pub struct RunArguments {
     /// itself, or at once with :now, as in 3:now
     #[arg(long, value_name = "N[%][:now|soon]", conflicts_with = "fail_fast")]
     pub max_fail: Option<MaxFail>,
+    /// Run each selected test N times, one round of all after the other
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub repeat: Option<u32>,
+    /// Run the selected tests round after round until a test fails; --repeat bounds it
+    #[arg(long)]
+    pub until_fail: bool,
     /// Say more: every test
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,

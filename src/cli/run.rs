@@ -4,13 +4,13 @@ use super::args::{RunArguments, WorkerNumber};
 use super::error::CliError;
 use super::target::{self, Target, Voice};
 use super::{exit, keys, open, print, say, shown, signals};
-use crate::execute::{self, Stop};
+use crate::execute::{self, Repeat, Stop};
 use crate::manifest::Config;
 use crate::manifest::config::Session;
 use crate::manifest::model::MaxFail;
 use crate::plan::{Selection, full_id};
 use crate::report::harmless;
-use crate::run::Run;
+use crate::run::{How, Run};
 use crate::worker::frame::Level;
 
 /// Runs tests.
@@ -81,10 +81,23 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     signals::listen(stop.handle())
         .map_err(|error| CliError::System(format!("can't handle signals: {error}")))?;
     let listening = (!arguments.no_capture).then(|| keys::listen(stop.handle()));
-    let finished = run.execute(reporters, !arguments.no_capture, &stop);
+    let how = How {
+        capture: !arguments.no_capture,
+        repeat: repeat(arguments),
+    };
+    let finished = run.execute(reporters, how, &stop);
     drop(listening);
     target::tell_errors(&finished.reported);
     Ok(finished.exit())
+}
+
+/// How often each test runs: until one fails without an end, unless there is a number.
+fn repeat(arguments: &RunArguments) -> Repeat {
+    let once = (!arguments.until_fail).then_some(1);
+    Repeat {
+        rounds: arguments.repeat.or(once),
+        until_fail: arguments.until_fail,
+    }
 }
 
 /// What a fork writes goes where its host's goes, so each job is a process of its own.

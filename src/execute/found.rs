@@ -159,6 +159,7 @@ impl Lane<'_, '_> {
         let mut finished = TestFinished {
             seconds: test.verdict.seconds.unwrap_or(seconds),
             attempt: job.attempt,
+            repetition: job.repetition,
             worker: Some(self.slot),
             file: item.and_then(|item| item.file.clone()),
             message: test.verdict.message,

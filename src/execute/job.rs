@@ -1,5 +1,6 @@
 //! A job as the engine keeps it: what was planned, or what is left of one that broke off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::TestFinished;
@@ -27,6 +28,8 @@ pub struct Job {
     pub of: Option<usize>,
     /// Which try this is, from 1.
     pub attempt: u32,
+    /// Which repetition of its tests, from 1.
+    pub repetition: u32,
     /// How its one test ended at the last try, where this is another.
     pub failed: Option<Box<TestFinished>>,
     /// Which of the tests that its one item holds failed at the last try.
@@ -50,6 +53,16 @@ impl Job {
             },
             ..spec(&self.settings, id, self.memory)
         }
+    }
+
+    /// A job that was made once for all rounds, in one of them.
+    pub fn in_round(job: &Arc<Self>, round: u32) -> Arc<Self> {
+        let mut job = job.clone();
+        // What is run again has the number of its round.
+        if job.repetition < round {
+            Arc::make_mut(&mut job).repetition = round;
+        }
+        job
     }
 
     /// The same try with some of the items, at once.
@@ -134,6 +147,7 @@ impl Job {
         let group = self.group_name(plan);
         TestFinished {
             attempt: self.attempt,
+            repetition: self.repetition,
             file: item.file.clone(),
             line: item.line,
             message: Some(message),

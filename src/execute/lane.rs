@@ -46,7 +46,7 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         let (number, global_slot) = (start.job, start.slot);
         worker.granted = granted::granted(worker.config(), &start.granted);
         let mut state = shared.state();
-        let job = state.jobs[number].clone();
+        let job = Job::in_round(&state.jobs[number], start.round);
         state.started += 1;
         let started = state.started;
         drop(state);
@@ -144,7 +144,9 @@ impl<'l> Lane<'l, '_> {
             if state.scheduler.next_due().is_some() {
                 state.scheduler.pass_to(shared.begun.elapsed());
             }
-            match state.scheduler.next(self.group) {
+            let next = state.scheduler.next(self.group);
+            shared.tell_rounds(&mut state);
+            match next {
                 Next::Run(start) => {
                     self.handed = Handed {
                         at: Some(Instant::now()),
@@ -226,7 +228,11 @@ impl<'l> Lane<'l, '_> {
             state.jobs.push(Arc::new(job));
         }
         state.failures += failed;
+        if failed > 0 && self.shared.options.repeat.until_fail {
+            state.scheduler.last_round();
+        }
         state.scheduler.finished(global_slot, failed > 0, &specs);
+        self.shared.tell_rounds(&mut state);
         let max_fail = self.shared.options.max_fail;
         let max_fail = max_fail.filter(|(most, _)| state.failures >= *most);
         let is_stopped = state.scheduler.is_stopped();

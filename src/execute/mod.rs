@@ -16,6 +16,7 @@ mod lane;
 mod owed;
 mod port;
 mod probe;
+mod rounds;
 mod session;
 mod stop;
 mod values;
@@ -30,12 +31,12 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPoolBuilder;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::event::{self, Event, GroupStarted, TestFinished};
+use crate::event::{self, Event, GroupStarted};
 use crate::machine;
 use crate::manifest::config::GroupConfig;
 use crate::manifest::model::StopAt;
 use crate::outcome::Outcome;
-use crate::plan::{GroupPlan, Item, Known, Plan, full_id};
+use crate::plan::{GroupPlan, Plan};
 use crate::report::Sender;
 use crate::runner::Discovery;
 use crate::schedule::Scheduler;
@@ -46,6 +47,7 @@ use job::Job;
 
 pub use owed::{Owed, owed};
 pub use probe::probe;
+pub use rounds::Repeat;
 pub use stop::{Order, Reason, Stop};
 
 /// How a run is executed.
@@ -55,6 +57,8 @@ pub struct Options {
     pub run: String,
     /// Stop after this many failed tests, and how.
     pub max_fail: Option<(usize, StopAt)>,
+    /// How often each test runs.
+    pub repeat: Repeat,
     /// When the whole run must be over.
     pub deadline: Option<Instant>,
     /// Whether output is captured.
@@ -104,6 +108,8 @@ struct State {
     started: usize,
     failures: usize,
     reason: Option<Reason>,
+    /// The last round that was told of.
+    told_round: u32,
     /// How many lanes wait for something to change.
     waiting: usize,
     /// How many lanes of each group are at work.
@@ -216,7 +222,7 @@ pub fn execute(
     discovery
         .clients
         .begin(options.capture, options.hold.clone());
-    let state = initial(plan);
+    let state = initial(plan, options.repeat);
     let shared = Shared {
         plan,
         options,
@@ -231,13 +237,7 @@ pub fn execute(
     };
     shared.send(started(plan, options));
     owed::make_up(&shared, &options.owed);
-    for group in &plan.groups {
-        let name = group.config.name.as_str();
-        group
-            .known
-            .iter()
-            .for_each(|item| shared.send(known(name, item)));
-    }
+    shared.tell_known(1);
     thread::scope(|scope| {
         let watch = || stop.watch(options.deadline, |order| shared.obey(order));
         let watcher = thread::Builder::new()
@@ -277,13 +277,13 @@ pub fn execute(
     kill_strays(&BTreeSet::new());
     sweep();
     let state = shared.state();
-    for (job, blocked_by) in state.scheduler.left() {
-        let why = match (blocked_by, state.reason) {
+    for left in state.scheduler.left() {
+        let why = match (left.blocked_by, state.reason) {
             (Some(group), _) => format!("group {} did not pass", plan.groups[group].config.name),
             (None, Some(reason)) => reason.to_string(),
             (None, None) => "its workers could not start".to_owned(),
         };
-        let job = &state.jobs[job];
+        let job = Job::in_round(&state.jobs[left.job], left.round);
         // Another try was meant for it, but it did run.
         if let Some(failed) = &job.failed {
             shared.send(Event::TestFinished((**failed).clone()));
@@ -338,7 +338,7 @@ fn is_shortage(error: &std::io::Error) -> bool {
     )
 }
 
-fn initial(plan: &Plan) -> State {
+fn initial(plan: &Plan, repeat: Repeat) -> State {
     let mut jobs = Vec::new();
     for (number, group) in plan.groups.iter().enumerate() {
         for planned in &group.jobs {
@@ -350,14 +350,27 @@ fn initial(plan: &Plan) -> State {
                 predicted: planned.seconds,
                 of: None,
                 attempt: 1,
+                repetition: 1,
                 failed: None,
                 failed_inside: Vec::new(),
                 wait: Duration::ZERO,
             }));
         }
     }
+    let specs = plan.specs();
+    let mut each_round = Vec::new();
+    if repeat.rounds != Some(1) {
+        let groups = specs.iter().map(|spec| (spec.jobs.clone(), spec.failed));
+        each_round.extend(groups);
+    }
+    let has_failed = specs.iter().any(|spec| spec.failed);
+    let scheduler = Scheduler::new(specs, plan.limits());
+    let mut scheduler = scheduler.with_rounds(repeat.rounds, each_round);
+    if repeat.until_fail && has_failed {
+        scheduler.last_round();
+    }
     State {
-        scheduler: Scheduler::new(plan.specs(), plan.limits()),
+        scheduler,
         jobs,
         running: BTreeMap::new(),
         waiting: 0,
@@ -365,6 +378,7 @@ fn initial(plan: &Plan) -> State {
         started: 0,
         failures: 0,
         reason: None,
+        told_round: 1,
         found: HashSet::new(),
     }
 }
@@ -391,6 +405,7 @@ fn started(plan: &Plan, options: &Options) -> Event {
         tests: plan.tests(),
         workers: plan.workers,
         seed: plan.seed,
+        repeat: options.repeat.rounds.unwrap_or(0),
         prepared: options.prepared.as_secs_f64(),
         cores: machine::cores(),
         memory: plan.memory,
@@ -401,26 +416,6 @@ fn started(plan: &Plan, options: &Options) -> Event {
                 .collect()
         },
     }
-}
-
-/// The result of an item that needs no job.
-fn known(group: &str, item: &Item) -> Event {
-    let (outcome, message, output) = match &item.known {
-        Some(Known::Broken(why)) => {
-            let (first, rest) = why.split_once('\n').unwrap_or((why, ""));
-            let rest = (!rest.is_empty()).then(|| rest.to_owned());
-            (Outcome::Errored, first.to_owned(), rest)
-        }
-        Some(Known::Skipped(why)) => (Outcome::Skipped, why.clone(), None),
-        None => (Outcome::NotRun, String::new(), None),
-    };
-    Event::TestFinished(TestFinished {
-        file: item.file.clone(),
-        line: item.line,
-        message: Some(message),
-        output,
-        ..TestFinished::new(full_id(group, &item.id), group, outcome)
-    })
 }
 
 /// The environment of `orchestrate`, as a map.

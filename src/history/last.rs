@@ -63,7 +63,11 @@ fn results(events: impl Iterator<Item = Event>) -> HashMap<String, Option<Outcom
                 results.extend(ids.map(|id| (id, None)));
             }
             Event::TestFinished(test) => {
-                results.insert(test.id, Some(test.outcome));
+                // One that is repeated has failed if any of its repetitions did.
+                let result = results.entry(test.id).or_default();
+                if result.is_none_or(Outcome::is_success) {
+                    *result = Some(test.outcome);
+                }
             }
             _ => {}
         }

@@ -25,7 +25,12 @@ pub struct Recorder {
     current: HashMap<(String, usize), usize>,
     /// Tests that are inside an item, and which: it is the item that is planned next time.
     inside: HashMap<String, String>,
+    /// Which repetition of the tests goes on.
+    repetition: u32,
 }
+
+/// After so many repetitions only failures are kept.
+const MOST_REPETITIONS: u32 = 100;
 
 #[derive(Debug)]
 struct Job {
@@ -80,6 +85,7 @@ impl Recorder {
             jobs: BTreeMap::new(),
             current: HashMap::new(),
             inside: HashMap::new(),
+            repetition: 1,
         }
     }
 
@@ -97,6 +103,7 @@ impl Recorder {
         #[expect(clippy::cast_precision_loss, reason = "processors are few")]
         let loads = loads(&spans, self.cores as f64);
         let mut rows = Vec::new();
+        let mut tries: HashMap<&str, u32> = HashMap::new();
         let mut starts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for (job, load) in jobs.iter().zip(loads) {
             let tests: f64 = job.results.iter().map(|tried| tried.seconds).sum();
@@ -119,9 +126,16 @@ impl Recorder {
             };
             rows.extend(job.results.iter().map(|tried| {
                 let cpu = tried.seconds * busy;
+                // Each repetition is a try of its own, and they are told apart by number.
+                let count = tries.entry(&tried.id).or_default();
+                *count += 1;
                 Row {
                     id: tried.id.clone(),
-                    attempt: tried.attempt,
+                    attempt: if self.repetition > 1 {
+                        *count
+                    } else {
+                        tried.attempt
+                    },
                     outcome: tried.outcome.word().to_owned(),
                     seconds: tried.seconds,
                     alone: alone(tried.seconds, cpu, load.stretch),
@@ -136,6 +150,14 @@ impl Recorder {
             .map(|(group, mut list)| (group.to_owned(), median(&mut list), list.len()))
             .collect();
         (rows, starts)
+    }
+
+    /// Forgets a job that is over if nothing of it is kept: a run may repeat its tests for days.
+    fn forget(&mut self, job: usize) {
+        let is_empty = |job: &Job| job.results.is_empty();
+        if self.repetition > MOST_REPETITIONS && self.jobs.get(&job).is_some_and(is_empty) {
+            self.jobs.remove(&job);
+        }
     }
 
     fn write(&self) -> Result<(), DatabaseError> {
@@ -190,6 +212,7 @@ pub fn insert(
 impl Reporter for Recorder {
     fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
         match event {
+            Event::RepetitionStarted { repetition } => self.repetition = *repetition,
             Event::JobStarted {
                 job, group, worker, ..
             } => {
@@ -216,6 +239,7 @@ impl Reporter for Recorder {
                     (job.seconds, job.cpu, job.memory) = (*seconds, *cpu, *memory);
                     job.is_over = true;
                 }
+                self.forget(*job);
             }
             Event::TestsFound {
                 of: Some(of),
@@ -235,9 +259,10 @@ impl Reporter for Recorder {
                 });
                 if let Some(job) = job {
                     let of = self.inside.remove(&test.id);
+                    let id = of.clone().unwrap_or_else(|| test.id.clone());
                     let tried = Tried {
-                        id: of.clone().unwrap_or_else(|| test.id.clone()),
                         attempt: test.attempt,
+                        id,
                         // What the manifest counts it as does not change what it did.
                         outcome: if test.flaky {
                             Outcome::Flaky
@@ -257,6 +282,8 @@ impl Reporter for Recorder {
                                 known.outcome = tried.outcome;
                             }
                         }
+                        None if self.repetition > MOST_REPETITIONS
+                            && !tried.outcome.is_failure() => {}
                         None => job.results.push(tried),
                     }
                 }

@@ -39,6 +39,11 @@ pub struct Console {
     paint: Paint,
     verbosity: Verbosity,
     totals: Totals,
+    /// How many tests were selected.
+    selected: usize,
+    /// How often each is to run; 0 is without an end.
+    repeat: u32,
+    /// How many results there will be.
     tests: usize,
     failures: Vec<(TestFinished, usize)>,
     /// Successes that somebody should look at.
@@ -76,6 +81,8 @@ impl Console {
             paint: Paint { on: colour },
             verbosity,
             totals: Totals::default(),
+            selected: 0,
+            repeat: 1,
             tests: 0,
             failures: Vec::new(),
             odd: Vec::new(),
@@ -148,7 +155,7 @@ impl Console {
             let seconds = self.paint.dim(&format!("{:8.3}s", test.seconds));
             self.line(&format!(
                 "{word} {seconds}  {}{why}{again}",
-                one_line(&test.id)
+                one_line(&test.name())
             ));
         }
     }
@@ -159,13 +166,13 @@ impl Console {
         let at = self.slowest.iter().position(is_slower);
         let at = at.unwrap_or(self.slowest.len());
         if at < MOST_SLOW {
-            self.slowest.insert(at, (test.seconds, test.id.clone()));
+            self.slowest.insert(at, (test.seconds, test.name()));
             self.slowest.truncate(MOST_SLOW);
         }
     }
 
     fn failure(&mut self, test: &TestFinished, left_out: usize) {
-        let title = format!("{}: {}", test.outcome.word(), one_line(&test.id));
+        let title = format!("{}: {}", test.outcome.word(), one_line(&test.name()));
         let title = self.paint.bad(&title);
         self.line(&format!("\n{title}"));
         if let Some(file) = &test.file {
@@ -199,7 +206,7 @@ impl Console {
             let text = format!(
                 "\n{}: {}: {}",
                 test.outcome,
-                one_line(&test.id),
+                one_line(&test.name()),
                 indented(&why)
             );
             let text = self.paint.odd(&text);
@@ -274,15 +281,23 @@ impl Reporter for Console {
                 tests,
                 workers,
                 prepared,
+                repeat,
                 ..
             } => {
-                self.tests = *tests;
+                self.selected = *tests;
+                self.tests = tests * (*repeat).max(1) as usize;
+                self.repeat = *repeat;
                 self.prepared = *prepared;
-                self.bar.set_length(*tests as u64);
+                self.bar.set_length(self.tests as u64);
                 if self.verbosity > Verbosity::Quiet {
                     let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+                    let often = match repeat {
+                        0 => ", again and again".to_owned(),
+                        1 => String::new(),
+                        times => format!(", {times} times"),
+                    };
                     let text = format!(
-                        "run {run}: {}, {}, {} {}",
+                        "run {run}: {}{often}, {}, {} {}",
                         count(*tests, "test"),
                         count(*workers, "worker"),
                         if names.len() == 1 { "group" } else { "groups" },
@@ -296,6 +311,10 @@ impl Reporter for Console {
                         self.session(group);
                     }
                 }
+            }
+            Event::RepetitionStarted { .. } if self.repeat == 0 => {
+                self.tests += self.selected;
+                self.bar.set_length(self.tests as u64);
             }
             Event::JobStarted { job, tests, .. } => {
                 let first = tests.first().cloned().unwrap_or_default();
@@ -330,7 +349,7 @@ impl Reporter for Console {
                     }
                     Outcome::NotRun => {
                         let why = test.message.clone().unwrap_or_default();
-                        self.not_run.entry(why).or_default().push(test.id.clone());
+                        self.not_run.entry(why).or_default().push(test.name());
                     }
                     _ => {}
                 }
@@ -410,7 +429,10 @@ impl Reporter for Console {
                 let text = self.paint.dim(&text);
                 self.line(&text);
             }
-            Event::HookOwed(_) | Event::HookStarted { .. } | Event::TestStarted { .. } => {}
+            Event::HookOwed(_)
+            | Event::HookStarted { .. }
+            | Event::RepetitionStarted { .. }
+            | Event::TestStarted { .. } => {}
         }
         Ok(())
     }

@@ -9,15 +9,17 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, T
 
 use super::target::Target;
 use super::{ReportError, Reporter};
-use crate::event::{Event, TestFinished};
+use crate::event::{Event, TestFinished, repeated};
 use crate::outcome::Outcome;
 
 /// See the module.
 pub struct Junit {
     path: PathBuf,
     target: Target,
-    groups: IndexMap<String, Vec<TestFinished>>,
-    retried: IndexMap<String, Vec<TestFinished>>,
+    /// By group and repetition.
+    groups: IndexMap<(String, u32), Vec<TestFinished>>,
+    /// By id and repetition.
+    retried: IndexMap<(String, u32), Vec<TestFinished>>,
     seconds: f64,
 }
 
@@ -46,8 +48,8 @@ impl Junit {
         let all = || self.groups.values().flatten();
         let is_told =
             all().any(|test| !test.outcome.is_success() && test.outcome != Outcome::NotRun);
-        for (group, tests) in &self.groups {
-            let mut suite = TestSuite::new(group.as_str());
+        for ((group, repetition), tests) in &self.groups {
+            let mut suite = TestSuite::new(repeated(group, *repetition));
             suite.set_time(duration(tests.iter().map(|test| test.seconds).sum()));
             suite.add_test_cases(tests.iter().map(|test| self.case(group, test, is_told)));
             report.add_test_suite(suite);
@@ -78,7 +80,7 @@ impl Junit {
             status.set_type(kind);
             status.set_message(legible(test.message.as_deref().unwrap_or(kind)));
         }
-        for retry in self.retried.get(&test.id).into_iter().flatten() {
+        for retry in self.retried.get(&key(&test.id, test)).into_iter().flatten() {
             let mut rerun = TestRerun::new(NonSuccessKind::Failure);
             rerun.set_type(retry.outcome.word());
             rerun.set_message(legible(retry.message.as_deref().unwrap_or_default()));
@@ -149,6 +151,11 @@ fn legible(text: &str) -> String {
     legible
 }
 
+/// What a test or a group is called in a repetition.
+fn key(name: &str, of: &TestFinished) -> (String, u32) {
+    (name.to_owned(), of.repetition)
+}
+
 fn duration(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
@@ -159,18 +166,18 @@ impl Reporter for Junit {
             Event::RunStarted { groups, .. } => {
                 // In the order of the manifest, whichever finishes first.
                 for group in groups {
-                    self.groups.insert(group.name.clone(), Vec::new());
+                    self.groups.insert((group.name.clone(), 1), Vec::new());
                 }
             }
             Event::TestFinished(test) => {
                 self.groups
-                    .entry(test.group.clone())
+                    .entry(key(&test.group, test))
                     .or_default()
                     .push(test.clone());
             }
             Event::TestRetried(test) => {
                 self.retried
-                    .entry(test.id.clone())
+                    .entry(key(&test.id, test))
                     .or_default()
                     .push(test.clone());
             }
@@ -205,7 +212,7 @@ mod tests {
 
     fn of(tests: Vec<TestFinished>) -> String {
         let mut junit = Junit::create(Path::new("-")).unwrap();
-        junit.groups.insert("g".into(), tests);
+        junit.groups.insert(("g".into(), 1), tests);
         junit.text().unwrap()
     }
 

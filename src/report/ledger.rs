@@ -12,13 +12,16 @@ use crate::outcome::Outcome;
 #[derive(Debug, Default)]
 pub struct Ledger {
     is_open: bool,
+    repetition: u32,
     tests: IndexMap<String, Account>,
 }
 
 #[derive(Debug, Default)]
 struct Account {
     group: String,
-    /// How many results are still to come: a runner may list an id twice.
+    /// How many results each repetition has: a runner may list an id twice.
+    selected: usize,
+    /// How many results are still to come.
     owed: usize,
     /// Whether a job was started for it.
     has_begun: bool,
@@ -31,12 +34,21 @@ impl Ledger {
             Event::RunStarted { .. } if self.is_open => return false,
             Event::RunStarted { groups, .. } => {
                 self.is_open = true;
+                self.repetition = 1;
                 for group in groups {
                     for id in &group.ids {
                         let account = self.tests.entry(id.clone()).or_default();
                         account.group.clone_from(&group.name);
+                        account.selected += 1;
                         account.owed += 1;
                     }
+                }
+            }
+            Event::RepetitionStarted { repetition } => {
+                self.repetition = *repetition;
+                for account in self.tests.values_mut() {
+                    account.owed += account.selected;
+                    account.has_begun = false;
                 }
             }
             Event::JobStarted { tests, .. } => {
@@ -86,6 +98,7 @@ impl Ledger {
                 Outcome::NotRun
             };
             (0..account.owed).map(move |_| TestFinished {
+                repetition: self.repetition,
                 message: Some(why.to_owned()),
                 ..TestFinished::new(id.clone(), &account.group, outcome)
             })
@@ -126,6 +139,7 @@ mod tests {
             tests: 4,
             workers: 1,
             seed: 0,
+            repeat: 1,
             prepared: 0.0,
             cores: 1,
             memory: None,
@@ -157,5 +171,13 @@ mod tests {
                 ("g::twice".to_owned(), Outcome::NotRun)
             ]
         );
+        assert!(ledger.take(&Event::RepetitionStarted { repetition: 2 }));
+        let left = ledger.missing(Outcome::Cancelled, "why");
+        assert_eq!(
+            left.len(),
+            6,
+            "two are left of before, and four are owed anew"
+        );
+        assert!(left.iter().all(|test| test.repetition == 2));
     }
 }

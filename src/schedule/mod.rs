@@ -13,6 +13,7 @@ mod claim;
 mod delayed;
 mod holdings;
 mod queue;
+mod rounds;
 mod waits;
 
 use std::cmp::Reverse;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 pub use holdings::Pool;
+pub use rounds::Left;
 pub use waits::{Obstruction, WaitFor};
 
 use schemars::JsonSchema;
@@ -30,6 +32,7 @@ use claim::{Claim, NameNumber, Names};
 use delayed::Delayed;
 use holdings::Holdings;
 use queue::{Position, Queue, Queued};
+use rounds::Rounds;
 
 /// How many classes of jobs are looked at for one that may start: a bound on what a decision costs.
 const MOST_LOOKS: usize = 64;
@@ -131,6 +134,8 @@ pub enum Next {
 pub struct Start {
     /// The job.
     pub job: usize,
+    /// In which round, from 1; a job that is run again in place of another is of that one's round.
+    pub round: u32,
     /// Its slot among all that run, small and reused.
     pub slot: usize,
     /// The names it has for itself, by pool.
@@ -156,6 +161,7 @@ pub struct Scheduler {
     pools: Names,
     /// What may not start yet.
     delayed: Delayed,
+    rounds: Rounds,
     /// The groups whose first job waits, by their tickets.
     tickets: BTreeMap<u64, usize>,
     last_ticket: u64,
@@ -229,6 +235,7 @@ impl Scheduler {
             locks: Names::default(),
             pools,
             delayed: Delayed::default(),
+            rounds: Rounds::default(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
             stopped: false,
@@ -286,12 +293,14 @@ impl Scheduler {
 
     /// What a free lane of `group` should do.
     pub fn next(&mut self, group: usize) -> Next {
+        self.turn();
         self.settle(group);
         let state = &self.groups[group];
         if self.stopped || state.blocked_by.is_some() || state.queue.is_empty() {
             // What still runs may come back to be run again.
             let is_over = state.running == 0 && state.delayed == 0;
-            let may_come = !self.stopped && state.blocked_by.is_none() && !is_over;
+            let may_be_again = state.blocked_by.is_none() && !is_over;
+            let may_come = !self.stopped && (may_be_again || !self.rounds.is_last());
             self.give_back_ticket(group);
             return if may_come { Next::Wait } else { Next::Done };
         }
@@ -433,6 +442,7 @@ impl Scheduler {
         };
         Next::Run(Start {
             job: job.id,
+            round: self.round(),
             slot,
             granted: named,
         })
@@ -455,6 +465,7 @@ impl Scheduler {
         for job in again.iter().rev() {
             self.queue(running.group, job, true);
         }
+        self.turn();
     }
 
     /// Whether the machine is short of memory: while it is and something runs, nothing starts.
@@ -495,17 +506,6 @@ impl Scheduler {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped
-    }
-
-    /// The jobs that never ran, and the group that kept them from it, where one did.
-    #[must_use]
-    pub fn left(&self) -> Vec<(usize, Option<usize>)> {
-        let queued = self.groups.iter().flat_map(|group| {
-            let left = group.queue.left().into_iter();
-            left.map(|job| (job, group.blocked_by))
-        });
-        let delayed = self.delayed.left().map(|job| (job, None));
-        queued.chain(delayed).collect()
     }
 
     /// How many jobs wait.

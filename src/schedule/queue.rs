@@ -106,6 +106,13 @@ impl Queue {
         Some((class.claim.clone(), job))
     }
 
+    /// Takes out all jobs.
+    pub fn clear(&mut self) {
+        self.classes.iter_mut().for_each(|class| class.jobs.clear());
+        self.heads.clear();
+        self.length = 0;
+    }
+
     /// The jobs that are left, in their order.
     pub fn left(&self) -> Vec<usize> {
         let mut all: Vec<_> = self

@@ -141,12 +141,17 @@ struct Simulation<'a> {
     queued: Vec<JobSpec>,
     ends: Vec<u32>,
     running: Vec<Runs>,
+    /// The round that goes on.
+    round: u32,
+    /// After how many ends no other round is to begin.
+    last_after: usize,
 }
 
 impl<'a> Simulation<'a> {
-    fn new(groups: &'a [FakeGroup], cap: usize, memory: Option<u64>) -> Self {
+    fn new(groups: &'a [FakeGroup], cap: usize, memory: Option<u64>, rounds: u32) -> Self {
         let mut jobs = Vec::new();
         let mut specs = Vec::new();
+        let mut again = Vec::new();
         for (index, group) in groups.iter().enumerate() {
             let mut list = Vec::new();
             for fake in &group.jobs {
@@ -155,6 +160,7 @@ impl<'a> Simulation<'a> {
                 list.push(fake.spec.clone());
                 jobs.push((index, fake));
             }
+            again.push((list.clone(), false));
             specs.push(GroupSpec {
                 workers: group.workers,
                 needs: Vec::from_iter(index.checked_sub(1).filter(|_| group.needs)),
@@ -168,7 +174,7 @@ impl<'a> Simulation<'a> {
             pools: pools(),
         };
         Self {
-            scheduler: Scheduler::new(specs, limits),
+            scheduler: Scheduler::new(specs, limits).with_rounds(Some(rounds), again),
             groups,
             cap,
             memory,
@@ -176,6 +182,8 @@ impl<'a> Simulation<'a> {
             ends: vec![0; jobs.len()],
             jobs,
             running: Vec::new(),
+            round: 1,
+            last_after: usize::MAX,
         }
     }
 
@@ -224,6 +232,14 @@ impl<'a> Simulation<'a> {
 
     fn begin(&mut self, now: u32, group: usize, start: Start) {
         assert_eq!(self.jobs[start.job].0, group);
+        if start.round > self.round {
+            assert_eq!(start.round, self.round + 1);
+            assert!(self.running.is_empty(), "the round before is not over");
+            self.round = start.round;
+            let specs = self.jobs.iter().map(|(_, fake)| fake.spec.clone());
+            self.queued = specs.collect();
+        }
+        assert_eq!(start.round, self.round);
         assert!(
             self.queued[start.job].not_before <= at(now),
             "it starts before it may"
@@ -255,6 +271,10 @@ impl<'a> Simulation<'a> {
             self.scheduler.finished(runs.slot, false, &[again]);
         } else {
             self.ends[runs.job] += 1;
+            self.last_after = self.last_after.saturating_sub(1);
+            if self.last_after == 0 {
+                self.scheduler.last_round();
+            }
             let fails = self.groups[*group].fails;
             self.scheduler.finished(runs.slot, fails, &[]);
         }
@@ -360,18 +380,26 @@ proptest! {
         cap in 1_usize..6,
         memory in prop::option::of(1_u64..12),
         order in prop::collection::vec(0_usize..4, 1..9),
+        rounds in 1_u32..4,
+        last_after in prop::option::of(1_usize..30),
     ) {
-        let mut simulation = Simulation::new(&groups, cap, memory);
+        let mut simulation = Simulation::new(&groups, cap, memory, rounds);
+        simulation.last_after = last_after.unwrap_or(usize::MAX);
         simulation.run(&order);
-        let left: Vec<_> = simulation.scheduler.left().into_iter().map(|(job, _)| job).collect();
+        for group in 0..groups.len() {
+            prop_assert_eq!(simulation.scheduler.next(group), Next::Done);
+        }
+        let round = simulation.round;
+        let can_run = simulation.ends.iter().any(|ends| *ends > 0);
+        prop_assert!(round == rounds || last_after.is_some() || !can_run, "rounds are left out");
+        let left = simulation.scheduler.left();
         for (job, (group, _)) in simulation.jobs.iter().enumerate() {
             let ended = simulation.ends[job];
-            if left.contains(&job) {
-                prop_assert_eq!(ended, 0);
-                prop_assert!(groups[*group].needs, "only a group that needs another is left out");
-            } else {
-                prop_assert_eq!(ended, 1);
-            }
+            let mut unrun: Vec<u32> = left.iter().filter(|left| left.job == job).map(|left| left.round).collect();
+            prop_assert_eq!(ended + u32::try_from(unrun.len()).unwrap(), round, "once in each round");
+            prop_assert!(unrun.is_empty() || groups[*group].needs, "only a group that needs another is left out");
+            unrun.dedup();
+            prop_assert_eq!(ended + u32::try_from(unrun.len()).unwrap(), round, "or told as left out once");
         }
     }
 }
@@ -441,9 +469,15 @@ fn scheduler(groups: Vec<GroupSpec>, slots: usize) -> Scheduler {
     Scheduler::new(groups, limits)
 }
 
+fn left(scheduler: &Scheduler) -> Vec<(usize, Option<usize>)> {
+    let left = scheduler.left().into_iter();
+    left.map(|left| (left.job, left.blocked_by)).collect()
+}
+
 fn run(job: usize, slot: usize) -> Next {
     Next::Run(Start {
         job,
+        round: 1,
         slot,
         granted: Vec::new(),
     })
@@ -461,7 +495,7 @@ fn after_a_stop_nothing_starts_and_the_rest_is_left() {
     scheduler.stop();
     assert_eq!(scheduler.next(0), Next::Done);
     scheduler.finished(0, true, &[]);
-    assert_eq!(scheduler.left(), [(1, None), (2, None)]);
+    assert_eq!(left(&scheduler), [(1, None), (2, None)]);
 }
 
 #[test]
@@ -482,7 +516,7 @@ fn a_group_whose_need_failed_never_runs() {
     assert_eq!(scheduler.next(1), Next::Wait);
     scheduler.finished(0, true, &[]);
     assert_eq!(scheduler.next(1), Next::Done);
-    assert_eq!(scheduler.left(), [(1, Some(0))]);
+    assert_eq!(left(&scheduler), [(1, Some(0))]);
 }
 
 #[test]
@@ -602,7 +636,7 @@ fn what_waits_for_its_time_takes_up_nothing_and_then_goes_first() {
     assert!(!scheduler.is_drained(0));
     scheduler.stop();
     assert_eq!(scheduler.next(0), Next::Done);
-    assert_eq!(scheduler.left(), [(9, None), (8, None)]);
+    assert_eq!(left(&scheduler), [(9, None), (8, None)]);
 }
 
 #[test]

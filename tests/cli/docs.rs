@@ -160,7 +160,7 @@ fn the_page_of_retries_is_true() {
     let project = Project::with(&manifest)
         .script("tests/browser/login.sh", "exit 0")
         .script("tests/browser/known-flaky-menu.sh", "exit 0");
-    assert_eq!(run_all(&project, &page).len(), 3);
+    assert_eq!(run_all(&project, &page).len(), 5);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What failed and is run again: when, beside what, and what it counts as.
 
-use crate::support::Project;
+use crate::support::{Project, python};
 
 const GROUP: &str = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n";
 
@@ -155,4 +155,168 @@ fn an_exclusive_test_is_alone_at_every_try() {
             assert_eq!(lines[index + 1], format!("- {name}"), "{log}");
         }
     }
+}
+
+#[test]
+fn each_repetition_is_a_result_of_its_own_and_no_test_runs_beside_itself() {
+    let manifest = format!(
+        "[groups.after]\ncommand = [\"sh\", \"-c\", \"echo after >>log\"]\nneeds = [\"g\"]\n\
+         {GROUP}workers = 3\nbefore-all = [\"echo before >>log\"]\n[[groups.g.overrides]]\nmatch = [\"t/c\"]\nexclusive = true\n"
+    );
+    let body = "me=$(basename $0); mkdir $me.runs && sleep 0.05; rmdir $me.runs; echo $me >>log";
+    let project = ["a", "b", "c"]
+        .iter()
+        .fold(Project::with(&manifest), |project, name| {
+            project.script(&format!("t/{name}"), body)
+        })
+        .script("t/fails", "[ $(grep -c after log) != 1 ]");
+    let ran = project
+        .run(&["--repeat", "3", "--report", "junit=out.xml"])
+        .exits(1)
+        .says("5 tests, 3 times")
+        .says("failed: g::t/fails (repetition 2)")
+        .says("not run, as group g did not pass: after (repetition 2)");
+    let results = |name: &str| -> Vec<(u64, String)> {
+        let finished = ran.events_of("test-finished");
+        let mut list: Vec<_> = finished
+            .iter()
+            .filter(|event| event["id"] == name)
+            .map(|event| {
+                let outcome = event["outcome"].as_str().unwrap().to_owned();
+                (event["repetition"].as_u64().unwrap_or(1), outcome)
+            })
+            .collect();
+        list.sort();
+        list
+    };
+    let all = |outcomes: [&str; 3]| -> Vec<(u64, String)> {
+        (1..).zip(outcomes.map(str::to_owned)).collect()
+    };
+    assert_eq!(results("g::t/a"), all(["passed"; 3]));
+    // The second time, what needs it can't run; the third it is as if nothing had been.
+    assert_eq!(results("g::t/fails"), all(["passed", "failed", "failed"]));
+    assert_eq!(results("after"), all(["passed", "not-run", "not-run"]));
+    assert_eq!(ran.events_of("test-finished").len(), 15);
+    assert_eq!(ran.events_of("run-finished")[0]["counts"]["passed"], 11);
+    let log = project.read("log");
+    let lines = lines(&log);
+    // One round is over before the next begins, and the group is prepared once.
+    let mut rounds = vec![
+        lines[1..5].to_vec(),
+        lines[5..8].to_vec(),
+        lines[8..].to_vec(),
+    ];
+    for round in &mut rounds {
+        round.sort_unstable();
+    }
+    assert_eq!(lines[0], "before");
+    assert_eq!(
+        rounds,
+        [
+            vec!["a", "after", "b", "c"],
+            vec!["a", "b", "c"],
+            vec!["a", "b", "c"]
+        ]
+    );
+    let xml = project.read("out.xml");
+    assert!(
+        xml.contains("tests=\"15\" skipped=\"2\" failures=\"2\""),
+        "{xml}"
+    );
+    assert!(
+        xml.contains("<testsuite name=\"g (repetition 3)\" tests=\"4\""),
+        "{xml}"
+    );
+    project
+        .orchestrate(&["history", "flaky"])
+        .exits(0)
+        .says("g::t/fails");
+    let again = project.run(&["--failed"]);
+    assert_eq!(again.outcomes(), ["after not-run", "g::t/fails failed"]);
+    project.orchestrate(&["report"]).exits(1);
+}
+
+#[test]
+fn a_run_goes_on_until_something_fails() {
+    let manifest = format!("{GROUP}workers = 2\n");
+    let project = Project::with(&manifest)
+        .script("t/a", "exit 0")
+        .script("t/third", "echo $0 >>runs; [ $(wc -l <runs) -lt 3 ]");
+    let ran = project
+        .run(&["--until-fail"])
+        .exits(1)
+        .says("again and again");
+    let failed: Vec<_> = ran
+        .events_of("test-finished")
+        .into_iter()
+        .filter(|event| event["outcome"] == "failed")
+        .collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["repetition"], 3);
+    // The round in which it fails is the last, and is run to its end.
+    assert_eq!(ran.events_of("test-finished").len(), 6);
+    std::fs::remove_file(project.path().join("runs")).unwrap();
+    let ran = project.run(&["--until-fail", "--repeat", "2"]).exits(0);
+    assert_eq!(ran.events_of("test-finished").len(), 4);
+    project
+        .run(&["--repeat", "0"])
+        .exits(2)
+        .says("0 is not in 1..=1000000");
+}
+
+#[test]
+fn a_run_without_an_end_is_ended_by_its_timeout() {
+    let manifest = format!("[run]\ntimeout = \"700ms\"\n{GROUP}workers = 1\n");
+    let project = Project::with(&manifest).script("t/a", "sleep 0.01; echo a >>log");
+    let ran = project.run(&["--until-fail"]).exits(1);
+    let finished = ran.events_of("test-finished");
+    let outcomes: Vec<_> = finished
+        .iter()
+        .map(|event| event["outcome"].as_str().unwrap())
+        .collect();
+    let passed = outcomes
+        .iter()
+        .take_while(|word| **word == "passed")
+        .count();
+    let rest = &outcomes[passed..];
+    assert!(
+        !rest.is_empty()
+            && rest
+                .iter()
+                .all(|word| ["cancelled", "not-run"].contains(word)),
+        "{outcomes:?}"
+    );
+    let repetitions = finished
+        .iter()
+        .map(|event| event["repetition"].as_u64().unwrap_or(1));
+    assert!(repetitions.eq(1..=finished.len() as u64));
+}
+
+#[test]
+fn what_can_never_run_is_not_repeated_for_ever() {
+    let manifest = "[groups.broken]\ncommand = [\"true\", \"<items>\"]\nitems = { file = \"gone.txt\" }\n\
+        [groups.next]\ncommand = [\"true\"]\nneeds = [\"broken\"]\n";
+    let ran = Project::with(manifest).run(&["--repeat", "5"]).exits(1);
+    assert_eq!(ran.outcomes(), ["broken errored", "next not-run"]);
+    let ran = Project::with(manifest).run(&["--until-fail"]).exits(1);
+    assert_eq!(ran.outcomes(), ["broken errored", "next not-run"]);
+}
+
+#[test]
+fn tests_of_a_session_are_repeated_in_it_with_fixtures_of_their_own() {
+    let Some(python) = python() else { return };
+    let tests = "import os, pytest\n\
+        def note(text): open('log', 'a').write(f'{text} {os.getpid()}\\n')\n\
+        @pytest.fixture(scope='module')\ndef made():\n    note('set up')\n    yield\n    note('taken down')\n\
+        def test_it(made): note('test')\n";
+    let manifest = format!("[groups.py]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\n");
+    let project = Project::with(&manifest).file("tests/test_it.py", tests);
+    let ran = project.run(&["-n", "1", "--repeat", "3"]).exits(0);
+    assert_eq!(ran.outcomes(), ["py::tests/test_it.py::test_it passed"; 3]);
+    let log = project.read("log");
+    let pid = log.lines().next().unwrap().rsplit(' ').next().unwrap();
+    assert_eq!(
+        log.replace(pid, "PID"),
+        "set up PID\ntest PID\ntaken down PID\n".repeat(3)
+    );
 }
