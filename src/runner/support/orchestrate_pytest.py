@@ -180,6 +180,7 @@ class Session:
         self.host = host
         self.lister = lister
         lister.loop = self
+        self.runner = Runner(None)
         self.session = None
         self.items = {}
         self.places = {}
@@ -189,11 +190,25 @@ class Session:
         for place, (name, _, item) in enumerate(self.lister.tests):
             self.items[name] = item
             self.places[name] = place
+        reporter = self.settle_down(session.config.pluginmanager)
         gc.freeze()
         self.host.serve(self.lister.records, self.work)
+        if reporter is not None:
+            session.config.pluginmanager.register(reporter, "terminalreporter")
         # What could not be collected is in the listing; what is said by the exit code is said by somebody else.
         session.testsfailed = 0
         return True
+
+    def settle_down(self, manager):
+        """Does once what each fork would have to do, and so write to memory that it shares with the host. Gives what prints."""
+        # It would be a file whose position all forks share.
+        capture = manager.getplugin("capturemanager")
+        if capture is not None:
+            capture.stop_global_capturing()
+        manager.unregister(self)
+        manager.register(self.runner, "orchestrate-runner")
+        # Nobody reads what a fork prints.
+        return manager.unregister(name="terminalreporter")
 
     def work(self, channel, order):
         return Worker(self, channel, order).serve()
@@ -224,33 +239,23 @@ class Worker:
         self.session = host.session
         self.config = host.session.config
         self.channel = channel
-        self.runner = Runner(channel)
+        self.runner = host.runner
+        self.runner.report = channel
         # What was run last, while something that is not the test's alone may still be set up.
         self.last = None
         self.cpu = 0.0
         self.prepare(order)
 
     def prepare(self, order):
-        """Whatever the host has and must not be shared: files, folders, plugins that print."""
+        """Whatever must not be shared with the host: files and folders."""
         import tempfile
         from pathlib import Path
 
-        manager = self.config.pluginmanager
         tempfile.tempdir = None
-        # The host's capture is a file whose position all forks would share.
-        capture = manager.getplugin("capturemanager")
+        capture = self.config.pluginmanager.getplugin("capturemanager")
         if capture is not None:
-            saved = [os.dup(number) for number in (1, 2)]
-            capture.stop_global_capturing()
-            for number, copy in zip((1, 2), saved):
-                os.dup2(copy, number)
-                os.close(copy)
             capture.start_global_capturing()
             capture.suspend_global_capture(in_=False)
-        # Nobody reads what it prints.
-        manager.unregister(name="terminalreporter")
-        manager.unregister(self.host)
-        manager.register(self.runner, "orchestrate-runner")
         factory = getattr(self.config, "_tmp_path_factory", None)
         if factory is not None and order.get("tmp"):
             factory._basetemp = Path(order["tmp"]) / "pytest"
