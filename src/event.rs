@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::config::Hook;
 use crate::manifest::model::Order;
 use crate::outcome::Outcome;
+use crate::plan::shard::Part;
 
 pub use placement::{Placement, Wait};
 
@@ -52,6 +53,9 @@ pub enum Event {
         /// How many names each pool has.
         #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
         pools: BTreeMap<String, usize>,
+        /// What this run has of the selected tests, where it is one of several that share them.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        shard: Option<ShardStarted>,
     },
     /// All selected tests are to run again, now that each has its result of the repetition before.
     RepetitionStarted {
@@ -229,8 +233,44 @@ pub struct Running {
     pub tests: Vec<String>,
 }
 
-/// A group at the run's beginning.
+/// What a shard is told apart by, and what the others have: whoever has the events of all shards can tell whether they are a
+/// whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardStarted {
+    /// Which it is, from 1.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+    /// What the tests were divided by: `time` or `hash`.
+    pub by: String,
+    /// A digest of what was known of the tests: shards that belong together have the same.
+    pub history: String,
+    /// The ids of the selected tests that other shards have, by group.
+    pub elsewhere: BTreeMap<String, Vec<String>>,
+}
+
+impl From<&Part> for ShardStarted {
+    fn from(part: &Part) -> Self {
+        Self {
+            number: part.shard.number(),
+            of: part.shard.of(),
+            by: part.by.word().to_owned(),
+            history: part.history.clone(),
+            elsewhere: part.elsewhere.clone(),
+        }
+    }
+}
+
+impl ShardStarted {
+    /// How many of the selected tests other shards have.
+    #[must_use]
+    pub fn tests_elsewhere(&self) -> usize {
+        self.elsewhere.values().map(Vec::len).sum()
+    }
+}
+
+/// A group at the run's beginning.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupStarted {
     /// Its name.
     pub name: String,
@@ -411,6 +451,8 @@ pub struct Totals {
     pub test_seconds: f64,
     /// How many hooks failed.
     pub failed_hooks: usize,
+    /// Whether the run is a shard, and others have tests: then it may well have none.
+    pub is_part: bool,
 }
 
 impl Totals {
@@ -421,6 +463,9 @@ impl Totals {
                 *self.counts.entry(test.outcome).or_default() += 1;
                 self.test_seconds += test.seconds;
             }
+            Event::RunStarted {
+                shard: Some(shard), ..
+            } => self.is_part = shard.tests_elsewhere() > 0,
             // One that was ended with the run has not failed.
             Event::HookFinished { outcome, .. } if outcome.is_failure() => self.failed_hooks += 1,
             _ => {}
@@ -449,10 +494,16 @@ impl Totals {
             .sum()
     }
 
+    /// Whether there was no test at all, in this shard or in others.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.all() == 0 && !self.is_part
+    }
+
     /// Whether every test ended well, and there was one.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        self.all() > 0 && self.counts.keys().all(|outcome| outcome.is_success())
+        !self.is_nothing() && self.counts.keys().all(|outcome| outcome.is_success())
     }
 
     /// The counts by word, without zeroes.

@@ -20,6 +20,7 @@ use crate::manifest::Config;
 use crate::manifest::config::{GroupConfig, Session};
 use crate::manifest::model::Order;
 use crate::plan::forecast::Outlook;
+use crate::plan::shard::{self, Part, Shard};
 use crate::plan::{Machine, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::{Discovery, discover, files};
@@ -39,6 +40,8 @@ pub struct Run {
     pub empty: Vec<String>,
     /// The full ids of what was listed and not selected.
     unselected: Vec<String>,
+    /// What it is of a whole that several machines share.
+    pub part: Option<Part>,
     prepared: Duration,
 }
 
@@ -49,6 +52,8 @@ pub struct Asked<'a> {
     pub groups: &'a [String],
     /// Which of their tests.
     pub selection: &'a Selection,
+    /// Which part of these, where several machines share them.
+    pub shard: Option<Shard>,
     /// How many groups are listed at once, if not as many as there are processors.
     pub collect_jobs: Option<usize>,
     /// Whether all are listed anew.
@@ -187,10 +192,17 @@ impl Run {
         };
         let chosen = choose(selection, unlisted, listed, unfinished)?;
         warnings.extend(chosen.warnings);
+        let (selected, part) = match asked.shard {
+            Some(asked) => {
+                let (own, part) = shard::take(asked, chosen.groups, &store);
+                (own, Some(part))
+            }
+            None => (chosen.groups, None),
+        };
         let is_random = |group: &Arc<GroupConfig>| group.order == Order::Random;
         let seed = match config.run.seed {
             Some(seed) => seed,
-            None if chosen.groups.iter().any(|(group, _)| is_random(group)) => fresh_seed(),
+            None if selected.iter().any(|(group, _)| is_random(group)) => fresh_seed(),
             None => 0,
         };
         let machine = Machine {
@@ -200,7 +212,7 @@ impl Run {
         };
         let (asked_workers, outlook) = (config.run.workers, asked.outlook);
         let (plan, outlook) =
-            Plan::with_outlook(chosen.groups, asked_workers, machine, seed, &store, outlook);
+            Plan::with_outlook(selected, asked_workers, machine, seed, &store, outlook);
         Ok(Self {
             config,
             discovery,
@@ -210,6 +222,7 @@ impl Run {
             outlook,
             empty,
             unselected: chosen.unselected,
+            part,
             prepared: begun.elapsed(),
         })
     }
@@ -275,6 +288,7 @@ impl Run {
             prepared: self.prepared,
             owed,
             unselected: std::mem::take(&mut self.unselected),
+            part: self.part.take(),
             hold: kept.as_ref().and_then(RunFolder::hold),
         };
         let (sender, receiver) = report::queue(begun);
@@ -321,6 +335,16 @@ impl Run {
 }
 
 impl Run {
+    /// Whether no test is selected, in this shard or in others.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.plan.tests() == 0
+            && self
+                .part
+                .as_ref()
+                .is_none_or(|part| part.elsewhere.is_empty())
+    }
+
     /// What interrupted runs owe, as far as the manifest still has their groups and hooks.
     fn owed(&self, interrupted: &[String]) -> Vec<(Owed, GroupConfig)> {
         let mut list = Vec::new();
@@ -363,7 +387,7 @@ fn exit_code(totals: &Totals, stopped: Option<Reason>) -> u8 {
         Some(Reason::Signal(signal)) => exit::of_signal(signal),
         Some(Reason::NoThreads) => exit::INFRASTRUCTURE,
         _ if totals.failed_hooks > 0 => exit::INFRASTRUCTURE,
-        _ if totals.all() == 0 => exit::NOTHING_MATCHED,
+        _ if totals.is_nothing() => exit::NOTHING_MATCHED,
         _ if totals.is_success() => exit::SUCCESS,
         _ => exit::TESTS_FAILED,
     }

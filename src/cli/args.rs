@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::manifest::model::MaxFail;
+use crate::plan::shard::Shard;
 
 /// Runs a repository's tests, in any language, from one committed fastest.toml
 #[derive(Debug, Parser)]
@@ -32,6 +33,8 @@ pub enum Command {
     Run(RunArguments),
     /// Tells again of a run that is over, or was interrupted
     Report(ReportArguments),
+    /// Joins the results of runs, such as those of all shards, and fails where a test ran in none of them or in two
+    Merge(MergeArguments),
     /// Shows what is known of tests from earlier runs, and carries it to other places
     History(HistoryArguments),
     /// Says how `run` would go: workers, chunks, order, and how long it would take
@@ -88,6 +91,10 @@ pub struct SelectArguments {
         default_missing_value = "HEAD"
     )]
     pub changed: Option<String>,
+    /// Only one of several parts of what is selected: 2/5 is the second of five. Each machine of a CI run takes another;
+    /// `merge` joins their results
+    #[arg(long, value_name = "NUMBER/OF")]
+    pub shard: Option<Shard>,
     /// How many listing commands run at once [default: as many as there are processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub collect_jobs: Option<u16>,
@@ -184,11 +191,9 @@ pub enum OrderName {
     Random,
 }
 
-/// `orchestrate report`.
+/// How a run that is over is told of.
 #[derive(Args, Debug)]
-pub struct ReportArguments {
-    /// The run, or how its id begins; the last run if there is none
-    pub id: Option<String>,
+pub struct TellArguments {
     /// Say more: every test
     #[arg(short, long, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -198,6 +203,27 @@ pub struct ReportArguments {
     /// Write a report: junit or jsonl, to PATH or to standard output (-); may be repeated
     #[arg(long = "report", value_name = "FORMAT[=PATH]")]
     pub reports: Vec<String>,
+}
+
+/// `orchestrate report`.
+#[derive(Args, Debug)]
+pub struct ReportArguments {
+    /// The run, or how its id begins; the last run if there is none
+    pub id: Option<String>,
+    /// How to tell of it.
+    #[command(flatten)]
+    pub tell: TellArguments,
+}
+
+/// `orchestrate merge`.
+#[derive(Args, Debug)]
+pub struct MergeArguments {
+    /// The runs: their folders, the files that `--report jsonl=FILE` wrote, or the ids of runs that are kept here
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// How to tell of them.
+    #[command(flatten)]
+    pub tell: TellArguments,
 }
 
 /// `orchestrate history`.

@@ -13,12 +13,19 @@ use crate::suggest::did_you_mean;
 
 /// Shows what is known of tests, and carries it to other places.
 pub fn history(arguments: &HistoryArguments) -> Result<u8, CliError> {
-    let path = open::kept()?.database();
+    let folder = open::kept()?;
+    let path = folder.database();
     match &arguments.command {
         HistoryCommand::Show { tests } => show(&path, tests)?,
         HistoryCommand::Slowest { number } => slowest(&path, *number)?,
         HistoryCommand::Flaky => flaky(&path)?,
-        HistoryCommand::Export { to, run } => export(&path, to.as_deref(), run.as_deref())?,
+        HistoryCommand::Export { to, run } => {
+            // The last run may have measured nothing, as a shard without tests: what was imported before is not its own.
+            let last = run.as_deref() == Some("last");
+            let kept = last.then(|| folder.kept().into_iter().next()).flatten();
+            let run = kept.as_deref().or(run.as_deref());
+            export(&path, to.as_deref(), run)?;
+        }
         HistoryCommand::Import { files } => import(&path, files)?,
         HistoryCommand::Prune { keep, runs } => {
             let gone = history::prune(&path, *keep as usize, *runs as usize);

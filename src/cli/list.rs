@@ -72,7 +72,10 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
         }
         return Ok(exit::TESTS_FAILED);
     }
-    if listed.is_empty() {
+    if let Some(empty) = open::empty_shard(&run) {
+        say(&empty);
+    }
+    if run.is_nothing() {
         say(&open::nothing(&selection));
         return Ok(exit::NOTHING_MATCHED);
     }

@@ -13,6 +13,7 @@ mod hold;
 mod init;
 mod keys;
 mod list;
+mod merge;
 mod open;
 mod plan;
 mod report;
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Merge(arguments) => merge::merge(&arguments),
         Command::History(arguments) => history::history(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::List(arguments) => list::list(&arguments),

@@ -17,7 +17,7 @@ use crate::manifest::source::Source;
 use crate::manifest::{Choices, Config, detect};
 use crate::plan::{Exclusion, Expression, Selection, Selector};
 use crate::report::one_line;
-use crate::run::Asked;
+use crate::run::{Asked, Run};
 use crate::suggest::did_you_mean;
 
 /// The current folder.
@@ -220,11 +220,24 @@ impl SelectArguments {
         Asked {
             groups: &self.groups,
             selection,
+            shard: self.shard,
             collect_jobs: self.collect_jobs.map(usize::from),
             no_cache: self.no_cache,
             outlook: &[],
         }
     }
+}
+
+/// What a person reads of a shard without tests.
+pub fn empty_shard(run: &Run) -> Option<String> {
+    let part = run.part.as_ref()?;
+    let others: usize = part.elsewhere.values().map(Vec::len).sum();
+    (run.plan.tests() == 0 && others > 0).then(|| {
+        format!(
+            "shard {} has no test: other shards have all {others}",
+            part.shard
+        )
+    })
 }
 
 /// Why no test is selected, as far as that is known.

@@ -106,7 +106,10 @@ pub fn plan(arguments: &PlanArguments) -> Result<u8, CliError> {
             text.map_err(|error| CliError::System(error.to_string()))? + "\n"
         }
     });
-    if run.plan.tests() == 0 {
+    if let Some(empty) = open::empty_shard(&run) {
+        say(&empty);
+    }
+    if run.is_nothing() {
         say(&open::nothing(&selection));
         return Ok(exit::NOTHING_MATCHED);
     }

@@ -1,10 +1,10 @@
 //! `orchestrate report`.
 
-use super::args::ReportArguments;
+use super::args::{ReportArguments, TellArguments};
 use super::error::CliError;
 use super::target::{self, Voice};
 use super::{open, say};
-use crate::history::{Fate, Journal};
+use crate::history::{Fate, Journal, RunFolder};
 use crate::report::replay;
 use crate::suggest::did_you_mean;
 
@@ -14,38 +14,50 @@ const MOST_NAMED: usize = 5;
 /// Tells of a kept run from its journal, whether that is whole or not. The exit code is the run's; where it was
 /// interrupted, that of failed infrastructure.
 pub fn report(arguments: &ReportArguments) -> Result<u8, CliError> {
-    let targets = target::parse(&arguments.reports)?;
+    let targets = target::parse(&arguments.tell.reports)?;
     let folder = open::kept()?;
     let id = choose(&folder.kept(), arguments.id.as_deref())?;
     let run = folder.run(&id);
-    let why = match run.fate() {
-        Fate::Running => "the run is not over yet",
-        Fate::Interrupted => "the run was interrupted",
-        Fate::Ended => "its result is not in the journal",
-    };
+    let why = why_open(&run);
     let mut journal = Journal::open(&run.journal()).map_err(|error| {
         CliError::System(format!("can't read the journal of run {id}: {error}"))
     })?;
-    let voice = Voice {
-        verbose: arguments.verbose,
-        quiet: arguments.quiet,
-        progress: false,
-    };
-    let reporters = target::reporters(&targets, &voice)?;
+    let reporters = target::reporters(&targets, &voice(&arguments.tell))?;
     let reported = replay(&mut journal, reporters, why);
-    match journal.unreadable {
-        0 => {}
-        1 => say("warning: a line of the journal can't be read"),
-        many => say(&format!(
-            "warning: {many} lines of the journal can't be read"
-        )),
-    }
+    tell_unreadable(journal.unreadable, "the journal");
     target::tell_errors(&reported);
     Ok(reported.exit_with_reports())
 }
 
+/// How a run that is over is told of.
+pub fn voice(arguments: &TellArguments) -> Voice {
+    Voice {
+        verbose: arguments.verbose,
+        quiet: arguments.quiet,
+        progress: false,
+    }
+}
+
+/// Why a test of a run has no result, if one has none.
+pub fn why_open(run: &RunFolder) -> &'static str {
+    match run.fate() {
+        Fate::Running => "the run is not over yet",
+        Fate::Interrupted => "the run was interrupted",
+        Fate::Ended => "its result is not in the journal",
+    }
+}
+
+/// Says how many lines of a journal were none.
+pub fn tell_unreadable(lines: usize, journal: &str) {
+    match lines {
+        0 => {}
+        1 => say(&format!("warning: a line of {journal} can't be read")),
+        many => say(&format!("warning: {many} lines of {journal} can't be read")),
+    }
+}
+
 /// The run that is meant.
-fn choose(kept: &[String], asked: Option<&str>) -> Result<String, CliError> {
+pub fn choose(kept: &[String], asked: Option<&str>) -> Result<String, CliError> {
     let Some(last) = kept.first() else {
         return Err(CliError::usage(
             "no run is kept here",

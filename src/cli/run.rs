@@ -53,7 +53,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     if arguments.dry_run {
         return Ok(dry_run(&run, &selection));
     }
-    if run.plan.tests() == 0 {
+    if run.is_nothing() {
         for warning in &run.warnings {
             say(&format!("warning: {}", harmless(warning)));
         }
@@ -173,7 +173,10 @@ fn dry_run(run: &Run, selection: &Selection) -> u8 {
         }
     }
     print(&text);
-    if run.plan.tests() == 0 {
+    if let Some(empty) = open::empty_shard(run) {
+        say(&empty);
+    }
+    if run.is_nothing() {
         say(&open::nothing(selection));
         exit::NOTHING_MATCHED
     } else {

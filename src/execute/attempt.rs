@@ -151,6 +151,7 @@ impl Lane<'_, '_> {
             global_slot,
             workers: planned.workers,
             run: shared.options.run.clone(),
+            shard: shared.options.shard(),
             capture: shared.options.capture,
         };
         let mut variables = self.variables.clone();

@@ -9,6 +9,7 @@ use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::ResultFormat;
 use crate::manifest::template::{Template, Unset};
+use crate::plan::shard::Shard;
 use crate::runner::{compat, list};
 use crate::worker::frame::{JobRequest, Leftovers};
 
@@ -20,6 +21,8 @@ pub struct Place {
     pub workers: usize,
     /// The run's id.
     pub run: String,
+    /// Which shard of how many, if it is one.
+    pub shard: Option<Shard>,
     /// Whether output is captured.
     pub capture: bool,
 }
@@ -104,6 +107,9 @@ pub fn environment(
     known: impl Fn(&Template) -> bool,
 ) -> Result<Vec<(OsString, OsString)>, Unset> {
     let mut env: Vec<(OsString, OsString)> = Vec::new();
+    for (name, value) in of_shard(group, place) {
+        env.push((name.into(), value.into()));
+    }
     for (name, template) in group.env.iter().filter(|(_, template)| known(template)) {
         env.push((name.into(), template.expand(values)?));
     }
@@ -153,6 +159,33 @@ pub fn of_worker(
         ("ORCHESTRATE_SLOT", values.slot.to_string().into()),
         ("ORCHESTRATE_WORKERS", place.workers.to_string().into()),
     ]
+}
+
+/// Which shard this is of how many, in Bazel's words, which count from 0
+/// (<https://bazel.build/reference/test-encyclopedia#initial-conditions>).
+pub fn shard_variables(shard: Option<Shard>) -> impl Iterator<Item = (&'static str, String)> {
+    shard.into_iter().flat_map(|shard| {
+        [
+            ("TEST_SHARD_INDEX", (shard.number() - 1).to_string()),
+            ("TEST_TOTAL_SHARDS", shard.of().to_string()),
+        ]
+    })
+}
+
+/// The same, without the names that the group gives values of its own: a program that would divide its tests once more can be
+/// kept from that.
+pub fn of_shard(
+    group: &GroupConfig,
+    place: &Place,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let is_own = |name: &str| {
+        group
+            .env
+            .iter()
+            .chain(&group.runner.env)
+            .any(|(own, _)| own == name)
+    };
+    shard_variables(place.shard).filter(move |(name, _)| !is_own(name))
 }
 
 /// The rest.

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 
-use super::command::{Place, of_job, of_worker};
+use super::command::{Place, of_job, of_shard, of_worker};
 use super::granted;
 use super::values::JobValues;
 use crate::manifest::config::GroupConfig;
@@ -47,6 +47,9 @@ impl<'a> Environment<'a> {
         for (name, value) in of_worker(group, values, place) {
             environment.names.insert(name.to_owned());
             environment.common.push(name.as_ref(), &value);
+        }
+        for (name, value) in of_shard(group, place) {
+            environment.common.push(name.as_ref(), value.as_ref());
         }
         // From the last to the first: of two with the same name the later counts, whichever of them varies.
         for (name, value) in all.into_iter().rev() {

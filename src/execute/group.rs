@@ -93,6 +93,7 @@ fn run(
         global_slot: 0,
         workers: planned.workers,
         run: shared.options.run.clone(),
+        shard: shared.options.shard(),
         capture: true,
     };
     let subject = Subject {

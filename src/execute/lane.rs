@@ -327,6 +327,7 @@ impl<'l> Lane<'l, '_> {
             global_slot,
             workers: shared.plan.groups[self.group].workers,
             run: shared.options.run.clone(),
+            shard: shared.options.shard(),
             capture: true,
         };
         let subject = Subject {

@@ -31,11 +31,12 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPoolBuilder;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::event::{self, Event, GroupStarted};
+use crate::event::{self, Event, GroupStarted, ShardStarted};
 use crate::machine;
 use crate::manifest::config::GroupConfig;
 use crate::manifest::model::StopAt;
 use crate::outcome::Outcome;
+use crate::plan::shard::{Part, Shard};
 use crate::plan::{GroupPlan, Plan};
 use crate::report::Sender;
 use crate::runner::Discovery;
@@ -69,8 +70,17 @@ pub struct Options {
     pub owed: Vec<(Owed, GroupConfig)>,
     /// The full ids of the tests that were listed and not selected.
     pub unselected: Vec<String>,
+    /// What the run is of a whole that several machines share.
+    pub part: Option<Part>,
     /// What says that the run goes on, for as long as somebody has it open: its workers have it too.
     pub hold: Option<Arc<OwnedFd>>,
+}
+
+impl Options {
+    /// Which shard this is, if it is one.
+    fn shard(&self) -> Option<Shard> {
+        self.part.as_ref().map(|part| part.shard)
+    }
 }
 
 /// What all lanes share.
@@ -155,7 +165,10 @@ impl Shared<'_> {
     fn is_listed(&self, id: &str) -> bool {
         let all = || {
             let selected = self.plan.groups.iter().flat_map(GroupPlan::ids);
-            selected.chain(self.options.unselected.clone()).collect()
+            let part = self.options.part.iter();
+            let elsewhere = part.flat_map(|part| part.elsewhere.values().flatten());
+            let others = elsewhere.chain(&self.options.unselected).cloned();
+            selected.chain(others).collect()
         };
         self.listed.get_or_init(all).contains(id)
     }
@@ -415,6 +428,7 @@ fn started(plan: &Plan, options: &Options) -> Event {
                 .map(|pool| (pool.name.clone(), pool.members.len()))
                 .collect()
         },
+        shard: options.part.as_ref().map(ShardStarted::from),
     }
 }
 

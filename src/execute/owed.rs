@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Shared;
-use super::command::Place;
+use super::command::{Place, shard_variables};
 use super::hooks::{self, Subject};
 use super::values::{JobValues, Variables};
 use crate::event::{Event, HookOwed};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::outcome::Outcome;
+use crate::plan::shard::Shard;
 use crate::worker::client::Client;
 
 /// A hook that is still to run.
@@ -63,27 +64,37 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
         let of = of.map_or(run, String::as_str);
         (of.to_owned(), group.to_owned(), pid)
     };
-    let note =
-        |list: &mut BTreeMap<Key, Owed>, group: &str, worker: Option<(u32, usize, Option<u16>)>| {
-            // What before-all has set, a worker has too.
-            let env = list
-                .get(&key(None, group, None))
-                .map(|owed| owed.env.clone());
-            let pid = worker.map(|(pid, ..)| pid);
-            list.entry(key(None, group, pid)).or_insert_with(|| Owed {
-                hook: if worker.is_some() {
-                    Hook::AfterWorker
-                } else {
-                    Hook::AfterAll
-                },
-                run: run.to_owned(),
-                group: group.to_owned(),
-                worker,
-                env: env.unwrap_or_default(),
-            });
-        };
+    let mut of_shard = BTreeMap::new();
+    let note = |list: &mut BTreeMap<Key, Owed>,
+                group: &str,
+                worker: Option<(u32, usize, Option<u16>)>,
+                first: &BTreeMap<String, String>| {
+        // What before-all has set, a worker has too.
+        let env = list
+            .get(&key(None, group, None))
+            .map(|owed| owed.env.clone());
+        let pid = worker.map(|(pid, ..)| pid);
+        list.entry(key(None, group, pid)).or_insert_with(|| Owed {
+            hook: if worker.is_some() {
+                Hook::AfterWorker
+            } else {
+                Hook::AfterAll
+            },
+            run: run.to_owned(),
+            group: group.to_owned(),
+            worker,
+            env: env.unwrap_or_else(|| first.clone()),
+        });
+    };
     for event in events {
         match event {
+            Event::RunStarted {
+                shard: Some(shard), ..
+            } => {
+                let variables = shard_variables(Shard::new(shard.number, shard.of));
+                let variables = variables.map(|(name, value)| (name.to_owned(), value));
+                of_shard = variables.collect();
+            }
             Event::HookOwed(of) => {
                 list.insert((of.run.clone(), of.group.clone(), of.pid), of.into());
             }
@@ -91,7 +102,7 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
                 hook: Hook::BeforeAll,
                 group,
                 ..
-            } => note(&mut list, &group, None),
+            } => note(&mut list, &group, None, &of_shard),
             Event::HookStarted {
                 hook: Hook::BeforeWorker,
                 group,
@@ -99,13 +110,13 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
                 worker: Some(slot),
                 port,
                 ..
-            } => note(&mut list, &group, Some((pid, slot, port))),
+            } => note(&mut list, &group, Some((pid, slot, port)), &of_shard),
             // A group may have after-hooks only.
             Event::JobStarted {
                 group, worker, pid, ..
             } => {
-                note(&mut list, &group, None);
-                note(&mut list, &group, Some((pid, worker, None)));
+                note(&mut list, &group, None, &of_shard);
+                note(&mut list, &group, Some((pid, worker, None)), &of_shard);
             }
             Event::HookFinished {
                 hook: Hook::BeforeAll | Hook::BeforeWorker,
@@ -177,6 +188,8 @@ pub fn make_up(shared: &Shared<'_>, list: &[(Owed, GroupConfig)]) {
             global_slot: slot,
             workers: group.workers.unwrap_or(1),
             run: owed.run.clone(),
+            // What it was told of its shard is among its variables.
+            shard: None,
             capture: true,
         };
         let env = owed.env.iter();
@@ -275,5 +288,22 @@ mod tests {
         assert_eq!(list, other);
         let made_up = finished(Hook::AfterWorker, Some(7), Some("other"), &[]);
         assert_eq!(hooks(vec![on_record, made_up]), []);
+    }
+
+    #[test]
+    fn what_a_shard_owes_is_told_which_that_was() {
+        let began = serde_json::json!({
+            "event": "run-started", "run": "run", "groups": [], "tests": 0, "workers": 1, "seed": 0,
+            "shard": { "number": 2, "of": 3, "by": "hash", "history": "", "elsewhere": {} },
+        });
+        let began = serde_json::from_value(began).unwrap();
+        let events = vec![began, started(Hook::BeforeWorker, Some(7))];
+        let list = owed("run", events.into_iter());
+        let told: Vec<_> = list[0]
+            .env
+            .iter()
+            .map(|(n, v)| format!("{n}={v}"))
+            .collect();
+        assert_eq!(told, ["TEST_SHARD_INDEX=1", "TEST_TOTAL_SHARDS=3"]);
     }
 }

@@ -21,6 +21,9 @@ use super::journal;
 /// How many runs are kept.
 const KEPT: usize = 20;
 
+/// What a run's folder has its events in.
+pub const JOURNAL: &str = "journal.jsonl";
+
 /// What the folder of a run is called until its lock is held.
 const NEW: &str = ".new-";
 
@@ -217,7 +220,7 @@ impl RunFolder {
     /// Where the run's events are.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
-        self.path.join("journal.jsonl")
+        self.path.join(JOURNAL)
     }
 
     /// What became of the run.

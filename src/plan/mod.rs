@@ -10,6 +10,7 @@ pub mod pack;
 pub mod predict;
 pub mod random;
 mod select;
+pub mod shard;
 mod specs;
 mod workers;
 

@@ -213,7 +213,11 @@ impl Console {
             self.line(&text);
         }
         for (why, ids) in std::mem::take(&mut self.not_run) {
-            let text = format!("\nnot run, as {}: {}", one_line(&why), some_of(&ids));
+            let text = format!(
+                "\nnot run, as {}: {}",
+                one_line(&why),
+                some_of(&ids, MOST_NAMED)
+            );
             let text = self.paint.bad(&text);
             self.line(&text);
         }
@@ -282,6 +286,7 @@ impl Reporter for Console {
                 workers,
                 prepared,
                 repeat,
+                shard,
                 ..
             } => {
                 self.selected = *tests;
@@ -305,6 +310,17 @@ impl Reporter for Console {
                     );
                     let text = self.paint.dim(&one_line(&text));
                     self.line(&text);
+                    if let Some(shard) = shard {
+                        let text = format!(
+                            "shard {}/{}: {tests} of {}, divided by {}",
+                            shard.number,
+                            shard.of,
+                            count(tests + shard.tests_elsewhere(), "test"),
+                            one_line(&shard.by)
+                        );
+                        let text = self.paint.dim(&text);
+                        self.line(&text);
+                    }
                 }
                 if self.verbosity == Verbosity::Verbose {
                     for group in groups {
@@ -412,7 +428,7 @@ impl Reporter for Console {
             Event::Status { running } => {
                 self.line(&format!("running: {}", count(running.len(), "job")));
                 for job in running {
-                    let ids = some_of(&job.tests);
+                    let ids = some_of(&job.tests, MOST_NAMED);
                     self.line(&format!(
                         "{:8.1}s  worker {} ({})  {ids}",
                         job.seconds, job.worker, job.pid
@@ -462,7 +478,8 @@ fn shortened(test: &TestFinished) -> (TestFinished, usize) {
 }
 
 /// `1 test`, `2 tests`.
-fn count(number: usize, noun: &str) -> String {
+/// So many of something.
+pub(super) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
@@ -471,8 +488,8 @@ fn count(number: usize, noun: &str) -> String {
 const MOST_NAMED: usize = 5;
 
 /// The first few of a list, and how many more there are.
-fn some_of(ids: &[String]) -> String {
-    let named: Vec<_> = ids.iter().take(MOST_NAMED).map(|id| one_line(id)).collect();
+pub(super) fn some_of(ids: &[String], most: usize) -> String {
+    let named: Vec<_> = ids.iter().take(most).map(|id| one_line(id)).collect();
     let rest = ids.len() - named.len();
     let more = if rest > 0 {
         format!(" and {rest} more")

@@ -32,15 +32,16 @@ impl Reported {
     }
 }
 
-struct Feed {
+/// The reports, and what makes sure that they are told of each test once.
+pub(super) struct Feed {
     reporters: Vec<Box<dyn Reporter>>,
     ledger: Ledger,
-    totals: Totals,
+    pub(super) totals: Totals,
     errors: Vec<ReportError>,
 }
 
 impl Feed {
-    fn new(reporters: Vec<Box<dyn Reporter>>) -> Self {
+    pub(super) fn new(reporters: Vec<Box<dyn Reporter>>) -> Self {
         Self {
             reporters,
             ledger: Ledger::default(),
@@ -50,13 +51,18 @@ impl Feed {
     }
 
     /// Tells the reports; says whether the event counted.
-    fn take(&mut self, at: f64, event: &Event) -> bool {
+    pub(super) fn take(&mut self, at: f64, event: &Event) -> bool {
         if !self.ledger.take(event) {
             return false;
         }
+        self.tell(at, event);
+        true
+    }
+
+    /// Tells the reports what somebody else has accounted for.
+    pub(super) fn tell(&mut self, at: f64, event: &Event) {
         self.totals.add(event);
         self.each(|reporter| reporter.event(at, event));
-        true
     }
 
     /// Lets the reports write what they have taken in.
@@ -77,12 +83,12 @@ impl Feed {
             });
     }
 
-    fn warn(&mut self, at: f64, message: String) {
+    pub(super) fn warn(&mut self, at: f64, message: String) {
         self.take(at, &Event::Warning { message });
     }
 
     /// Gives results to the tests that have none; says how many that were.
-    fn complete(&mut self, at: f64, begun: Outcome, why: &str) -> usize {
+    pub(super) fn complete(&mut self, at: f64, begun: Outcome, why: &str) -> usize {
         let missing = self.ledger.missing(begun, why);
         let count = missing.len();
         for test in missing {
@@ -91,7 +97,7 @@ impl Feed {
         count
     }
 
-    fn finish(mut self, at: f64, seconds: f64, exit: u8) -> Reported {
+    pub(super) fn finish(mut self, at: f64, seconds: f64, exit: u8) -> Reported {
         let finished = Event::RunFinished {
             counts: self.totals.by_word(),
             seconds,
@@ -167,15 +173,17 @@ pub fn replay(
             feed.finish(last.max(seconds), seconds, exit)
         }
         _ => {
-            feed.warn(
-                last,
-                match missing {
-                    0 => why.to_owned(),
-                    1 => format!("1 test has no result: {why}"),
-                    many => format!("{many} tests have no result: {why}"),
-                },
-            );
+            feed.warn(last, without_result(missing, why));
             feed.finish(last, last, exit::INFRASTRUCTURE)
         }
+    }
+}
+
+/// What a person reads where so many tests have no result.
+pub(super) fn without_result(tests: usize, why: &str) -> String {
+    match tests {
+        0 => why.to_owned(),
+        1 => format!("1 test has no result: {why}"),
+        many => format!("{many} tests have no result: {why}"),
     }
 }

@@ -144,6 +144,7 @@ mod tests {
             cores: 1,
             memory: None,
             pools: std::collections::BTreeMap::new(),
+            shard: None,
         };
         assert!(ledger.take(&started) && !ledger.take(&started));
         let a = Event::TestFinished(result(&ledger, "g::a"));

@@ -8,16 +8,20 @@ mod feed;
 mod jsonl;
 mod junit;
 mod ledger;
+mod merge;
 mod paint;
 mod queue;
 mod target;
+mod whole;
 
 pub use console::{Console, Verbosity, stream};
 pub use feed::{Reported, feed, replay};
 pub use jsonl::Jsonl;
 pub use junit::Junit;
+pub use merge::{Merged, Source, merge};
 pub(crate) use paint::{harmless, one_line};
 pub use queue::{Sender, queue};
+pub use whole::{Beginning, Gaps};
 
 use std::fmt;
 use std::io;

@@ -44,42 +44,47 @@ fn run_all(project: &Project, page: &str) -> Vec<String> {
         .into_iter()
         .filter(|line| line.starts_with("orchestrate "))
         .collect();
+    for line in &ours {
+        run_one(project, line);
+    }
+    ours
+}
+
+/// Runs a line of a page.
+fn run_one(project: &Project, line: &str) {
     let bin = Path::new(env!("CARGO_BIN_EXE_orchestrate"))
         .parent()
         .unwrap();
-    for line in &ours {
-        let path = format!(
-            "{}:{}",
-            bin.display(),
-            std::env::var("PATH").unwrap_or_default()
-        );
-        let output = project
-            .command(&[])
-            .get_envs()
-            .fold(
-                std::process::Command::new("sh"),
-                |mut shell, (name, value)| {
-                    match value {
-                        Some(value) => shell.env(name, value),
-                        None => shell.env_remove(name),
-                    };
-                    shell
-                },
-            )
-            .args(["-c", line])
-            .env("PATH", path)
-            .current_dir(project.path())
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{line}: {}\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    ours
+    let path = format!(
+        "{}:{}",
+        bin.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let output = project
+        .command(&[])
+        .get_envs()
+        .fold(
+            std::process::Command::new("sh"),
+            |mut shell, (name, value)| {
+                match value {
+                    Some(value) => shell.env(name, value),
+                    None => shell.env_remove(name),
+                };
+                shell
+            },
+        )
+        .args(["-c", line])
+        .env("PATH", path)
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{line}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -97,7 +102,7 @@ fn the_readme_is_true() {
             "tests/db/write.sh",
             "[ \"$ORCHESTRATE_RESOURCE_DATABASE\" = db_$ORCHESTRATE_PID ]",
         );
-    assert_eq!(run_all(&project, &readme).len(), 13);
+    assert_eq!(run_all(&project, &readme).len(), 14);
     assert!(project.read("junit.xml").contains("migrate.sh"));
     assert!(project.read("events.jsonl").contains("run-finished"));
 }
@@ -161,6 +166,29 @@ fn the_page_of_retries_is_true() {
         .script("tests/browser/login.sh", "exit 0")
         .script("tests/browser/known-flaky-menu.sh", "exit 0");
     assert_eq!(run_all(&project, &page).len(), 5);
+}
+
+#[test]
+fn the_shards_page_is_true() {
+    let page = page("docs/shards.md");
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"tests/*.sh\"]\n";
+    let project = (0..8).fold(Project::with(manifest), |project, number| {
+        project.script(&format!("tests/{number}.sh"), "exit 0")
+    });
+    let ours = commands(&page);
+    assert_eq!(ours.len(), 6);
+    for line in &ours {
+        // Each shard has a machine of its own, which knows nothing of what the other has measured.
+        if line.contains("--shard") {
+            let _ = std::fs::remove_file(project.path().join(".fastest/history.db"));
+        }
+        run_one(&project, line);
+    }
+    assert!(project.read("junit.xml").contains("tests=\"8\""));
+    let lines = |name: &str| project.read(name).lines().count();
+    assert!(lines("1-history.jsonl") > 0 && lines("history.jsonl") >= lines("1-history.jsonl"));
+    let manifest = blocks(&page, "toml").concat();
+    Project::with(&manifest).orchestrate(&["check"]).exits(0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::watch::{Ending, LOOK, Watch};
 use crate::event::{Event, TestFinished};
 use crate::execute::Shared;
 use crate::execute::attempt;
-use crate::execute::command::{Place, environment, own_variables};
+use crate::execute::command::{Place, environment, of_shard, own_variables};
 use crate::execute::lane::Lane;
 use crate::execute::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook, Session as Mode};
@@ -103,6 +103,11 @@ impl Lane<'_, '_> {
                 let text = |text: OsString| text.to_string_lossy().into_owned();
                 env.insert(text(name), Value::String(text(value)));
             }
+        }
+        // What the host has of these names from `before-all` counts, as it does in a job.
+        let is_set = |name: &str| self.variables.iter().any(|(set, _)| set == name);
+        for (name, value) in of_shard(group, &place).filter(|(name, _)| !is_set(name)) {
+            env.insert(name.to_owned(), Value::String(value));
         }
         let order = json!({ "work": {
             "output": output.to_string_lossy(),
@@ -206,6 +211,7 @@ impl Lane<'_, '_> {
             global_slot,
             workers: self.shared.plan.groups[self.group].workers,
             run: self.shared.options.run.clone(),
+            shard: self.shared.options.shard(),
             capture: true,
         }
     }

@@ -1,0 +1,321 @@
+//! Several runs told as one: the events of shards, one run after the other, under one beginning and one end.
+//!
+//! What was counted in each run is counted on, so that jobs and workers are told apart. A test that ran in none gets a result,
+//! not-run; one that ran in two has both of theirs: nothing that failed is left out.
+
+use std::collections::{BTreeMap, HashMap};
+
+use indexmap::IndexMap;
+
+use super::Reporter;
+use super::feed::{Feed, Reported, without_result};
+use super::ledger::Ledger;
+use super::whole::{Beginning, Gaps};
+use crate::cli::exit;
+use crate::event::{Event, GroupStarted, Line, ShardStarted, TestFinished};
+use crate::outcome::Outcome;
+
+/// A run that is to be merged, read as far as its beginning.
+pub struct Source<'a> {
+    /// What a person calls it.
+    name: String,
+    /// Why a test has no result, if one has none.
+    why: &'static str,
+    /// What was told before its beginning.
+    before: Vec<Line>,
+    started: Event,
+    rest: &'a mut dyn Iterator<Item = Line>,
+}
+
+/// What came of a merge.
+#[derive(Debug)]
+pub struct Merged {
+    /// What the reports say.
+    pub reported: Reported,
+    /// What keeps the runs from being a whole.
+    pub gaps: Gaps,
+}
+
+impl<'a> Source<'a> {
+    /// Reads a run's events as far as its beginning; none if it has no beginning.
+    pub fn begin(
+        name: String,
+        events: &'a mut dyn Iterator<Item = Line>,
+        why: &'static str,
+    ) -> Option<Self> {
+        let mut before = Vec::new();
+        loop {
+            let line = events.next()?;
+            if matches!(line.event, Event::RunStarted { .. }) {
+                return Some(Self {
+                    name,
+                    why,
+                    before,
+                    started: line.event,
+                    rest: events,
+                });
+            }
+            before.push(line);
+        }
+    }
+
+    fn groups(&self) -> &[GroupStarted] {
+        match &self.started {
+            Event::RunStarted { groups, .. } => groups,
+            _ => &[],
+        }
+    }
+
+    fn shard(&self) -> Option<&ShardStarted> {
+        match &self.started {
+            Event::RunStarted { shard, .. } => shard.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Feeds the reports with several runs.
+pub fn merge(mut sources: Vec<Source<'_>>, reporters: Vec<Box<dyn Reporter>>) -> Merged {
+    // The same in whatever order they are named.
+    sources.sort_by_key(|source| {
+        (
+            source.shard().map(|shard| shard.number),
+            source.name.clone(),
+        )
+    });
+    let beginnings = sources.iter().map(|source| Beginning {
+        name: &source.name,
+        groups: source.groups(),
+        shard: source.shard(),
+    });
+    let gaps = Gaps::of(&beginnings.collect::<Vec<_>>());
+    let mut feed = Feed::new(reporters);
+    feed.tell(0.0, &together(&sources, &gaps));
+    let mut so_far = SoFar::default();
+    let (mut last, mut longest, mut worst) = (0.0_f64, 0.0_f64, exit::SUCCESS);
+    for source in sources {
+        let end = one(&mut feed, source, &mut so_far);
+        last = last.max(end.at);
+        longest = longest.max(end.seconds);
+        worst = match end.exit {
+            // A shard without tests, or a run that had none.
+            exit::NOTHING_MATCHED => worst,
+            code => worst.max(code),
+        };
+    }
+    if !gaps.is_empty() {
+        feed.warn(last, gaps.to_string());
+        for cause in &gaps.causes {
+            feed.warn(last, cause.clone());
+        }
+    }
+    for (group, ids) in &gaps.none {
+        for id in ids {
+            let not_run = TestFinished {
+                message: Some("it ran in none of the runs that are merged".to_owned()),
+                ..TestFinished::new(id.clone(), group, Outcome::NotRun)
+            };
+            feed.tell(last, &Event::TestFinished(not_run));
+        }
+    }
+    let code = if !gaps.is_empty() {
+        exit::INFRASTRUCTURE
+    } else if feed.totals.is_nothing() {
+        exit::NOTHING_MATCHED
+    } else if worst == exit::SUCCESS && !feed.totals.is_success() {
+        exit::TESTS_FAILED
+    } else {
+        worst
+    };
+    Merged {
+        reported: feed.finish(last.max(longest), longest, code),
+        gaps,
+    }
+}
+
+/// One beginning for all runs.
+fn together(sources: &[Source<'_>], gaps: &Gaps) -> Event {
+    let mut all: IndexMap<&str, GroupStarted> = IndexMap::new();
+    let mut names = Vec::new();
+    // The most; 0 is without end.
+    let mut rounds = 1;
+    let mut pools: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut most, mut processors) = (0, 0);
+    let mut longest = 0.0_f64;
+    for source in sources {
+        let Event::RunStarted {
+            run,
+            groups,
+            workers,
+            prepared,
+            cores,
+            pools: own_pools,
+            repeat,
+            ..
+        } = &source.started
+        else {
+            continue;
+        };
+        names.push(run.as_str());
+        most += workers;
+        processors += cores;
+        rounds = if rounds == 0 || *repeat == 0 {
+            0
+        } else {
+            rounds.max(*repeat)
+        };
+        for (name, size) in own_pools {
+            *pools.entry(name.clone()).or_default() += size;
+        }
+        longest = longest.max(*prepared);
+        for group in groups {
+            match all.get_mut(group.name.as_str()) {
+                Some(known) => {
+                    known.tests += group.tests;
+                    known.workers += group.workers;
+                    known.ids.extend(group.ids.iter().cloned());
+                }
+                None => drop(all.insert(&group.name, group.clone())),
+            }
+        }
+    }
+    for (name, ids) in &gaps.none {
+        let group = all.entry(name).or_insert_with(|| GroupStarted {
+            name: name.clone(),
+            ..GroupStarted::default()
+        });
+        group.tests += ids.len();
+        group.ids.extend(ids.iter().cloned());
+    }
+    Event::RunStarted {
+        run: names.join("+"),
+        tests: all.values().map(|group| group.ids.len()).sum(),
+        groups: all.into_values().collect(),
+        workers: most,
+        seed: 0,
+        repeat: rounds,
+        prepared: longest,
+        cores: processors,
+        memory: None,
+        pools,
+        shard: None,
+    }
+}
+
+/// How many jobs and workers there were in the runs before this one.
+#[derive(Default)]
+struct SoFar {
+    jobs: usize,
+    /// The highest number of this run's jobs.
+    highest: usize,
+    /// The most jobs at once, of all runs before this one together.
+    slots: usize,
+    /// By group.
+    workers: HashMap<String, usize>,
+}
+
+impl SoFar {
+    /// A run is over that began so.
+    fn add(&mut self, started: &Event) {
+        self.jobs = self.highest;
+        if let Event::RunStarted {
+            groups, workers, ..
+        } = started
+        {
+            self.slots += workers;
+            for group in groups {
+                *self.workers.entry(group.name.clone()).or_default() += group.workers;
+            }
+        }
+    }
+
+    /// Counts on.
+    fn shift(&mut self, event: &mut Event) {
+        let by = |group: &str| self.workers.get(group).copied().unwrap_or(0);
+        match event {
+            Event::JobStarted {
+                job,
+                group,
+                worker,
+                placement,
+                ..
+            } => {
+                *job += self.jobs;
+                self.highest = self.highest.max(*job);
+                *worker += by(group);
+                placement.slot += self.slots;
+                placement.of = placement.of.map(|job| job + self.jobs);
+            }
+            Event::JobFinished { job, .. } => *job += self.jobs,
+            Event::TestStarted { group, worker, .. } => *worker += by(group),
+            Event::TestFinished(test) | Event::TestRetried(test) => {
+                let shift = by(&test.group);
+                test.worker = test.worker.map(|worker| worker + shift);
+            }
+            Event::HookStarted { group, worker, .. } => {
+                let shift = by(group);
+                *worker = worker.map(|worker| worker + shift);
+            }
+            Event::Status { running } => {
+                for job in running {
+                    job.worker += by(&job.group);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How a run ended.
+struct End {
+    at: f64,
+    seconds: f64,
+    exit: u8,
+}
+
+/// Tells of one of the runs.
+fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar) -> End {
+    let mut ledger = Ledger::default();
+    ledger.take(&source.started);
+    let name = source.name;
+    let mut last = 0.0;
+    let mut end = None;
+    for line in source.before.into_iter().chain(source.rest) {
+        let mut event = line.event;
+        if let Event::RunFinished { seconds, exit, .. } = event {
+            end = Some((seconds, exit));
+            break;
+        }
+        last = line.at;
+        if !ledger.take(&event) {
+            continue;
+        }
+        if let Event::Warning { message } = &mut event {
+            *message = format!("{name}: {message}");
+        }
+        so_far.shift(&mut event);
+        feed.tell(line.at, &event);
+    }
+    so_far.add(&source.started);
+    let missing = ledger.missing(Outcome::Cancelled, source.why);
+    let count = missing.len();
+    for test in missing {
+        feed.tell(last, &Event::TestFinished(test));
+    }
+    match end {
+        Some((seconds, exit)) if count == 0 => End {
+            at: last,
+            seconds,
+            exit,
+        },
+        _ => {
+            let whose = format!("{name}: {}", source.why);
+            feed.warn(last, without_result(count, &whose));
+            End {
+                at: last,
+                seconds: last,
+                exit: exit::INFRASTRUCTURE,
+            }
+        }
+    }
+}
