@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::manifest::model::MaxFail;
+use crate::manifest::model::{Factor, MaxFail};
 use crate::plan::shard::Shard;
 
 /// Runs a repository's tests, in any language, from one committed fastest.toml
@@ -129,6 +129,9 @@ pub struct RunArguments {
     /// itself, or at once with :now, as in 3:now
     #[arg(long, value_name = "N[%][:now|soon]", conflicts_with = "fail_fast")]
     pub max_fail: Option<MaxFail>,
+    /// Multiply the timeout of each test, for a machine that is slower or a build that is [env: FASTEST_TIMEOUT_MULTIPLIER]
+    #[arg(long, value_name = "F")]
+    pub timeout_multiplier: Option<Factor>,
     /// Run each selected test N times, one round of all after the other
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub repeat: Option<u32>,

@@ -5,9 +5,12 @@ use std::io::IsTerminal;
 
 use super::args::WorkerNumber;
 use super::error::CliError;
+use crate::manifest::model::Factor;
 
 /// The number of workers, as `-n`.
 pub const WORKERS: &str = "FASTEST_WORKERS";
+/// What timeouts are multiplied with, as `--timeout-multiplier`.
+pub const TIMEOUT_MULTIPLIER: &str = "FASTEST_TIMEOUT_MULTIPLIER";
 /// No colours, if it is set and not empty (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
 /// Colours even where there is no terminal, if it is set and not 0 (<https://force-color.org>).
@@ -26,6 +29,21 @@ pub fn workers() -> Result<Option<WorkerNumber>, CliError> {
         ),
         hint: Some("set it to a whole number, to a share such as 50%, to 0 or auto for automatic, or unset it".into()),
     })
+}
+
+/// `FASTEST_TIMEOUT_MULTIPLIER`, if it is set.
+pub fn timeout_multiplier() -> Result<Option<Factor>, CliError> {
+    let Some(text) = env::var_os(TIMEOUT_MULTIPLIER).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let text = text.to_string_lossy();
+    text.trim()
+        .parse()
+        .map(Some)
+        .map_err(|why| CliError::Usage {
+            message: format!("{TIMEOUT_MULTIPLIER} is {text}: {why}"),
+            hint: Some("set it to a number such as 2, or unset it".into()),
+        })
 }
 
 /// Whether a stream is written in colours.

@@ -11,7 +11,7 @@ use crate::git;
 use crate::history::Folder;
 use crate::manifest::config::Origin;
 use crate::manifest::load::{self, FILE_NAME};
-use crate::manifest::model::Order;
+use crate::manifest::model::{Factor, Order};
 use crate::manifest::pattern::Pattern;
 use crate::manifest::source::Source;
 use crate::manifest::{Choices, Config, detect};
@@ -35,6 +35,17 @@ pub struct Wishes {
     pub order: Option<OrderName>,
     /// `--seed`.
     pub seed: Option<u64>,
+    /// `--timeout-multiplier`.
+    pub timeout_multiplier: Option<Factor>,
+}
+
+/// What timeouts are multiplied with, and who says so.
+fn timeout_multiplier(wishes: &Wishes) -> Result<Option<(Factor, Origin)>, CliError> {
+    if let Some(factor) = wishes.timeout_multiplier {
+        return Ok(Some((factor, Origin::CommandLine("--timeout-multiplier"))));
+    }
+    let factor = environment::timeout_multiplier()?;
+    Ok(factor.map(|factor| (factor, Origin::Environment(environment::TIMEOUT_MULTIPLIER))))
 }
 
 /// The number of workers that is asked for, and by what.
@@ -91,6 +102,7 @@ pub fn config(select: &SelectArguments, wishes: &Wishes) -> Result<Config, CliEr
         workers: workers(wishes)?,
         order: order(wishes)?,
         seed: wishes.seed,
+        timeout_multiplier: timeout_multiplier(wishes)?,
     };
     let config = match load::find(&here) {
         Some(path) => {

@@ -88,6 +88,7 @@ pub fn plan(arguments: &PlanArguments) -> Result<u8, CliError> {
         workers: arguments.workers,
         order: arguments.order,
         seed: arguments.seed,
+        ..open::Wishes::default()
     };
     let config = open::config(&arguments.select, &wishes)?;
     let selection = open::selection(&arguments.select, &config.root)?;

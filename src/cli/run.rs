@@ -27,6 +27,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
             workers,
             order: arguments.order,
             seed: arguments.seed,
+            timeout_multiplier: arguments.timeout_multiplier,
         },
     )?;
     if arguments.no_capture {

@@ -13,8 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::model::{
-    ChunkBy, ChunkSize, Compat, Expect, Flaky, Isolation, ItemEscape, ListFormat, Lock, MaxFail,
-    Order, Parallel, ResultFormat, Separator,
+    ChunkBy, ChunkSize, Compat, Expect, Factor, Flaky, Isolation, ItemEscape, ListFormat, Lock,
+    MaxFail, Order, Parallel, ResultFormat, Separator,
 };
 use super::pattern::Pattern;
 use super::retry::Backoff;
@@ -94,6 +94,8 @@ pub struct GroupConfig {
     pub isolation: Isolation,
     /// Settings of its tests, before overrides.
     pub tests: TestSettings,
+    /// What the timeouts were multiplied with, and those are to be that a listing tells.
+    pub timeout_factor: Factor,
     /// Overrides, later ones stronger.
     pub overrides: Vec<OverrideConfig>,
     /// Groups that must have passed first.

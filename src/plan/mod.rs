@@ -368,6 +368,7 @@ impl GroupConfig {
             || (self.parallel == Parallel::OptIn && !is_tagged("parallel_safe"));
         settings.exclusive |= is_tagged("exclusive");
         if let Some(timeout) = item.timeout {
+            let timeout = self.timeout_factor.of(timeout);
             settings.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
         }
         for entry in self

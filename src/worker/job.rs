@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -125,6 +126,18 @@ struct Running {
     pauses: Vec<(Duration, Duration)>,
     /// The most memory that was seen, where it is watched.
     peak: u64,
+    /// The report when it was last looked at, where it says how far its tests are.
+    written: Written,
+}
+
+/// When a report was last written to. The file's own time is that of the clock on the wall, which may jump: it only tells whether
+/// somebody wrote.
+struct Written {
+    /// Its length and its time.
+    seen: Option<(u64, i64, i64)>,
+    at: Instant,
+    /// How long the job had been paused by then.
+    paused: Duration,
 }
 
 impl Running {
@@ -203,6 +216,11 @@ impl Running {
             paused: Duration::ZERO,
             pauses: Vec::new(),
             peak: 0,
+            written: Written {
+                seen: None,
+                at: begun,
+                paused: Duration::ZERO,
+            },
         })
     }
 
@@ -302,6 +320,7 @@ impl Running {
 
     /// Whether it has written or taken more than it may.
     fn excess(&mut self, job: &JobRequest) -> Option<Cause> {
+        self.look_at_report(job);
         // A listing may print as many tests as there are; what it says beside them is what is bounded.
         let stdout = self.stdout.as_ref().filter(|_| job.report.is_some());
         let files = self.output.iter().chain(stdout);
@@ -315,21 +334,35 @@ impl Running {
         (taken > most).then_some(Cause::Memory)
     }
 
+    /// Notes whether somebody has written to the report since it was last looked at.
+    fn look_at_report(&mut self, job: &JobRequest) {
+        let Some(path) = job.report.as_ref().filter(|_| job.timeout_each) else {
+            return;
+        };
+        let seen = fs::metadata(path).ok();
+        let seen = seen.map(|seen| (seen.len(), seen.mtime(), seen.mtime_nsec()));
+        if seen != self.written.seen {
+            self.written = Written {
+                seen,
+                at: Instant::now(),
+                paused: self.paused,
+            };
+        }
+    }
+
     /// Where the timeout is each test's: when the test that runs now will have taken too long, if that is still to come.
-    fn later(&self, job: &JobRequest, passed: Option<Instant>) -> Option<Instant> {
+    fn later(&mut self, job: &JobRequest, passed: Option<Instant>) -> Option<Instant> {
         let timeout = job.timeout.filter(|_| job.timeout_each)?;
         let path = Path::new(job.report.as_ref()?);
         let text = read_report(path).unwrap_or_default();
         let started = crate::runner::read::last_start(&text);
-        // Who does not say when a test began has said at least that it did, when it last wrote.
-        let since_written = || {
-            let written = fs::metadata(path).and_then(|meta| meta.modified()).ok()?;
-            written.elapsed().ok()
-        };
         let later = match started {
+            // Who does not say when a test began has said at least that it did, when it last wrote.
             None if !text.is_empty() => {
-                Instant::now()
-                    + timeout.checked_sub(since_written()?.saturating_sub(self.paused))?
+                self.look_at_report(job);
+                let held = self.paused.saturating_sub(self.written.paused);
+                let ran = self.written.at.elapsed().saturating_sub(held);
+                Instant::now() + timeout.checked_sub(ran)?
             }
             Some(started) => {
                 let held = self.pauses.iter().filter(|(at, _)| *at > started);

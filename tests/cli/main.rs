@@ -23,3 +23,4 @@ mod shards;
 mod signals;
 mod support;
 mod templates;
+mod timeouts;

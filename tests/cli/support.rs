@@ -79,6 +79,7 @@ impl Project {
         command.args(arguments).current_dir(&self.here);
         for name in [
             "FASTEST_WORKERS",
+            "FASTEST_TIMEOUT_MULTIPLIER",
             "NO_COLOR",
             "FORCE_COLOR",
             "VIRTUAL_ENV",

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backoff, ChunkSize, Command, Count, Detect, Expect, Flaky, Isolation, Items, Lock, MaxFail,
-    Order, Parallel, Serial, SessionMode, Setting, Size, Slots, Span, Text, Workers,
+    Backoff, ChunkSize, Command, Count, Detect, Expect, Factor, Flaky, Isolation, Items, Lock,
+    MaxFail, Order, Parallel, Serial, SessionMode, Setting, Size, Slots, Span, Text, Workers,
 };
 
 /// A table of named things, in the order of the file.
@@ -46,6 +46,8 @@ pub struct Run {
     /// `:now` is added (`"3:now"`): then it is ended and `cancelled`. What did not run is listed as `not-run`. `0`, the default,
     /// never stops early.
     pub max_fail: Option<MaxFail>,
+    /// What the timeout of each test is multiplied with, for a machine that is slower: `2`. Default: `1`.
+    pub timeout_multiplier: Option<Factor>,
     /// Reports to write, by format: `{ junit = "out.xml", jsonl = "events.jsonl" }`. A path is relative to the root.
     pub reports: Option<Map<String>>,
 }

@@ -53,12 +53,12 @@ fn built_in(value: &str) -> (String, Origin) {
     (value.to_owned(), Origin::BuiltIn)
 }
 
-/// A duration of zero is no limit.
-fn limit(span: Span) -> Option<Duration> {
-    Some(span.0).filter(|span| !span.is_zero())
-}
-
 impl Resolver<'_> {
+    /// A timeout, as the run multiplies it. Zero is no limit.
+    fn limit(&self, span: Span) -> Option<Duration> {
+        Some(self.timeout_factor.of(span.0)).filter(|span| !span.is_zero())
+    }
+
     pub(super) fn group(&mut self, name: GroupName, mut layers: Layers<'_>) -> Option<GroupConfig> {
         layers.take(
             "description",
@@ -191,6 +191,7 @@ impl Resolver<'_> {
             session,
             isolation,
             tests,
+            timeout_factor: self.timeout_factor,
             overrides,
             needs,
             env,
@@ -420,7 +421,7 @@ impl Resolver<'_> {
         let expect = layers.take("expect", |group| group.expect, built_in("none"));
         self.expect(expect, results, &at.unwrap_or_default());
         TestSettings {
-            timeout: timeout.map_or(Some(TIMEOUT), limit),
+            timeout: self.limit(timeout.unwrap_or(Span(TIMEOUT))),
             grace: grace.map_or(GRACE, |span| span.0),
             retries: retries.map_or(0, |n| n.0),
             backoff: backoff.unwrap_or_default(),
@@ -460,7 +461,7 @@ impl Resolver<'_> {
     fn override_config(&mut self, entry: &Override, pointer: &str) -> OverrideConfig {
         OverrideConfig {
             matching: self.matchers(&entry.matching.0, &join(pointer, "match")),
-            timeout: entry.timeout.map(limit),
+            timeout: entry.timeout.map(|timeout| self.limit(timeout)),
             grace: entry.grace.map(|span| span.0),
             retries: entry.retries.map(|n| n.0),
             backoff: entry

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::config::{Config, GroupName, Origin, Provenance, RunConfig};
-use super::model::{Manifest, Order, Run};
+use super::model::{Factor, Manifest, Order, Run};
 use super::problem::{MOST_SHOWN, Place, Problem};
 use super::source::{Source, Spans, join};
 use crate::suggest::did_you_mean;
@@ -38,6 +38,8 @@ pub struct Choices {
     pub order: Option<(Order, Origin)>,
     /// `--seed`.
     pub seed: Option<u64>,
+    /// `--timeout-multiplier` or `FASTEST_TIMEOUT_MULTIPLIER`, and which of them.
+    pub timeout_multiplier: Option<(Factor, Origin)>,
 }
 
 /// A manifest as it was read.
@@ -97,6 +99,7 @@ pub fn resolve(
     let mut resolver = Resolver {
         document,
         choices,
+        timeout_factor: Factor::default(),
         problems: Vec::new(),
     };
     let config = resolver.config(root);
@@ -136,6 +139,7 @@ pub fn stray_overlays(manifest: &Manifest) -> Vec<Problem> {
 pub(super) struct Resolver<'a> {
     document: &'a Document<'a>,
     choices: &'a Choices,
+    timeout_factor: Factor,
     problems: Vec<Problem>,
 }
 
@@ -149,6 +153,7 @@ impl Resolver<'_> {
         }
         let profile = self.choices.profile.as_ref();
         let profile = profile.and_then(|name| Some((name, manifest.profiles.as_ref()?.get(name)?)));
+        let run = self.run(profile.map(|(name, profile)| (name.as_str(), profile.run.as_ref())));
         let mut resolved = Vec::new();
         for (name, group) in manifest.groups.iter().flatten() {
             if self.is_hopeless() {
@@ -172,7 +177,7 @@ impl Resolver<'_> {
         Config {
             root,
             manifest: Some(document.source.path.clone()),
-            run: self.run(profile.map(|(name, profile)| (name.as_str(), profile.run.as_ref()))),
+            run,
             pools,
             groups: resolved,
         }
@@ -212,6 +217,9 @@ impl Resolver<'_> {
         origin("workers", "0", &|run| run.workers.is_some());
         origin("timeout", "0", &|run| run.timeout.is_some());
         origin("max-fail", "0", &|run| run.max_fail.is_some());
+        origin("timeout-multiplier", "1", &|run| {
+            run.timeout_multiplier.is_some()
+        });
         origin("reports", "{}", &|run| run.reports.is_some());
         let mut workers = tables
             .iter()
@@ -221,6 +229,16 @@ impl Resolver<'_> {
             workers = Some(*number);
             provenance[0].value = number.to_string();
             provenance[0].origin = from.clone();
+        }
+        let written = tables.iter().find_map(|(_, _, run)| run.timeout_multiplier);
+        self.timeout_factor = written.unwrap_or_default();
+        if let Some((factor, from)) = &self.choices.timeout_multiplier {
+            self.timeout_factor = *factor;
+            let mut shown = provenance.iter_mut();
+            if let Some(shown) = shown.find(|shown| shown.key == "timeout-multiplier") {
+                shown.value = factor.to_string();
+                shown.origin = from.clone();
+            }
         }
         let mut reports = Vec::new();
         if let Some((_, pointer, table)) = tables
