@@ -12,10 +12,14 @@ mod support;
 #[allow(dead_code)] // Only whether there is one.
 mod server;
 
+#[path = "examples/workflow.rs"]
+mod workflow;
+
 use support::{Project, python};
+use workflow::{Service, Yaml};
 
 /// One test below for each.
-const EXAMPLES: [&str; 5] = ["batch", "postgres", "python", "rust", "shell"];
+const EXAMPLES: [&str; 6] = ["batch", "ci", "postgres", "python", "rust", "shell"];
 
 /// What a run of an example leaves in its folder; a copy starts without it.
 const LEFT_BY_A_RUN: [&str; 5] = [".fastest", "__pycache__", "backups", "target", "var"];
@@ -37,6 +41,100 @@ fn batch() {
     let project = copy("batch");
     has_outcomes(&project, &[("passed", 9)]);
     keeps_its_readme(&project);
+}
+
+#[test]
+fn ci() {
+    // Any Python will do; where there is none, the set-up has said so.
+    if python().is_none() {
+        return;
+    }
+    let project = copy("ci");
+    has_outcomes(&project, &[("passed", 13)]);
+    keeps_its_readme(&project);
+    let workflow = Yaml::parse(&project.read(".github/workflows/tests.yml"));
+    let mut service = Service::new();
+    let untouched = |_: &str, _: &str, _: &Project| {};
+    let machine = || copy("ci");
+
+    // The first time nothing is known.
+    let first = service.run(&workflow, &machine, &untouched);
+    let all_well = ["history", "merge", "shard 1", "shard 2", "shard 3"];
+    let all_well = all_well.map(|job| (job.to_owned(), true)).into();
+    assert_eq!(first.jobs, all_well, "{:#?}", first.said);
+    assert!(first.said["shard 1"].contains(" of 13 tests, divided by hash"));
+    assert!(first.said["merge"].contains("ok: 13 passed in "));
+    let report = first.artifact("junit", "junit.xml");
+    assert_eq!(report.matches("<testcase ").count(), 13);
+
+    // The second time the shards go by what the first has measured, and measure what none of the others does.
+    let second = service.run(&workflow, &machine, &untouched);
+    assert_eq!(second.jobs, all_well, "{:#?}", second.said);
+    let history = second.artifact("history", "history.jsonl");
+    let mut measured = Vec::new();
+    for number in 1..=3 {
+        let said = &second.said[&format!("shard {number}")];
+        assert!(said.contains(" of 13 tests, divided by time"), "{said}");
+        let own = second.artifact(
+            &format!("shard-{number}"),
+            &format!("measured-{number}.jsonl"),
+        );
+        assert!(
+            own.lines().all(|line| !history.contains(line)),
+            "it exports what it imported"
+        );
+        measured.extend(own.lines().map(str::to_owned));
+    }
+    let tests = measured.iter().filter(|line| line.contains("\"test\":"));
+    assert_eq!(tests.count(), 13);
+    let all = measured.len();
+    measured.sort();
+    measured.dedup();
+    assert_eq!(measured.len(), all, "two shards have exported the same");
+
+    // A test that fails makes its shard and the merge fail; the report has it, and the history is kept all the same.
+    let broken = |_: &str, step: &str, project: &Project| {
+        if step == "Run a shard" {
+            let code = project
+                .read("clock/year.py")
+                .replace("year % 400 == 0", "False");
+            fs::write(project.path().join("clock/year.py"), code).unwrap();
+        }
+    };
+    let third = service.run(&workflow, &machine, &broken);
+    let failed = third.jobs.iter().filter(|(_, is_well)| !**is_well);
+    assert_eq!(failed.count(), 2, "{:#?}", third.said);
+    assert!(
+        third.said["merge"].contains("FAILED: 12 passed, 1 failed in "),
+        "{:#?}",
+        third.said
+    );
+    assert!(
+        third
+            .artifact("junit", "junit.xml")
+            .contains("failures=\"1\"")
+    );
+
+    // A shard with another history than the others' passes, and the merge finds it out.
+    let forgetful = |job: &str, step: &str, project: &Project| {
+        if job == "shard 2" && step == "Import the history" {
+            fs::write(project.path().join("history.jsonl"), "").unwrap();
+        }
+    };
+    let fourth = service.run(&workflow, &machine, &forgetful);
+    assert!(fourth.said["shard 1"].contains("divided by time"));
+    assert!(fourth.said["shard 2"].contains("divided by hash"));
+    assert!(fourth.jobs["shard 1"] && fourth.jobs["shard 2"] && fourth.jobs["shard 3"]);
+    assert!(!fourth.jobs["merge"]);
+    let said = &fourth.said["merge"];
+    assert!(
+        said.contains("were divided by different histories"),
+        "{said}"
+    );
+
+    // What was kept of the run that failed is there for the next one.
+    let fifth = service.run(&workflow, &machine, &untouched);
+    assert_eq!(fifth.jobs, all_well, "{:#?}", fifth.said);
 }
 
 #[test]

@@ -45,46 +45,9 @@ fn run_all(project: &Project, page: &str) -> Vec<String> {
         .filter(|line| line.starts_with("orchestrate "))
         .collect();
     for line in &ours {
-        run_one(project, line);
+        project.shell(line).exits(0);
     }
     ours
-}
-
-/// Runs a line of a page.
-fn run_one(project: &Project, line: &str) {
-    let bin = Path::new(env!("CARGO_BIN_EXE_orchestrate"))
-        .parent()
-        .unwrap();
-    let path = format!(
-        "{}:{}",
-        bin.display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
-    let output = project
-        .command(&[])
-        .get_envs()
-        .fold(
-            std::process::Command::new("sh"),
-            |mut shell, (name, value)| {
-                match value {
-                    Some(value) => shell.env(name, value),
-                    None => shell.env_remove(name),
-                };
-                shell
-            },
-        )
-        .args(["-c", line])
-        .env("PATH", path)
-        .current_dir(project.path())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{line}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 #[test]
@@ -182,7 +145,7 @@ fn the_shards_page_is_true() {
         if line.contains("--shard") {
             let _ = std::fs::remove_file(project.path().join(".fastest/history.db"));
         }
-        run_one(&project, line);
+        project.shell(line).exits(0);
     }
     assert!(project.read("junit.xml").contains("tests=\"8\""));
     let lines = |name: &str| project.read(name).lines().count();

@@ -103,17 +103,26 @@ impl Project {
 
     /// Runs `orchestrate`.
     pub fn orchestrate(&self, arguments: &[&str]) -> Ran {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(arguments).output().unwrap();
-        Ran {
-            code: status.code().unwrap_or(-1),
-            stdout: self.redact(&stdout),
-            stderr: self.redact(&stderr),
-            events: None,
+        self.ran(&self.command(arguments).output().unwrap())
+    }
+
+    /// Runs a script, in the project's folder and with `orchestrate` on the path.
+    pub fn shell(&self, script: &str) -> Ran {
+        let bin = Path::new(env!("CARGO_BIN_EXE_orchestrate"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", bin.parent().unwrap().display());
+        let mut shell = Command::new("bash");
+        shell
+            .args(["-e", "-c", script])
+            .current_dir(&self.here)
+            .env("PATH", path);
+        for (name, value) in self.command(&[]).get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
         }
+        self.ran(&shell.output().unwrap())
     }
 
     /// Runs `orchestrate run` and keeps its events.
@@ -130,6 +139,15 @@ impl Project {
     /// Reads a file of the project.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path().join(name)).unwrap_or_default()
+    }
+
+    fn ran(&self, output: &Output) -> Ran {
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: self.redact(&output.stdout),
+            stderr: self.redact(&output.stderr),
+            events: None,
+        }
     }
 
     fn redact(&self, bytes: &[u8]) -> String {
