@@ -118,3 +118,33 @@ fn where_nothing_has_run_nothing_is_known() {
         "to look makes nothing"
     );
 }
+
+#[test]
+fn a_run_that_is_killed_takes_nothing_of_what_is_known_with_it() {
+    let orchestrate = "$(ps -o ppid= -p $PPID)";
+    let project = Project::with(
+        "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 1\norder = \"listed\"\n",
+    )
+    .script("t/fails", "exit 1")
+    .script(
+        "t/kills",
+        &format!("[ ! -e deadly ] || {{ kill -KILL {orchestrate}; sleep 60; }}"),
+    )
+    .script("t/passes", "exit 0");
+    project.run(&[]).exits(1);
+    let known = project.orchestrate(&["history", "export"]).exits(0).stdout;
+    assert_eq!(known.lines().count(), 3, "{known}");
+    let project = project.file("deadly", "");
+    project.run(&["t/kills", "t/passes"]).exits(-1);
+    let after = project.orchestrate(&["history", "export"]).exits(0).stdout;
+    assert_eq!(after, known);
+    // Of what had begun and what was still to come there are no results, so both are to be run, as is what failed before.
+    std::fs::remove_file(project.path().join("deadly")).unwrap();
+    let ran = project.run(&["--failed"]).exits(1);
+    let all = [
+        "g::t/fails failed",
+        "g::t/kills passed",
+        "g::t/passes passed",
+    ];
+    assert_eq!(ran.outcomes(), all);
+}
