@@ -121,18 +121,19 @@ fn what_fails_while_it_is_torn_down_is_charged_to_the_last_test() {
 /// Everything that a test can do to its process, with how it ends; the tests around each are not harmed.
 #[test]
 fn hostile_tests_harm_nobody_but_themselves() {
-    let Some(project) = project("timeout = \"2s\"\ngrace = \"200ms\"\nworkers = 2") else {
+    let Some(project) = project("timeout = \"60s\"\ngrace = \"200ms\"\nworkers = 2") else {
         return;
     };
     let project = project.file(
         "test_h.py",
         r"
-import multiprocessing, os, signal, subprocess, sys, threading, time
+import multiprocessing, os, pytest, signal, subprocess, sys, threading, time
 
 def test_00_before(): pass
 def test_01_exits(): os._exit(3)
 def test_02_between(): pass
 def test_03_aborts(): os.abort()
+@pytest.mark.timeout(1)
 def test_04_spins():
     while True: pass
 def test_05_between(): pass
