@@ -14,6 +14,7 @@ mod choose;
 pub mod cli;
 pub mod event;
 pub mod execute;
+pub mod explain;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

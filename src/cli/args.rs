@@ -39,6 +39,8 @@ pub enum Command {
     History(HistoryArguments),
     /// Says how `run` would go: workers, chunks, order, and how long it would take
     Plan(PlanArguments),
+    /// Says what a run's time went to, and which changes would save most
+    Explain(ExplainArguments),
     /// Lists the tests that `run` would run
     List(ListArguments),
     /// Checks manifests
@@ -295,6 +297,17 @@ pub struct PlanArguments {
     /// The seed of a random order, which this asks for
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = PlanForm::Human)]
+    pub format: PlanForm,
+}
+
+/// `orchestrate explain`.
+#[derive(Args, Debug)]
+pub struct ExplainArguments {
+    /// The run, or how its id begins; the last run if there is none
+    #[arg(value_name = "RUN")]
+    pub id: Option<String>,
     /// How to print it
     #[arg(long, value_enum, default_value_t = PlanForm::Human)]
     pub format: PlanForm,

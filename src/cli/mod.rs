@@ -8,6 +8,7 @@ mod doctor;
 mod environment;
 mod error;
 pub mod exit;
+mod explain;
 mod history;
 mod hold;
 mod init;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Merge(arguments) => merge::merge(&arguments),
         Command::History(arguments) => history::history(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::List(arguments) => list::list(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Show(arguments) => show::show(&arguments),

@@ -4,6 +4,7 @@ mod admission;
 mod bounds;
 mod commands;
 mod docs;
+mod explain;
 mod found;
 mod history;
 mod hooks;

@@ -1,0 +1,357 @@
+//! What can make a run longer than its work, and how it is taken away.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::record::Record;
+use super::scene::{Piece, Scene, Stage};
+use crate::manifest::config::Hook;
+
+/// A kind of cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Tests that hold a lock one after the other.
+    Lock,
+    /// Tests that use the same names, one after the other.
+    Pool,
+    /// Tests that run alone in their group.
+    Serial,
+    /// Tests that run alone in the run.
+    Exclusive,
+    /// Tests that take up several workers.
+    Slots,
+    /// Tests that wait for memory.
+    Memory,
+    /// A group that waits for others.
+    Needs,
+    /// A group with fewer workers than the run has.
+    GroupWorkers,
+    /// What passes before the first test of each chunk.
+    ChunkStart,
+    /// What starting workers costs.
+    WorkerStart,
+    /// A hook.
+    Hook,
+    /// Tests that were run again.
+    Retries,
+    /// Tests that take long and start late.
+    Order,
+    /// A test, or a chunk, that takes longer than its share.
+    Straggler,
+    /// The number of workers.
+    Workers,
+}
+
+/// One thing that can be taken away.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// See [`Kind`]; groups and jobs are indices.
+    Lock(String),
+    Pool(String),
+    Serial(usize),
+    Exclusive(usize),
+    Slots(usize),
+    Memory,
+    Needs(usize),
+    GroupWorkers(usize),
+    ChunkStart(usize),
+    WorkerStart(usize),
+    Hook(usize, Hook),
+    Retries(usize),
+    Order,
+    Straggler(usize),
+    Workers,
+}
+
+/// Fewer seconds than this are not worth a word.
+pub const WORTH: f64 = 0.005;
+
+impl Cause {
+    /// All that a scene has. `spans` is when its jobs start and end.
+    pub fn all(scene: &Scene, spans: &[(f64, f64)]) -> Vec<Self> {
+        let mut all = Vec::new();
+        let mut locks = BTreeSet::new();
+        let mut pools = BTreeSet::new();
+        for piece in &scene.pieces {
+            locks.extend(piece.spec.locks.iter().map(|lock| lock.name.clone()));
+            pools.extend(piece.spec.uses.iter().map(|(pool, _)| pool.clone()));
+        }
+        all.extend(locks.into_iter().map(Self::Lock));
+        all.extend(pools.into_iter().map(Self::Pool));
+        if scene.limits.memory.is_some() && scene.pieces.iter().any(|piece| piece.spec.memory > 0) {
+            all.push(Self::Memory);
+        }
+        for (group, stage) in scene.groups.iter().enumerate() {
+            let pieces = || scene.pieces.iter().filter(|piece| piece.group == group);
+            let sum = |of: &dyn Fn(&Piece) -> f64| pieces().map(of).sum::<f64>();
+            if pieces().any(|piece| piece.spec.serial) {
+                all.push(Self::Serial(group));
+            }
+            if pieces().any(|piece| piece.spec.exclusive) {
+                all.push(Self::Exclusive(group));
+            }
+            if pieces().any(|piece| piece.spec.slots > 1) {
+                all.push(Self::Slots(group));
+            }
+            if !stage.needs.is_empty() {
+                all.push(Self::Needs(group));
+            }
+            // A group with as many workers as jobs needs no more.
+            if stage.workers < scene.limits.slots && stage.workers < stage.queue.len() {
+                all.push(Self::GroupWorkers(group));
+            }
+            if sum(&|piece| piece.start) >= WORTH {
+                all.push(Self::ChunkStart(group));
+            }
+            if stage.starts.iter().sum::<f64>() >= WORTH {
+                all.push(Self::WorkerStart(group));
+            }
+            for hook in Hook::ALL {
+                let seconds = match hook {
+                    Hook::BeforeJob => sum(&|piece| piece.around[0]),
+                    Hook::AfterJob => sum(&|piece| piece.around[1]),
+                    hook => hook_seconds(stage, hook),
+                };
+                if seconds >= WORTH {
+                    all.push(Self::Hook(group, hook));
+                }
+            }
+            if pieces().any(|piece| piece.attempt > 1) {
+                all.push(Self::Retries(group));
+            }
+        }
+        all.push(Self::Order);
+        all.extend(stragglers(scene, spans).into_iter().map(Self::Straggler));
+        all
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Lock(_) => Kind::Lock,
+            Self::Pool(_) => Kind::Pool,
+            Self::Serial(_) => Kind::Serial,
+            Self::Exclusive(_) => Kind::Exclusive,
+            Self::Slots(_) => Kind::Slots,
+            Self::Memory => Kind::Memory,
+            Self::Needs(_) => Kind::Needs,
+            Self::GroupWorkers(_) => Kind::GroupWorkers,
+            Self::ChunkStart(_) => Kind::ChunkStart,
+            Self::WorkerStart(_) => Kind::WorkerStart,
+            Self::Hook(..) => Kind::Hook,
+            Self::Retries(_) => Kind::Retries,
+            Self::Order => Kind::Order,
+            Self::Straggler(_) => Kind::Straggler,
+            Self::Workers => Kind::Workers,
+        }
+    }
+
+    /// The group that it is of, if it is of one.
+    pub fn group(&self, scene: &Scene) -> Option<usize> {
+        match self {
+            Self::Lock(_) | Self::Pool(_) | Self::Memory | Self::Order | Self::Workers => None,
+            Self::Straggler(job) => Some(scene.pieces[*job].group),
+            Self::Serial(group)
+            | Self::Exclusive(group)
+            | Self::Slots(group)
+            | Self::Needs(group)
+            | Self::GroupWorkers(group)
+            | Self::ChunkStart(group)
+            | Self::WorkerStart(group)
+            | Self::Hook(group, _)
+            | Self::Retries(group) => Some(*group),
+        }
+    }
+
+    /// The jobs that it is about, by index.
+    pub fn jobs(&self, scene: &Scene) -> Vec<usize> {
+        let concerns = |piece: &Piece| match self {
+            Self::Lock(name) => piece.spec.locks.iter().any(|lock| lock.name == *name),
+            Self::Pool(name) => piece.spec.uses.iter().any(|(pool, _)| pool == name),
+            Self::Serial(group) => piece.group == *group && piece.spec.serial,
+            Self::Exclusive(group) => piece.group == *group && piece.spec.exclusive,
+            Self::Slots(group) => piece.group == *group && piece.spec.slots > 1,
+            Self::Retries(group) => piece.group == *group && piece.attempt > 1,
+            Self::ChunkStart(group) => piece.group == *group && piece.start > 0.0,
+            _ => false,
+        };
+        let pieces = scene.pieces.iter().enumerate();
+        let jobs = pieces.filter(|(_, piece)| concerns(piece));
+        let mut jobs: Vec<usize> = jobs.map(|(index, _)| index).collect();
+        if let Self::Straggler(job) = self {
+            jobs.push(*job);
+        }
+        jobs
+    }
+
+    /// Takes it away.
+    pub fn remove(&self, scene: &mut Scene) {
+        match self {
+            Self::Lock(name) => each(scene, |piece| {
+                piece.spec.locks.retain(|lock| lock.name != *name);
+            }),
+            Self::Pool(name) => each(scene, |piece| {
+                piece.spec.uses.retain(|(pool, _)| pool != name);
+            }),
+            Self::Memory => scene.limits.memory = None,
+            Self::Serial(group) | Self::Exclusive(group) => {
+                let jobs = self.jobs(scene);
+                let is_serial = matches!(self, Self::Serial(_));
+                for job in &jobs {
+                    let spec = &mut scene.pieces[*job].spec;
+                    if is_serial {
+                        spec.serial = false;
+                    } else {
+                        spec.exclusive = false;
+                    }
+                }
+                scene.replan(*group, &jobs);
+            }
+            Self::Slots(group) => of_group(scene, *group, |piece| piece.spec.slots = 1),
+            Self::Needs(group) => scene.groups[*group].needs.clear(),
+            Self::GroupWorkers(group) => scene.groups[*group].workers = scene.limits.slots,
+            Self::ChunkStart(group) => of_group(scene, *group, |piece| piece.start = 0.0),
+            Self::WorkerStart(group) => {
+                let starts = &mut scene.groups[*group].starts;
+                starts.fill(0.0);
+            }
+            Self::Hook(group, hook) => {
+                let stage = &mut scene.groups[*group];
+                match hook {
+                    Hook::BeforeAll => stage.before_all = 0.0,
+                    Hook::AfterAll => stage.after_all = 0.0,
+                    Hook::AfterWorker => stage.after_worker = 0.0,
+                    Hook::BeforeWorker => {
+                        let hooks = &mut stage.before_worker;
+                        hooks.fill(0.0);
+                    }
+                    Hook::BeforeJob => of_group(scene, *group, |piece| piece.around[0] = 0.0),
+                    Hook::AfterJob => of_group(scene, *group, |piece| piece.around[1] = 0.0),
+                }
+            }
+            Self::Retries(_) => {
+                for job in self.jobs(scene) {
+                    scene.drop_job(job);
+                }
+            }
+            Self::Order => {
+                let pieces = &scene.pieces;
+                for stage in &mut scene.groups {
+                    let seconds = |index: &usize| pieces[*index].seconds();
+                    stage
+                        .queue
+                        .sort_by(|a, b| seconds(b).total_cmp(&seconds(a)));
+                }
+            }
+            Self::Straggler(job) => cut(scene, *job),
+            Self::Workers => {
+                let slots = scene.limits.slots;
+                for stage in &mut scene.groups {
+                    stage.workers += usize::from(stage.workers >= slots.min(stage.queue.len()));
+                }
+                scene.limits.slots += 1;
+            }
+        }
+    }
+
+    /// A scene in which a straggler is not there at all.
+    pub fn without(&self, scene: &Scene) -> Option<Scene> {
+        let Self::Straggler(job) = self else {
+            return None;
+        };
+        let mut scene = scene.clone();
+        match main_test(&scene.pieces[*job]) {
+            Some(test) if scene.pieces[*job].tests.len() > 1 => {
+                scene.pieces[*job].tests.remove(test);
+            }
+            _ => scene.drop_job(*job),
+        }
+        Some(scene)
+    }
+
+    /// The test that a straggler is, where it is one and not a whole chunk.
+    pub fn test<'a>(&self, scene: &'a Scene) -> Option<&'a str> {
+        let Self::Straggler(job) = self else {
+            return None;
+        };
+        let piece = &scene.pieces[*job];
+        main_test(piece).map(|test| piece.tests[test].0.as_str())
+    }
+}
+
+fn hook_seconds(stage: &Stage, hook: Hook) -> f64 {
+    match hook {
+        Hook::BeforeAll => stage.before_all,
+        Hook::AfterAll => stage.after_all,
+        Hook::BeforeWorker => stage.before_worker.iter().sum(),
+        Hook::AfterWorker => stage.after_worker,
+        Hook::BeforeJob | Hook::AfterJob => 0.0,
+    }
+}
+
+fn each(scene: &mut Scene, what: impl Fn(&mut Piece)) {
+    scene.pieces.iter_mut().for_each(what);
+}
+
+fn of_group(scene: &mut Scene, group: usize, what: impl Fn(&mut Piece)) {
+    let pieces = scene.pieces.iter_mut();
+    pieces.filter(|piece| piece.group == group).for_each(what);
+}
+
+/// The test that takes most of a job's time, if one does.
+fn main_test(piece: &Piece) -> Option<usize> {
+    let tests = piece.tests.iter().enumerate();
+    let (index, (_, seconds)) = tests.max_by(|a, b| a.1.1.total_cmp(&b.1.1))?;
+    (*seconds * 2.0 > piece.work()).then_some(index)
+}
+
+/// Into how many parts a straggler is cut.
+pub fn parts(scene: &Scene, job: usize) -> usize {
+    let stage = &scene.groups[scene.pieces[job].group];
+    stage.workers.min(scene.limits.slots).max(2)
+}
+
+/// Cuts a straggler: a chunk by its tests, a test into equal parts.
+fn cut(scene: &mut Scene, job: usize) {
+    let Some(main) = main_test(&scene.pieces[job]) else {
+        scene.recut(job);
+        return;
+    };
+    let parts = parts(scene, job);
+    let mut rest = scene.pieces[job].tests.clone();
+    let (id, seconds) = rest.remove(main);
+    #[expect(clippy::cast_precision_loss, reason = "workers are few")]
+    let part = vec![(id, seconds / parts as f64)];
+    let mut lists = vec![part; parts];
+    if !rest.is_empty() {
+        lists.push(rest);
+    }
+    scene.part(job, lists);
+}
+
+/// How many stragglers are looked at.
+const STRAGGLERS: usize = 3;
+
+/// The longest jobs, and the one that ends last.
+fn stragglers(scene: &Scene, spans: &[(f64, f64)]) -> Vec<usize> {
+    let mut jobs: Vec<usize> = (0..scene.pieces.len()).collect();
+    let last = jobs.iter().copied();
+    let last = last.max_by(|a, b| spans[*a].1.total_cmp(&spans[*b].1));
+    let seconds = |job: &usize| scene.pieces[*job].seconds();
+    jobs.sort_by(|a, b| seconds(b).total_cmp(&seconds(a)));
+    jobs.truncate(STRAGGLERS);
+    jobs.extend(last.filter(|last| !jobs.contains(last)));
+    jobs
+}
+
+/// Whether another worker would find a processor: what the jobs used of them, and a worker's share more.
+pub fn has_room(record: &Record) -> bool {
+    const MOST: f64 = 0.9;
+    let cpu: f64 = record.jobs.iter().map(|job| job.cpu).sum();
+    let busy = cpu / record.wall.max(f64::EPSILON);
+    #[expect(clippy::cast_precision_loss, reason = "processors and workers are few")]
+    let (cores, workers) = (record.cores as f64, record.workers.max(1) as f64);
+    record.cores > 0 && busy + busy / workers <= cores * MOST
+}

@@ -1,0 +1,352 @@
+//! A run that can be changed and run again under a virtual clock.
+
+use std::time::Duration;
+
+use super::record::{Job, Record};
+use crate::manifest::model::Order;
+use crate::plan::predict::{Begun, Course, simulate};
+use crate::schedule::{GroupSpec, JobSpec, Limits, Pool};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The groups.
+    pub groups: Vec<Stage>,
+    /// The jobs.
+    pub pieces: Vec<Piece>,
+    /// What bounds all groups together.
+    pub limits: Limits,
+    /// What passes before the first job is handed out, and after all is over.
+    pub edges: [f64; 2],
+}
+
+/// A group.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// The most of its jobs at once.
+    pub workers: usize,
+    /// The groups that it needs.
+    pub needs: Vec<usize>,
+    /// The order in which its tests were planned.
+    pub order: Order,
+    /// What starting its workers took, one by one, without hooks.
+    pub starts: Vec<f64>,
+    /// What its `before-worker` took, one by one.
+    pub before_worker: Vec<f64>,
+    /// What each hook around it took.
+    pub before_all: f64,
+    /// See `before_all`.
+    pub after_all: f64,
+    /// What a worker's `after-worker` took on average.
+    pub after_worker: f64,
+    /// Its jobs of the plan, in their order.
+    pub queue: Vec<usize>,
+}
+
+/// A job.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// Its group.
+    pub group: usize,
+    /// What it claims.
+    pub spec: JobSpec,
+    /// What it takes before its first test.
+    pub start: f64,
+    /// What `before-job` and `after-job` take.
+    pub around: [f64; 2],
+    /// Its tests, with what each takes.
+    pub tests: Vec<(String, f64)>,
+    /// What it was predicted to take.
+    pub predicted: f64,
+    /// Which try it is.
+    pub attempt: u32,
+    /// Seconds that it waits after the end of the job that made it.
+    pub delay: f64,
+    /// The jobs that run in its place when it is over.
+    pub next: Vec<usize>,
+}
+
+impl Piece {
+    fn of(job: &Job) -> Self {
+        let work = job.work();
+        let tests: f64 = job.tests.iter().map(|(_, seconds)| seconds).sum();
+        let share = if tests > 0.0 { work / tests } else { 0.0 };
+        let tests = job.tests.iter();
+        Self {
+            group: job.group,
+            spec: job.place.claims.clone(),
+            start: job.start(),
+            around: job.around,
+            tests: tests
+                .map(|(id, seconds)| (id.clone(), seconds * share))
+                .collect(),
+            predicted: job.place.predicted,
+            attempt: job.attempt,
+            delay: job.place.delay,
+            next: Vec::new(),
+        }
+    }
+
+    /// What its tests take.
+    pub fn work(&self) -> f64 {
+        self.tests.iter().map(|(_, seconds)| seconds).sum()
+    }
+
+    /// What it takes in all.
+    pub fn seconds(&self) -> f64 {
+        self.start + self.work() + self.around.iter().sum::<f64>()
+    }
+
+    /// Whether nothing else of its group may run meanwhile.
+    fn is_alone(&self) -> bool {
+        self.spec.serial || self.spec.exclusive
+    }
+}
+
+/// How a scene goes.
+struct Play<'a> {
+    scene: &'a Scene,
+    /// By group: when `before-all` is over, if it has begun.
+    ready: Vec<Option<f64>>,
+    /// By group: when its last job ended.
+    ends: Vec<f64>,
+    /// By job: when it starts and ends.
+    spans: Vec<(f64, f64)>,
+}
+
+/// One after the other, and their mean for whatever comes after.
+fn nth(list: &[f64], index: usize) -> f64 {
+    list.get(index).copied().unwrap_or_else(|| mean(list))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "workers are few")]
+pub fn mean(list: &[f64]) -> f64 {
+    if list.is_empty() {
+        return 0.0;
+    }
+    list.iter().sum::<f64>() / list.len() as f64
+}
+
+impl Course for Play<'_> {
+    fn takes(&mut self, begun: &Begun<'_>) -> f64 {
+        let stage = &self.scene.groups[begun.group];
+        let ready = self.ready[begun.group].get_or_insert(begun.at + stage.before_all);
+        let mut seconds = (*ready - begun.at).max(0.0);
+        if let Some(worker) = begun.new_worker {
+            seconds += nth(&stage.starts, worker) + nth(&stage.before_worker, worker);
+        }
+        seconds += self.scene.pieces[begun.start.job].seconds();
+        self.spans[begun.start.job] = (begun.at, begun.at + seconds);
+        seconds
+    }
+
+    fn over(&mut self, job: usize, at: f64) -> Vec<JobSpec> {
+        let piece = &self.scene.pieces[job];
+        self.ends[piece.group] = at;
+        let next = piece.next.iter().map(|index| {
+            let next = &self.scene.pieces[*index];
+            let not_before = if next.delay > 0.0 {
+                Duration::try_from_secs_f64(at + next.delay).unwrap_or_default()
+            } else {
+                Duration::ZERO
+            };
+            JobSpec {
+                id: *index,
+                not_before,
+                ..next.spec.clone()
+            }
+        });
+        next.collect()
+    }
+}
+
+impl Scene {
+    /// The run as it was.
+    pub fn of(record: &Record) -> Self {
+        let mut groups: Vec<Stage> = record
+            .groups
+            .iter()
+            .map(|group| Stage {
+                workers: group.workers.max(1),
+                needs: group.needs.clone(),
+                order: group.order,
+                starts: Vec::new(),
+                before_worker: Vec::new(),
+                before_all: group.around[0],
+                after_all: group.around[1],
+                after_worker: mean(&group.after_worker),
+                queue: Vec::new(),
+            })
+            .collect();
+        let mut pieces: Vec<Piece> = record.jobs.iter().map(Piece::of).collect();
+        let index: std::collections::HashMap<usize, usize> = record
+            .jobs
+            .iter()
+            .enumerate()
+            .map(|(index, job)| (job.number, index))
+            .collect();
+        let mut planned: Vec<(u32, usize, usize)> = Vec::new();
+        for (at, job) in record.jobs.iter().enumerate() {
+            if job.is_first {
+                let stage = &mut groups[job.group];
+                stage.starts.push(job.new_worker(&record.groups[job.group]));
+                stage.before_worker.push(job.before_worker);
+            } else {
+                pieces[at].start += job.place.ready;
+            }
+            match job.place.of.and_then(|of| index.get(&of)) {
+                Some(before) => pieces[*before].next.push(at),
+                None => planned.push((job.round, job.place.chunk, at)),
+            }
+        }
+        planned.sort_unstable();
+        for (.., at) in planned {
+            groups[pieces[at].group].queue.push(at);
+        }
+        let mut scene = Self {
+            groups,
+            pieces,
+            limits: Limits {
+                slots: record.workers.max(1),
+                memory: record.memory,
+                pools: record.pools.iter().map(pool).collect(),
+            },
+            edges: [0.0; 2],
+        };
+        let first = record.jobs.iter().map(Job::handed).reduce(f64::min);
+        let mut ends = vec![0.0_f64; record.groups.len()];
+        for job in &record.jobs {
+            ends[job.group] = ends[job.group].max(job.ended);
+        }
+        let last = scene.closed(&ends);
+        scene.edges = [first.unwrap_or(0.0).max(0.0), (record.wall - last).max(0.0)];
+        scene
+    }
+
+    /// When all groups are closed whose last jobs end then.
+    fn closed(&self, ends: &[f64]) -> f64 {
+        let ends = self.groups.iter().zip(ends);
+        ends.filter(|(stage, _)| !stage.queue.is_empty())
+            .map(|(stage, end)| end + stage.after_worker + stage.after_all)
+            .fold(0.0, f64::max)
+    }
+
+    fn play(&self) -> (f64, Vec<(f64, f64)>) {
+        let specs = self.groups.iter().map(|stage| GroupSpec {
+            workers: stage.workers,
+            needs: stage.needs.clone(),
+            jobs: stage
+                .queue
+                .iter()
+                .map(|index| JobSpec {
+                    id: *index,
+                    ..self.pieces[*index].spec.clone()
+                })
+                .collect(),
+            failed: false,
+        });
+        let mut play = Play {
+            scene: self,
+            ready: vec![None; self.groups.len()],
+            ends: vec![0.0; self.groups.len()],
+            spans: vec![(0.0, 0.0); self.pieces.len()],
+        };
+        simulate(specs.collect(), self.limits.clone(), &mut play);
+        let seconds = self.edges[0] + self.closed(&play.ends) + self.edges[1];
+        (seconds, play.spans)
+    }
+
+    /// How long the run takes.
+    pub fn seconds(&self) -> f64 {
+        self.play().0
+    }
+
+    /// When each job starts and ends, since the first was handed out.
+    pub fn spans(&self) -> Vec<(f64, f64)> {
+        self.play().1
+    }
+
+    /// Puts the jobs of a group that run beside others now where a plan would have put them: those that take longest first.
+    pub fn replan(&mut self, group: usize, was_alone: &[usize]) {
+        for index in was_alone {
+            self.recut(*index);
+        }
+        let stage = &self.groups[group];
+        if stage.order != Order::Smart {
+            return;
+        }
+        let freed = |index: &usize| was_alone.contains(index) && !self.pieces[*index].is_alone();
+        let (freed, mut queue): (Vec<usize>, Vec<usize>) =
+            stage.queue.iter().copied().partition(freed);
+        for index in freed {
+            let predicted = self.pieces[index].predicted;
+            let shorter = |at: &usize| self.pieces[*at].predicted < predicted;
+            let place = queue.iter().position(shorter).unwrap_or(queue.len());
+            queue.insert(place, index);
+        }
+        self.groups[group].queue = queue;
+    }
+
+    /// Cuts a job into as many as its group has workers, by its tests.
+    pub fn recut(&mut self, index: usize) {
+        let piece = self.pieces[index].clone();
+        let parts = self.groups[piece.group].workers.min(self.limits.slots);
+        if parts.min(piece.tests.len()) < 2 {
+            return;
+        }
+        let mut tests = piece.tests.clone();
+        tests.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let mut bins: Vec<(f64, Vec<(String, f64)>)> = vec![(0.0, Vec::new()); parts];
+        for test in tests {
+            if let Some(bin) = bins.iter_mut().min_by(|a, b| a.0.total_cmp(&b.0)) {
+                bin.0 += test.1;
+                bin.1.push(test);
+            }
+        }
+        let bins = bins.into_iter().map(|(_, tests)| tests);
+        self.part(index, bins.filter(|tests| !tests.is_empty()).collect());
+    }
+
+    /// Puts several jobs in the place of one, which the first of them stays.
+    pub fn part(&mut self, index: usize, parts: Vec<Vec<(String, f64)>>) {
+        let piece = self.pieces[index].clone();
+        let mut parts = parts.into_iter();
+        self.pieces[index].tests = parts.next().unwrap_or_default();
+        let others = parts.map(|tests| Piece {
+            tests,
+            next: Vec::new(),
+            ..piece.clone()
+        });
+        let others: Vec<Piece> = others.collect();
+        let from = self.pieces.len();
+        let new = from..from + others.len();
+        self.pieces.extend(others);
+        let queue = &mut self.groups[piece.group].queue;
+        match queue.iter().position(|at| *at == index) {
+            Some(place) => drop(queue.splice(place + 1..=place, new)),
+            // It came of another one: so do its parts.
+            None => {
+                let before = self.pieces.iter_mut();
+                for piece in before.filter(|piece| piece.next.contains(&index)) {
+                    piece.next.extend(new.clone());
+                }
+            }
+        }
+    }
+
+    /// Takes a job out.
+    pub fn drop_job(&mut self, index: usize) {
+        let group = self.pieces[index].group;
+        self.groups[group].queue.retain(|at| *at != index);
+        for piece in &mut self.pieces {
+            piece.next.retain(|at| *at != index);
+        }
+    }
+}
+
+fn pool((name, members): (&String, &usize)) -> Pool {
+    Pool {
+        name: name.clone(),
+        members: (0..*members).map(|member| member.to_string()).collect(),
+    }
+}

@@ -1,0 +1,182 @@
+//! What a run's time went to: a bottleneck is planted, named, and taken away, and the run then takes less by what was said.
+//!
+//! All jobs sleep, so that a busy machine changes little; what is compared is what two runs took, never a time of its own.
+
+use serde_json::Value;
+
+use crate::support::{Project, Ran};
+
+/// How far what is said may be from what is measured, as a part of it.
+const OFF: f64 = 0.15;
+
+/// What a run took.
+fn wall(ran: &Ran) -> f64 {
+    ran.events_of("run-finished")[0]["seconds"]
+        .as_f64()
+        .unwrap()
+}
+
+/// Sleeps `seconds` each.
+fn sleepers(project: Project, names: &[&str], seconds: f64) -> Project {
+    names.iter().fold(project, |project, name| {
+        project.script(&format!("t/{name}"), &format!("sleep {seconds}"))
+    })
+}
+
+/// A group of programs on four workers, as they are listed.
+fn group(lines: &str) -> Project {
+    Project::with(&format!(
+        "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 4\norder = \"listed\"\n{lines}\n"
+    ))
+}
+
+/// A run with something planted in it, and what is explained of it.
+struct Planted {
+    wall: f64,
+    told: Value,
+    text: String,
+}
+
+impl Planted {
+    fn run(project: &Project) -> Self {
+        let ran = project.run(&["-n", "4"]).exits(0);
+        let told = project
+            .orchestrate(&["explain", "--format", "json"])
+            .exits(0);
+        Self {
+            wall: wall(&ran),
+            told: serde_json::from_str(&told.stdout).unwrap(),
+            text: project.orchestrate(&["explain"]).exits(0).stdout,
+        }
+    }
+
+    /// The finding of a kind, which is among the changes that are named.
+    fn finding(&self, kind: &str) -> &Value {
+        let changes = usize::try_from(self.told["changes"].as_u64().unwrap()).unwrap();
+        let findings = self.told["findings"].as_array().unwrap().iter();
+        let mut named = findings
+            .take(changes)
+            .filter(|finding| finding["kind"] == kind);
+        named.next().unwrap_or_else(|| panic!("{}", self.text))
+    }
+
+    /// Checks that a run without what was planted takes less by what was said.
+    fn saves(&self, said: &Value, without: &Project) {
+        let said = said.as_f64().unwrap();
+        let saved = self.wall - wall(&without.run(&["-n", "4"]).exits(0));
+        assert!(
+            (said - saved).abs() <= OFF * saved,
+            "{said:.3} s were said to be saved, {saved:.3} s were: {}",
+            self.text
+        );
+    }
+
+    fn says(&self, text: &str) {
+        assert!(
+            self.text.contains(text),
+            "{text:?} is not in:\n{}",
+            self.text
+        );
+    }
+}
+
+const EIGHT: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+#[test]
+fn a_lock_costs_what_is_saved_without_it() {
+    let suite = |lines: &str| {
+        let project = sleepers(group(lines), &EIGHT, 0.5);
+        sleepers(project, &["i", "j", "k", "l", "m", "n", "o", "p"], 0.5)
+    };
+    let lines = "[[groups.g.overrides]]\nmatch = [\"t/[a-h]\"]\nlocks = [\"db\"]";
+    let planted = Planted::run(&suite(lines));
+    let lock = planted.finding("lock");
+    assert_eq!(lock["name"], "db");
+    assert_eq!(lock["jobs"], 8);
+    planted.says("lock db, held by 8 jobs");
+    planted.says("without lock db: g::t/a, g::t/b and 6 more");
+    planted.saves(&lock["saves"], &suite(""));
+}
+
+#[test]
+fn serial_tests_cost_what_is_saved_where_they_are_not() {
+    let suite = |lines: &str| sleepers(group(lines), &EIGHT, 0.6);
+    let planted = Planted::run(&suite("serial = [\"t/[a-d]\"]"));
+    let serial = planted.finding("serial");
+    assert_eq!(serial["jobs"], 4);
+    planted.says("serial tests of g");
+    planted.saves(&serial["saves"], &suite(""));
+}
+
+#[test]
+fn a_straggler_costs_what_is_saved_without_it_or_with_its_parts() {
+    let suite = || sleepers(group(""), &EIGHT, 0.5);
+    let planted = Planted::run(&suite().script("t/z", "sleep 4"));
+    let straggler = planted.finding("straggler");
+    assert_eq!(straggler["tests"][0], "g::t/z");
+    assert_eq!(straggler["parts"], 4);
+    planted.says("straggler, 4.0");
+    planted.says("with g::t/z cut into 4 (without it at all, ");
+    planted.saves(&straggler["without"], &suite());
+    let parts = sleepers(suite(), &["w", "x", "y", "z"], 1.0);
+    planted.saves(&straggler["saves"], &parts);
+    // It is the longest of all, and listed last.
+    let first = sleepers(Project::with(&group("").read("fastest.toml")), &EIGHT, 0.5);
+    planted.saves(
+        &planted.finding("order")["saves"],
+        &first.script("t/0", "sleep 4"),
+    );
+}
+
+/// A runner that takes its time before the first test of a chunk, and tells what each test takes.
+fn slow_start(seconds: f64) -> Project {
+    let manifest = "[runners.slow]\nrun = [\"./slow\", \"<report>\", \"<items>\"]\nresults = \"events\"\n\
+        [groups.g]\nrunner = \"slow\"\nfiles = [\"t/*\"]\nworkers = 4\nchunk-size = 2\nchunk-by = \"any\"\n";
+    let body = format!(
+        "report=$1; shift; sleep {seconds}\nfor item; do item=${{item#./}}\n\
+         echo \"{{\\\"event\\\":\\\"started\\\",\\\"id\\\":\\\"$item\\\"}}\" >>\"$report\"; sleep 0.2\n\
+         echo \"{{\\\"event\\\":\\\"finished\\\",\\\"id\\\":\\\"$item\\\",\\\"outcome\\\":\\\"passed\\\",\\\"seconds\\\":0.2}}\" >>\"$report\"\ndone"
+    );
+    let names = (10..34).map(|number| format!("t/{number}"));
+    let project = Project::with(manifest).script("slow", &body);
+    names.fold(project, |project, name| project.file(&name, ""))
+}
+
+#[test]
+fn start_up_costs_what_is_saved_without_it() {
+    let planted = Planted::run(&slow_start(0.7));
+    let start = planted.finding("chunk-start");
+    assert_eq!(start["group"], "g");
+    assert_eq!(start["jobs"], 12);
+    planted.says("start-up of 12 jobs of g");
+    planted.saves(&start["saves"], &slow_start(0.0));
+}
+
+#[test]
+fn what_can_not_be_explained_is_said() {
+    let project = Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n")
+        .script("t/a", "[ -e pass ] || kill -KILL $PPID; exit 0");
+    let explain = || project.orchestrate(&["explain"]);
+    explain().exits(2).says("no run is kept here");
+    project.run(&[]).exits(1);
+    let ran = project.orchestrate(&["explain", "2099"]);
+    ran.exits(2).says("no run is called");
+    std::fs::write(project.path().join("pass"), "").unwrap();
+    project.run(&[]).exits(0);
+    explain().exits(0).says("where ");
+    // A run that was cut off is explained as far as it came.
+    let runs = project.path().join(".fastest/last/journal.jsonl");
+    let journal = std::fs::read_to_string(&runs).unwrap();
+    let lines: Vec<&str> = journal.lines().collect();
+    let cut = lines[..lines.len() - 1].join("\n") + "\n{";
+    std::fs::write(&runs, cut).unwrap();
+    explain()
+        .exits(0)
+        .says("it was interrupted: only what was over by then is explained");
+    let cut = lines[..2].join("\n") + "\nthis is no event\n";
+    std::fs::write(&runs, cut).unwrap();
+    explain()
+        .exits(3)
+        .says("there is nothing to explain")
+        .says("warning: a line of the journal can't be read");
+}
