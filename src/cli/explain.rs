@@ -2,7 +2,7 @@
 
 use super::args::{ExplainArguments, PlanForm};
 use super::error::CliError;
-use super::{exit, open, print, report, say, shown};
+use super::{exit, open, print, report, shown};
 use crate::explain::{Explanation, Finding, Kind, Part, Record};
 use crate::history::{Fate, Journal};
 
@@ -24,12 +24,7 @@ pub fn explain(arguments: &ExplainArguments) -> Result<u8, CliError> {
         CliError::System(format!("can't read the journal of run {id}: {error}"))
     })?;
     let record = Record::of(&mut journal);
-    if journal.unreadable > 0 {
-        let lines = journal.unreadable;
-        say(&format!(
-            "warning: {lines} of the journal's lines can't be read"
-        ));
-    }
+    report::tell_unreadable(journal.unreadable, "the journal");
     if record.jobs.is_empty() {
         return Err(CliError::System(format!(
             "no job of run {id} was over: there is nothing to explain"

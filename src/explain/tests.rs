@@ -213,6 +213,7 @@ impl Made {
                 workers: self.slots,
                 seed: 0,
                 repeat: 1,
+                shard: None,
                 prepared: 0.0,
                 cores: 64,
                 memory: None,

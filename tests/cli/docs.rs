@@ -5,13 +5,13 @@ use std::path::Path;
 
 use crate::support::Project;
 
-fn page(name: &str) -> String {
+pub fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The fenced blocks of a language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -39,7 +39,7 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 /// Runs the page's own commands in a project, through a shell, with `orchestrate` on the path. Returns what they were.
-fn run_all(project: &Project, page: &str) -> Vec<String> {
+pub fn run_all(project: &Project, page: &str) -> Vec<String> {
     let ours: Vec<String> = commands(page)
         .into_iter()
         .filter(|line| line.starts_with("orchestrate "))

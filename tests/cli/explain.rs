@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::docs::{blocks, page, run_all};
 use crate::support::{Project, Ran};
 
 /// How far what is said may be from what is measured, as a part of it.
@@ -179,4 +180,68 @@ fn what_can_not_be_explained_is_said() {
         .exits(3)
         .says("there is nothing to explain")
         .says("warning: a line of the journal can't be read");
+}
+
+/// A line without its numbers, and without the tests that it names: which of those comes first is chance.
+fn shape(line: &str) -> String {
+    let line = line.split(": unit::").next().unwrap_or_default();
+    let word = |word: &str| {
+        let is_number = word.contains(|c: char| c.is_ascii_digit()) && !word.contains('/');
+        if is_number {
+            "N".to_owned()
+        } else {
+            word.to_owned()
+        }
+    };
+    let words: Vec<String> = line.split_whitespace().map(word).collect();
+    words.join(" ")
+}
+
+/// Whether a line is of something that takes so little that it may as well be left out.
+fn is_small(line: &str) -> bool {
+    let first = line.split_whitespace().next();
+    first
+        .and_then(|word| word.parse().ok())
+        .is_some_and(|seconds: f64| seconds < 0.2)
+}
+
+#[test]
+fn the_schedule_page_is_true() {
+    let page = page("docs/schedule.md");
+    let mut project = Project::with(&blocks(&page, "toml").concat());
+    let names = (1..=8).map(|number| format!("db_{number}"));
+    for name in names.chain(["login", "logout", "search", "upload"].map(str::to_owned)) {
+        project = project.script(&format!("tests/unit/{name}.sh"), "sleep 0.4");
+    }
+    let project = project.script("tests/unit/import.sh", "sleep 1.2");
+    project.run(&[]).exits(0);
+    project.run(&[]).exits(0);
+    assert_eq!(run_all(&project, &page).len(), 4);
+    let shown = blocks(&page, "text");
+    let check = |shown: &str, printed: &str| {
+        let printed: Vec<String> = printed.lines().map(shape).collect();
+        for line in shown.lines().filter(|line| !is_small(line)) {
+            let line = shape(line);
+            let processors = line.starts_with("Here are");
+            assert!(
+                processors || printed.contains(&line),
+                "{line} is not in {printed:#?}"
+            );
+        }
+    };
+    let json = ["plan", "explain"].map(|command| {
+        let json = project.orchestrate(&[command, "--format", "json"]);
+        serde_json::from_str::<Value>(&json.exits(0).stdout).unwrap()
+    });
+    assert_eq!(json[0]["tests"], 13);
+    check(&shown[0], &project.orchestrate(&["plan"]).exits(0).stdout);
+    let explained = project.orchestrate(&["explain"]).exits(0).stdout;
+    check(&shown[1], &explained);
+    let kinds: Vec<&str> = json[1]["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds[..2], ["lock", "hook"], "{explained}");
 }
