@@ -60,6 +60,44 @@ fn node() {
     );
 }
 
+/// Those of `node --test`: by their name anywhere, and all in a folder `test`.
+#[test]
+fn node_files() {
+    if !has("node") {
+        return;
+    }
+    let names = [
+        "a-test.js",
+        "lib/a.test.cjs",
+        "lib/a_test.mjs",
+        "lib/test-a.js",
+        "lib/test.js",
+        "lib/test/a.js",
+        "test/deep/a.mjs",
+    ];
+    let others = ["atest.js", "lib/a.js", "test.txt", "tests/a.js"];
+    let mut project = Project::with("[groups.g]\nrunner = \"node\"\n");
+    for name in names.iter().chain(&others) {
+        project = project.file(name, "");
+    }
+    let list = project.orchestrate(&["list"]).exits(0).stdout;
+    let listed: Vec<_> = list
+        .lines()
+        .filter_map(|line| line.strip_prefix("g::"))
+        .collect();
+    assert_eq!(listed, names);
+    let theirs = std::process::Command::new("node")
+        .args(["--test", "--test-reporter=spec"])
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    let theirs = String::from_utf8(theirs.stdout).unwrap();
+    assert!(
+        theirs.contains(&format!("pass {}", names.len())),
+        "{theirs}"
+    );
+}
+
 /// A project beside the modules that the tests' set-up installed.
 fn with_modules(package: &str) -> Option<Project> {
     if !has("node") || !missing_unless(node_modules().join(package).is_dir(), package) {

@@ -70,6 +70,11 @@ fn prove() {
             "use Test::More tests => 2; ok(1); TODO: { local $TODO = 'later'; ok(0) }\n",
         )
         .file("t/skip.t", "use Test::More skip_all => 'no net';\n")
+        // To prove, a file is skipped that runs no test; one whose tests each say that they are skipped is ok.
+        .file(
+            "t/skips.t",
+            "use Test::More tests => 1; SKIP: { skip 'no net', 1; ok(0) }\n",
+        )
         .file(
             "t/bail.t",
             "use Test::More tests => 2; ok(1); BAIL_OUT('no disk');\n",
@@ -99,6 +104,7 @@ fn prove() {
             "prove::t/killed.t crashed",
             "prove::t/shell.t passed",
             "prove::t/skip.t skipped",
+            "prove::t/skips.t passed",
             "prove::t/todo.t passed",
         ]
     );

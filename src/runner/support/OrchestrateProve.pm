@@ -47,7 +47,6 @@ sub close_test {
     my ($self)  = @_;
     my $parser  = $self->parser;
     my $signal  = ( $parser->wait // 0 ) & 127;
-    my $run     = $parser->tests_run;
     my @errors  = $parser->parse_errors;
     my $failed  = $parser->failed;
     my $others  = $failed > 1 ? ' (and ' . ( $failed - 1 ) . ' more)' : '';
@@ -57,7 +56,6 @@ sub close_test {
       : @errors                      ? ( 'errored', $errors[0] )
       : $parser->exit                ? ( 'errored', 'exited with code ' . $parser->exit )
       : defined $parser->skip_all    ? ( 'skipped', $parser->skip_all )
-      : $run && $run == $parser->skipped ? ( 'skipped', 'all its tests are skipped' )
       :                                ('passed');
     $self->tell(@verdict);
 }
