@@ -309,6 +309,7 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
         list: None,
         list_format: ListFormat::Lines,
         session: None,
+        session_forks: true,
         run: CommandTemplate::Words(Vec::new()),
         item_separator: None,
         item_escape: None,

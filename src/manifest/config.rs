@@ -279,6 +279,8 @@ pub struct Runner {
     pub item_escape: Option<ItemEscape>,
     /// The command that starts a session host.
     pub session: Option<CommandTemplate>,
+    /// Whether that forks for its workers; otherwise it is one itself.
+    pub session_forks: bool,
     /// Where results come from.
     pub results: ResultFormat,
     /// Whether they are its standard output.

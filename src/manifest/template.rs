@@ -114,7 +114,7 @@ pub struct Own {
     pub single: IndexSet<String>,
     /// Settings with a list of values, which must be a word of their own.
     pub lists: IndexSet<String>,
-    /// Whether the items of a chunk are one value, with a separator between them.
+    /// Whether the items of a chunk, and the files of a listing, are one value, with a separator between them.
     pub items_are_one: bool,
 }
 
@@ -310,8 +310,8 @@ impl std::fmt::Display for Template {
 
 fn is_list(name: &Name, own: &Own) -> bool {
     match name {
-        Name::Items => !own.items_are_one,
-        Name::Files | Name::Program => true,
+        Name::Items | Name::Files => !own.items_are_one,
+        Name::Program => true,
         Name::Own(name) => own.lists.contains(name),
         _ => false,
     }

@@ -21,19 +21,27 @@ pub fn open(folder: &Path) -> io::Result<File> {
         }
     }
     let path = folder.join("output");
-    let file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
+    let file = create(&path)?;
     fs::remove_file(&path)?;
     Ok(file)
 }
 
+/// Makes such a file where others know it.
+pub fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create_new(true).mode(0o600);
+    options.open(path)
+}
+
 /// What was written, cut in its middle if it is longer than `limit`.
-pub fn read(mut file: File, limit: u64) -> io::Result<Output> {
-    let total = file.metadata()?.len();
+pub fn read(file: File, limit: u64) -> io::Result<Output> {
+    read_from(file, 0, limit)
+}
+
+/// The same, but for the first bytes.
+pub fn read_from(mut file: File, from: u64, limit: u64) -> io::Result<Output> {
+    let length = file.metadata()?.len();
+    let total = length.saturating_sub(from);
     let mut output = Output {
         total,
         ..Output::default()
@@ -41,14 +49,14 @@ pub fn read(mut file: File, limit: u64) -> io::Result<Output> {
     if total == 0 {
         return Ok(output);
     }
-    file.seek(SeekFrom::Start(0))?;
+    file.seek(SeekFrom::Start(from))?;
     if total <= limit {
         file.take(limit).read_to_end(&mut output.head)?;
         return Ok(output);
     }
     let half = limit / 2;
     (&mut file).take(half).read_to_end(&mut output.head)?;
-    file.seek(SeekFrom::Start(total - half))?;
+    file.seek(SeekFrom::Start(length - half))?;
     file.take(half).read_to_end(&mut output.tail)?;
     Ok(output)
 }
@@ -63,6 +71,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut file = open(folder.path()).unwrap();
         file.write_all(b"0123456789").unwrap();
+        let rest = read_from(file.try_clone().unwrap(), 7, 4).unwrap();
+        assert_eq!((rest.head.as_slice(), rest.total), (&b"789"[..], 3));
         let output = read(file, 4).unwrap();
         assert_eq!(
             (output.head.as_slice(), output.tail.as_slice(), output.total),

@@ -154,6 +154,8 @@ pub struct Client {
     pub tmp: PathBuf,
     /// Folders in it that outlive a request.
     made: HashSet<PathBuf>,
+    /// The process id of the session host in its care, or of the last one.
+    pub host: u32,
     /// Whether it did not answer.
     is_lost: bool,
     /// How many jobs it was handed.
@@ -210,6 +212,7 @@ impl Client {
             output,
             tmp: PathBuf::new(),
             made: HashSet::new(),
+            host: 0,
             is_lost: false,
             jobs: 0,
         };
@@ -311,7 +314,10 @@ impl Client {
     pub fn host(&mut self, request: JobRequest) -> io::Result<Option<Ended>> {
         self.ask(&Request::Host(Box::new(request)));
         match self.reply()? {
-            Reply::Hosted => Ok(None),
+            Reply::Hosted { pid } => {
+                self.host = pid;
+                Ok(None)
+            }
             Reply::Ended(ended) => Ok(Some(*ended)),
             _ => Err(self.lost(strange())),
         }
@@ -324,7 +330,7 @@ impl Client {
     pub fn look(&mut self) -> io::Result<Option<Ended>> {
         self.ask(&Request::Look);
         match self.reply()? {
-            Reply::Hosted => Ok(None),
+            Reply::Hosted { .. } => Ok(None),
             Reply::Ended(ended) => Ok(Some(*ended)),
             _ => Err(self.lost(strange())),
         }

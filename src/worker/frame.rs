@@ -78,7 +78,7 @@ pub struct JobRequest {
     pub leftovers: Leftovers,
     /// The file that results are written to, if the runner writes one.
     pub report: Option<OsString>,
-    /// A file to be made for standard output, where that is wanted by itself.
+    /// A file to be made for standard output, where that is wanted by itself; of a session host, for all of its output.
     pub stdout: Option<OsString>,
     /// The longest it may take.
     pub timeout: Option<Duration>,
@@ -164,7 +164,10 @@ pub enum Reply {
     /// A job is over, and nothing of it is left; or the host has ended.
     Ended(Box<Ended>),
     /// The host is there.
-    Hosted,
+    Hosted {
+        /// Its process id.
+        pid: u32,
+    },
     /// What was left is ended.
     Settled {
         /// How many processes that were.

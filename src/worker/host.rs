@@ -48,8 +48,11 @@ impl Host {
             .scratch
             .make(Path::new(&request.tmp))
             .map_err(|error| cant("make the session's temporary folder", &error))?;
-        let output =
-            capture::open(place.scratch.path()).map_err(|error| cant("capture output", &error))?;
+        let output = match &request.stdout {
+            Some(path) => capture::create(Path::new(path)),
+            None => capture::open(place.scratch.path()),
+        };
+        let output = output.map_err(|error| cant("capture output", &error))?;
         let sink = Sink::Files(output.as_fd(), output.as_fd());
         let begun = Instant::now();
         let process = place
@@ -74,6 +77,20 @@ impl Host {
             // How it did is kept by the process itself.
             let _ = self.process.exit();
             self.ended = true;
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.group().as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Waits a moment for the end of a host that was told to have ended, before somebody reaps whatever has.
+    pub fn await_end(&mut self, lifeline: BorrowedFd<'_>) {
+        let until = Instant::now() + GRACE;
+        while !self.ended && Instant::now() < until {
+            thread::sleep(PAUSE);
+            self.look(lifeline);
         }
     }
 

@@ -19,7 +19,7 @@ mod variables;
 
 #[cfg(target_os = "linux")]
 pub use level::hold;
-pub use process::inherited;
+pub use process::{inherited, make_pipe};
 pub use scratch::{Scratch, ScratchError, sweep};
 pub use supervisor::supervise;
 pub use tree::{adopt_orphans, kill_strays};

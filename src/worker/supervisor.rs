@@ -70,15 +70,17 @@ fn serve(
         match request {
             Request::Host(request) => match Host::start(&request, place, &mut kept) {
                 Ok(started) => {
+                    let pid = started.pid();
                     host = Some(started);
-                    frame::write(replies, &Reply::Hosted)?;
+                    frame::write(replies, &Reply::Hosted { pid })?;
                 }
                 Err(ended) => frame::write(replies, &Reply::Ended(ended))?,
             },
             Request::Look => match host.take() {
                 Some(there) if !there.has_ended() => {
+                    let pid = there.pid();
                     host = Some(there);
-                    frame::write(replies, &Reply::Hosted)?;
+                    frame::write(replies, &Reply::Hosted { pid })?;
                 }
                 ended => {
                     let ended = dismiss(ended, Duration::ZERO, lifeline);
@@ -87,7 +89,10 @@ fn serve(
             },
             Request::Signal { pid, kill } => host::signal(pid, kill),
             Request::Settle { after, tmp, keep } => {
-                host::wait_for(after);
+                match &mut host {
+                    Some(host) if after == Some(host.pid()) => host.await_end(lifeline),
+                    _ => host::wait_for(after),
+                }
                 let settled = host::settle(Path::new(&tmp), keep, place, &mut kept, lifeline);
                 frame::write(replies, &settled)?;
             }

@@ -255,7 +255,7 @@ fn the_session_host_that_the_page_shows_works() {
     let text = page("docs/session-protocol.md");
     let host = blocks(&text, "perl").concat();
     let run = |settings: &str| {
-        let project = Project::with(&(blocks(&text, "toml").concat() + settings)).file(
+        let project = Project::with(&(blocks(&text, "toml")[0].clone() + settings)).file(
             "tests.pl",
             "sub test_a { }\nsub test_b { die \"b is broken\\n\" }\nsub test_c { kill 'KILL', $$ }\n\
              sub test_d { open my $log, '>>', 'log'; print $log \"$ENV{ORCHESTRATE_GROUP}\\n\" }\n1;\n",
@@ -278,4 +278,33 @@ fn the_session_host_that_the_page_shows_works() {
     run("").says("group subs: session shared");
     run("session = \"worker\"\n").says("group subs: session worker");
     run("session = \"cold\"\n").says("group subs: session cold");
+}
+
+#[test]
+fn the_host_without_fork_that_the_page_shows_works() {
+    let text = page("docs/session-protocol.md");
+    let host = blocks(&text, "bash").concat();
+    let cases = "loads=0\ncase_a() { :; }\ncase_b() { echo broken >&2; return 1; }\ncase_c() { kill -KILL $$; }\n\
+        case_d() { loads=$((loads + 1)); }\ncase_e() { echo $((loads + 1)) >>log; }\necho load >>log\n";
+    for session in ["auto", "cold"] {
+        let settings = format!("session = \"{session}\"\nworkers = 1\norder = \"listed\"\n");
+        let project = Project::with(&(blocks(&text, "toml")[1].clone() + &settings))
+            .file("cases.sh", cases)
+            .program("cases", &host);
+        let ran = project.run(&["-v"]).exits(1);
+        assert_eq!(
+            ran.outcomes(),
+            [
+                "cases::case_a passed",
+                "cases::case_b failed",
+                "cases::case_c crashed",
+                "cases::case_d passed",
+                "cases::case_e passed"
+            ]
+        );
+        if session == "auto" {
+            // For the listing, and before and after what was killed: in the one process, a case sees what another has left.
+            assert_eq!(project.read("log"), "load\nload\nload\n2\n");
+        }
+    }
 }

@@ -54,7 +54,12 @@ impl Project {
 
     /// Adds a program for `sh`.
     pub fn script(self, name: &str, body: &str) -> Self {
-        let project = self.file(name, &format!("#!/bin/sh\n{body}\n"));
+        self.program(name, &format!("#!/bin/sh\n{body}\n"))
+    }
+
+    /// Adds a program; its first line says for what.
+    pub fn program(self, name: &str, text: &str) -> Self {
+        let project = self.file(name, text);
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(project.path().join(name), mode).unwrap();
         project

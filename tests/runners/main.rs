@@ -8,6 +8,7 @@ mod support;
 
 mod compiled;
 mod javascript;
+mod lua;
 mod plain;
 mod python;
 mod rust;

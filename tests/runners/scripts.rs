@@ -1,50 +1,7 @@
-//! Lua, Perl, Bash: busted, prove, bats, shunit2.
+//! Perl, Bash: prove, bats, shunit2.
 
 use crate::support::Project;
 use crate::{has, is_detected, missing_unless};
-
-#[test]
-fn busted() {
-    if !has("busted") {
-        return;
-    }
-    let project = Project::new()
-        .file(
-            "spec/calc_spec.lua",
-            "describe('calc', function()\n  it('adds', function() assert.are.equal(2, 1 + 1) end)\n\
-             \x20 it('is wrong', function() assert.are.equal(1, 2) end)\n  it('breaks', function() error('boom') end)\n\
-             \x20 pending('comes later')\nend)\n",
-        )
-        .file("spec/broken_spec.lua", "this is no Lua\n")
-        .file("spec/hook_spec.lua", "describe('hook', function()\n  setup(function() error('no set-up') end)\n  it('never', function() end)\nend)\n")
-        .file("spec/leaves_spec.lua", "it('first', function() end)\nit('leaves', function() os.exit(0) end)\n")
-        .file(
-            "spec/killed_spec.lua",
-            "it('first', function() end)\nit('killed', function() os.execute('kill -KILL $PPID') end)\nit('last', function() end)\n",
-        );
-    is_detected(&project, "busted");
-    let ran = project
-        .run(&["-n", "1"])
-        .exits(1)
-        .says("Expected objects to be equal")
-        .says("boom")
-        .says("no set-up");
-    assert_eq!(
-        ran.outcomes(),
-        [
-            "busted::spec/broken_spec.lua errored",
-            "busted::spec/calc_spec.lua::calc adds passed",
-            "busted::spec/calc_spec.lua::calc breaks failed",
-            "busted::spec/calc_spec.lua::calc comes later skipped",
-            "busted::spec/calc_spec.lua::calc is wrong failed",
-            "busted::spec/hook_spec.lua errored",
-            "busted::spec/killed_spec.lua crashed",
-            "busted::spec/killed_spec.lua::first passed",
-            "busted::spec/leaves_spec.lua errored",
-            "busted::spec/leaves_spec.lua::first passed",
-        ]
-    );
-}
 
 #[test]
 fn prove() {

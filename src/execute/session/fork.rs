@@ -1,4 +1,5 @@
-//! A lane's fork: where it comes from, how it ends, and what it leaves.
+//! A lane's fork: where it comes from, how it ends, and what it leaves. Where a host does not fork, it is the lane's own, and
+//! stands for its fork.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -24,10 +25,11 @@ use crate::outcome::Outcome;
 use crate::plan::Item;
 use crate::runner::read::{self, Verdict};
 use crate::runner::session::{
-    Connection, Heard, LONGEST, Session, SessionLookup, Told, request, request_of_group,
+    Connection, HOST, Heard, LONGEST, OUTPUT, Session, SessionLookup, Start, Told, request,
+    request_of_group,
 };
 use crate::worker::capture;
-use crate::worker::frame::{Cause, Ended, JobRequest, KeepTmp, Status};
+use crate::worker::frame::{Cause, Ended, KeepTmp, Status};
 
 /// How long a host may take to end: it may have a report to write.
 const LAST_WORDS: Duration = Duration::from_secs(120);
@@ -40,8 +42,12 @@ pub struct Sitting {
     pub(super) pid: u32,
     /// Who gathers what it leaves.
     pub(super) guard: Option<u32>,
-    /// What it writes outside of its tests.
+    /// Whether it is the host itself, which ends with it.
+    pub(super) is_host: bool,
+    /// What it writes outside of its tests; all that it writes where it is the host.
     pub(super) output: File,
+    /// How much of that was there before the test that runs.
+    pub(super) written: u64,
     pub(super) tmp: PathBuf,
     /// The result of its last test, while an error of what is still set up may change it.
     pub(super) held: Option<TestFinished>,
@@ -79,21 +85,24 @@ impl Lane<'_, '_> {
         let folder = session
             .with_client(|client| client.tmp.clone())
             .ok_or_else(|| NoSitting::Broken("its session is gone".to_owned()))?;
-        let tmp = folder.join(format!("tmp-{}-{number}", self.slot));
-        let output = folder.join(format!("output-{}-{number}", self.slot));
+        let is_host = !group.runner.session_forks;
+        let (tmp, output) = if is_host {
+            (folder.join(HOST), folder.join(OUTPUT))
+        } else {
+            let name = |what: &str| folder.join(format!("{what}-{}-{number}", self.slot));
+            (name("tmp"), name("output"))
+        };
         let cant = |error: io::Error| {
             NoSitting::Broken(format!("can't prepare a worker of its session: {error}"))
         };
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&tmp)
-            .map_err(cant)?;
-        let file = File::options()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .open(&output)
-            .map_err(cant)?;
+        let file = if is_host {
+            File::open(&output)
+        } else {
+            let mut builder = fs::DirBuilder::new();
+            let made = builder.mode(0o700).create(&tmp);
+            made.and_then(|()| capture::create(&output))
+        };
+        let file = file.map_err(cant)?;
         let pid = self.client.as_ref().map_or(0, |client| client.pid);
         let values = self.values(pid, tmp.clone());
         let mut env = Map::new();
@@ -115,20 +124,25 @@ impl Lane<'_, '_> {
             "env": env,
         } });
         let sent = connection.send(&order);
-        let heard = sent.and_then(|()| self.hear_first(&mut connection));
+        let heard = sent.and_then(|()| self.hear_first(&mut connection, &session));
         let _ = fs::remove_file(&output);
+        let host = session.with_client(|client| client.host);
         match heard {
-            Ok(Heard::Told(Told::Ready { pid, guard })) => Ok(Sitting {
-                guard,
-                session,
-                connection,
-                pid,
-                output: file,
-                tmp,
-                held: None,
-                has_begun: false,
-                has_failed: false,
-            }),
+            Ok(Heard::Told(Told::Ready { pid, guard })) if is_host || pid.is_some() => {
+                Ok(Sitting {
+                    guard: if is_host { host } else { guard },
+                    pid: pid.filter(|_| !is_host).or(host).unwrap_or_default(),
+                    is_host,
+                    session,
+                    connection,
+                    output: file,
+                    written: 0,
+                    tmp,
+                    held: None,
+                    has_begun: false,
+                    has_failed: false,
+                })
+            }
             Ok(Heard::Told(Told::Refused { message })) => Err(NoSitting::Shortage(message)),
             _ if shared.clients.is_stopping() => Err(NoSitting::Stopped),
             other => {
@@ -153,7 +167,7 @@ impl Lane<'_, '_> {
     }
 
     /// Waits for a fork's first word. Its host may have everything to load before, unless the run is stopped meanwhile.
-    fn hear_first(&self, connection: &mut Connection) -> io::Result<Heard> {
+    fn hear_first(&self, connection: &mut Connection, session: &Session) -> io::Result<Heard> {
         let until = Instant::now() + LONGEST;
         loop {
             let now = Instant::now();
@@ -161,11 +175,14 @@ impl Lane<'_, '_> {
             if heard != Heard::Nothing || now >= until || self.shared.clients.is_stopping() {
                 return Ok(heard);
             }
+            if !self.config().runner.session_forks && session.has_ended() {
+                return Ok(Heard::End);
+            }
         }
     }
 
     /// How the host of this lane's session is started.
-    fn prepare(&self, tmp: &Path, place: &Place) -> Result<JobRequest, String> {
+    fn prepare(&self, tmp: &Path, place: &Place) -> Result<Start, String> {
         let shared = self.shared;
         let group = self.config();
         let files = files(shared.plan.groups[self.group].items());
@@ -284,6 +301,12 @@ impl Lane<'_, '_> {
                     failed += self.release(&mut sitting, Some((&id, verdict)));
                 }
                 Ok(Heard::Told(Told::Ended { exit, signal })) => ending.has_ended(exit, signal),
+                // Nobody else will tell of its end, and what it leaves may keep its pipe open.
+                Ok(Heard::Told(Told::Over)) if sitting.is_host => {
+                    ending.is_over = ending.cause.is_none();
+                    break;
+                }
+                Ok(Heard::Nothing) if sitting.has_ended() => break,
                 Ok(Heard::Told(_) | Heard::Nothing) => {}
                 Ok(Heard::End) | Err(_) => break,
             }
@@ -318,16 +341,12 @@ impl Lane<'_, '_> {
     pub(super) fn settle(&self, sitting: &mut Sitting, ending: Ending) -> Ended {
         let mut ended = Ended::not_started(String::new());
         ended.cause = ending.cause.unwrap_or(Cause::Itself);
-        ended.status = ending.status.unwrap_or_else(|| {
-            Status::NotStarted("its process went away with its session".to_owned())
-        });
-        if let Ok(output) = sitting.output.try_clone() {
-            let output = capture::read(output, self.config().bounds.output_limit);
-            ended.output = output.unwrap_or_default();
-        }
         let keep = match self.config().bounds.keep_tmp {
             KeepTmp::Never => false,
-            KeepTmp::Failed => sitting.has_failed || ended.status != Status::Exit(0),
+            KeepTmp::Failed => {
+                let ended_well = ending.is_over || ending.status == Some(Status::Exit(0));
+                sitting.has_failed || !ended_well
+            }
             KeepTmp::Always => true,
         };
         let settled = sitting
@@ -344,7 +363,29 @@ impl Lane<'_, '_> {
             }
             ended.trouble = trouble;
         }
+        let status = match ending.status {
+            None if sitting.is_host => self.end_host(sitting, &mut ended),
+            status => status,
+        };
+        ended.status = status.unwrap_or_else(|| {
+            Status::NotStarted("its process went away with its session".to_owned())
+        });
+        if let Ok(output) = sitting.output.try_clone() {
+            let limit = self.config().bounds.output_limit;
+            let output = capture::read_from(output, sitting.written, limit);
+            ended.output = output.unwrap_or_default();
+        }
         ended
+    }
+
+    /// Waits for the end of a host that is a worker itself, and tells how it did.
+    fn end_host(&self, sitting: &Sitting, ended: &mut Ended) -> Option<Status> {
+        let patience = patience(self.shared, self.config());
+        let host = sitting.session.dismiss(patience)?.ok()?;
+        if ended.cause == Cause::Itself {
+            ended.cause = host.cause;
+        }
+        Some(host.status)
     }
 
     pub(super) fn warn(&self, what: &str) {
@@ -371,12 +412,7 @@ impl Lane<'_, '_> {
 
 /// Lets a session's host end, and tells if it did so badly.
 pub fn finish(shared: &Shared<'_>, group: &GroupConfig, session: &Session) {
-    let patience = if shared.clients.is_stopping() {
-        group.tests.grace
-    } else {
-        LAST_WORDS
-    };
-    let Some(ended) = session.finish(patience) else {
+    let Some(ended) = session.finish(patience(shared, group)) else {
         return;
     };
     let Some(how) = badly(&ended).filter(|_| !shared.clients.is_stopping()) else {
@@ -402,7 +438,21 @@ pub fn finish(shared: &Shared<'_>, group: &GroupConfig, session: &Session) {
     shared.state().failures += 1;
 }
 
+/// How long a host may take to end.
+fn patience(shared: &Shared<'_>, group: &GroupConfig) -> Duration {
+    if shared.clients.is_stopping() {
+        group.tests.grace
+    } else {
+        LAST_WORDS
+    }
+}
+
 impl Sitting {
+    /// Whether it is a host that has ended, though its connection may not tell.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_host && self.session.has_ended()
+    }
+
     fn signal(&self, kill: bool) {
         self.session
             .with_client(|client| client.signal(self.pid, kill));

@@ -137,12 +137,14 @@ impl Lane<'_, '_> {
             let until = ending.wake(watch.next(Instant::now()));
             let heard = match sitting.connection.next(until) {
                 Ok(Heard::Told(told)) => told,
+                Ok(Heard::Nothing) if sitting.has_ended() => return Some(ending),
                 Ok(Heard::Nothing) => continue,
                 Ok(Heard::End) | Err(_) => return Some(ending),
             };
             match heard {
-                Told::Started { id } => {
+                Told::Started { id, written } => {
                     self.release(sitting, None);
+                    sitting.written = written.unwrap_or_default();
                     sitting.has_begun = true;
                     watch.begin(shared);
                     if let Some(index) = places.get(id.as_str()) {
@@ -212,6 +214,8 @@ impl Lane<'_, '_> {
         let finished = self.take(job, index, (verdict, &Status::Exit(0)), progress);
         sitting.has_failed |= progress.failed > 0 || !progress.retry.is_empty();
         if progress.told.iter().all(|told| *told) {
+            // Of a test that never began there is no other word that those before it are over.
+            self.release(sitting, None);
             sitting.held = finished;
         } else if let Some(finished) = finished {
             self.shared.send(Event::TestFinished(finished));

@@ -17,6 +17,8 @@ pub struct Ending {
     pub(super) cause: Option<Cause>,
     pub(super) kill_at: Option<Instant>,
     pub(super) status: Option<Status>,
+    /// Whether a host has said that it is about to end, which then nobody else can say.
+    pub(super) is_over: bool,
 }
 
 impl Ending {

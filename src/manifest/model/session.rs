@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum SessionMode {
-    /// `shared`, but `worker` where the environment differs between workers, and `cold` where forks would not be what a process
+    /// `shared`, but `worker` where the environment differs between workers or the host can't fork, and `cold` where forks would not be what a process
     /// of their own is. `orchestrate run -v` says which, and why.
     #[default]
     Auto,

@@ -148,7 +148,7 @@ pub struct Group {
     pub keep_tmp: Option<KeepTmp>,
     /// What holds a job's processes together, so that none outlives it. `orchestrate doctor` says which levels work here.
     pub isolation_level: Option<IsolationLevel>,
-    /// How tests of a runner that has a session (`pytest`) use it. Default: `"auto"`.
+    /// How tests of a runner that has a session (`pytest`, `busted`) use it. Default: `"auto"`.
     pub session: Option<SessionMode>,
     /// How much tests of a session share a process. Default: `"worker"`.
     pub isolation: Option<Isolation>,
@@ -238,14 +238,17 @@ pub struct RunnerTable {
     /// The command that runs a chunk: `<items>` are its items, one argument each, `<report>` is where it writes its results
     /// (`ORCHESTRATE_REPORT` names it too).
     pub run: Option<Command>,
-    /// What stands between the items where the tool takes them as one argument: then `<items>` is part of a word, as in
-    /// `"--filter=<items>"`.
+    /// What stands between the items where the tool takes them as one argument: then `<items>` may be part of a word, as in
+    /// `"--filter=<items>"`. The same goes for `<files>` where the tool lists tests.
     pub item_separator: Option<String>,
     /// How an item is written in `<items>`, where it is not taken as it stands.
     pub item_escape: Option<ItemEscape>,
     /// The command that starts a session: a process that loads everything once, lists the tests, and is forked for them. It
     /// needs `list-format = "jsonl"` and `results = "events"`. See [sessions](session-protocol.md).
     pub session: Option<Command>,
+    /// Whether that process forks for its workers. One that can't, serves a single worker itself, over two named pipes: then
+    /// each worker has one. Default: `true`.
+    pub session_forks: Option<bool>,
     /// Where results come from.
     pub results: Option<ResultFormat>,
     /// What the program's standard output is. `"report"`: its results, which is what some formats are; what else the program

@@ -161,6 +161,7 @@ impl Resolver<'_> {
             &mut layers,
             &Facts {
                 has_session: chosen.table.session.is_some(),
+                forks: chosen.table.session_forks.unwrap_or(true),
                 runner: &chosen.name,
                 env: &env,
                 resources: &resources,
@@ -224,7 +225,7 @@ impl Resolver<'_> {
             "asks each program for its tests, which is as fast"
         } else if matches!(table.list_format, Some(ListFormat::Cargo | ListFormat::Go)) {
             "builds the tests as it lists them"
-        } else if session.is_warm() {
+        } else if matches!(session, Session::Shared(_)) {
             "lists them in the process that then runs them"
         } else {
             return true;

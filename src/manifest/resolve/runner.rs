@@ -247,6 +247,7 @@ impl Resolver<'_> {
                 Some(session) => Some(session?),
                 None => None,
             },
+            session_forks: table.session_forks.unwrap_or(true),
             results: table.results.unwrap_or_default(),
             stdout_is_report: table.stdout == Some(Stdout::Report),
             report: match report {
@@ -288,6 +289,13 @@ impl Resolver<'_> {
             let message =
                 "an item holds tests only where they are not listed and a report names them";
             problem("tests", message, "take it out");
+        }
+        if table.session_forks.is_some() && table.session.is_none() {
+            problem(
+                "session-forks",
+                "there is no `session`",
+                "add the command that starts its host",
+            );
         }
         if table.list_format.is_some() && table.list.is_none() {
             problem(

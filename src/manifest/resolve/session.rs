@@ -15,6 +15,7 @@ use crate::worker::frame::Level;
 /// What decides.
 pub(super) struct Facts<'a> {
     pub has_session: bool,
+    pub forks: bool,
     pub runner: &'a str,
     pub env: &'a [(String, Template)],
     pub resources: &'a [(String, Template)],
@@ -115,6 +116,9 @@ fn why_cold(facts: &Facts<'_>) -> Option<String> {
 
 /// Why each worker needs a host of its own.
 fn why_own(facts: &Facts<'_>) -> Option<String> {
+    if !facts.forks {
+        return Some(format!("the host of `{}` does not fork", facts.runner));
+    }
     let differs = |name: &Name| {
         matches!(
             name,

@@ -1,6 +1,6 @@
 //! Running a listing command, in a worker's care: it is the project's own, and may hang or leave something behind like any job.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -84,7 +84,10 @@ struct ListLookup<'a> {
 impl Lookup for ListLookup<'_> {
     fn values(&self, name: &Name) -> Option<Vec<OsString>> {
         match name {
-            Name::Files => Some(self.subject.files.to_vec()),
+            Name::Files => Some(match &self.inner.group.runner.item_separator {
+                Some(separator) => vec![self.subject.files.join(OsStr::new(separator))],
+                None => self.subject.files.to_vec(),
+            }),
             Name::Program => self.subject.program.map(|path| vec![path.into()]),
             Name::Report => self.subject.report.map(|path| vec![path.into()]),
             Name::Pid => Some(vec![self.pid.to_string().into()]),

@@ -14,6 +14,7 @@ fn runner(results: ResultFormat) -> Runner {
         list: None,
         list_format: ListFormat::Lines,
         session: None,
+        session_forks: true,
         run: CommandTemplate::Words(Vec::new()),
         item_separator: None,
         item_escape: None,

@@ -1,15 +1,12 @@
 //! A connection to a session host, or to one of its forks: a JSON object a line, in both directions (docs/session-protocol.md).
 
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::stream::Stream;
 use crate::outcome::Outcome;
 
 /// The longest line that is read.
@@ -21,8 +18,9 @@ const MOST_BYTES: usize = 128 << 20;
 pub enum Told {
     /// It is there.
     Ready {
-        /// Its process id.
-        pid: u32,
+        /// Its process id; none where it is the host itself, which does not fork.
+        #[serde(default)]
+        pid: Option<u32>,
         /// That of the process above it which gathers what it leaves, if there is one.
         #[serde(default)]
         guard: Option<u32>,
@@ -36,6 +34,9 @@ pub enum Told {
     Started {
         /// Its id.
         id: String,
+        /// Where its output begins in the worker's, in bytes.
+        #[serde(default)]
+        written: Option<u64>,
     },
     /// A test has its result.
     Finished {
@@ -90,7 +91,7 @@ pub enum Heard {
 /// See the module.
 #[derive(Debug)]
 pub struct Connection {
-    stream: UnixStream,
+    stream: Stream,
     /// What was read and not yet taken, from `at` on.
     bytes: Vec<u8>,
     at: usize,
@@ -99,7 +100,7 @@ pub struct Connection {
 impl Connection {
     /// A connection that was just made.
     #[must_use]
-    pub fn new(stream: UnixStream) -> Self {
+    pub fn new(stream: Stream) -> Self {
         Self {
             stream,
             bytes: Vec::new(),
@@ -114,12 +115,12 @@ impl Connection {
     pub fn send(&mut self, what: &Value) -> io::Result<()> {
         let mut text = what.to_string();
         text.push('\n');
-        self.stream.write_all(text.as_bytes())
+        self.stream.send(text.as_bytes())
     }
 
     /// Says that there will be no more.
-    pub fn finish(&self) {
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    pub fn finish(&mut self) {
+        self.stream.finish();
     }
 
     /// The next line; none at the end, or when the time is over.
@@ -141,7 +142,7 @@ impl Connection {
             if looked > MOST_BYTES {
                 return Err(io::Error::other("a line is too long"));
             }
-            if !self.wait(until)? {
+            if !self.stream.wait(until)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let mut more = [0; 16 << 10];
@@ -169,21 +170,9 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(Heard::Nothing),
                 Err(error) => return Err(error),
             };
-            if let Ok(told) = serde_json::from_slice(line) {
+            // What tests print need not be text.
+            if let Ok(told) = serde_json::from_str(&String::from_utf8_lossy(line)) {
                 return Ok(Heard::Told(told));
-            }
-        }
-    }
-
-    fn wait(&self, until: Option<Instant>) -> io::Result<bool> {
-        loop {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut polled = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
-            match poll(&mut polled, timeout.as_ref()) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -191,6 +180,8 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
     use super::*;
@@ -198,13 +189,13 @@ mod tests {
     #[test]
     fn lines_come_whole_and_torn_ones_are_passed_over() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let mut connection = Connection::new(ours);
+        let mut connection = Connection::new(Stream::Socket(ours));
         let soon = || Instant::now() + Duration::from_millis(1);
         theirs
             .write_all(b"{\"event\":\"ready\",\"pid\":7}\n{\"event\":\"sta")
             .unwrap();
         let ready = Heard::Told(Told::Ready {
-            pid: 7,
+            pid: Some(7),
             guard: None,
         });
         assert_eq!(connection.next(soon()).unwrap(), ready);

@@ -1,10 +1,11 @@
-//! Sessions: a process that loads everything once, lists the tests, and is forked for those who run them.
+//! Sessions: a process that loads everything once, lists the tests, and is forked for those who run them, or runs them itself.
 //!
 //! The host lives in the care of a worker of its own, which ends it and all of its forks when it goes, and when `orchestrate`
 //! does. What goes over its socket is the session protocol (docs/session-protocol.md); this module starts a host, connects to
 //! it and lets it go. It knows nothing of jobs: `execute` runs them over the connections.
 
 mod channel;
+mod stream;
 
 use std::ffi::OsString;
 use std::io;
@@ -24,12 +25,17 @@ use crate::manifest::config::GroupConfig;
 use crate::manifest::template::{Lookup, Name};
 use crate::worker::client::{Client, Clients};
 use crate::worker::frame::{Ended, JobRequest};
+use stream::{Pipes, Stream};
 
 /// How long a host may take until it has loaded and listed its tests.
 pub const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// How often it is tried whether a host listens, and looked whether it is there at all.
 const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 const TRIES_A_LOOK: u32 = 25;
+/// The temporary folder of a host, in its worker's.
+pub const HOST: &str = "host";
+/// What a host writes that does not fork, in its worker's folder.
+pub const OUTPUT: &str = "output";
 /// The longest path of a socket: unix(7).
 const MOST_PATH: usize = 107;
 
@@ -43,10 +49,23 @@ pub struct Session {
 struct State {
     client: Option<Client>,
     socket: PathBuf,
+    /// Instead of a socket, where the host does not fork.
+    pipes: Option<Pipes>,
+    /// How it ended, where that was noticed before anybody asked.
+    ended: Option<Ended>,
 }
 
-/// How a host is started: the request, for the folder that it gets.
-pub type Prepare<'a> = dyn Fn(&Path) -> Result<JobRequest, String> + 'a;
+/// How a host is started.
+pub struct Start {
+    /// The request that starts it.
+    pub request: JobRequest,
+    /// Whether it forks for its workers. Otherwise it is the one worker: it has pipes instead of a socket, and its output is a
+    /// file that is known to others ([`OUTPUT`]).
+    pub forks: bool,
+}
+
+/// How a host is started in the temporary folder that it gets.
+pub type Prepare<'a> = dyn Fn(&Path) -> Result<Start, String> + 'a;
 
 impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
@@ -63,7 +82,8 @@ impl Session {
         prepare: &Prepare<'_>,
     ) -> Result<Connection, String> {
         let mut state = self.state();
-        if state.is_there() {
+        // Where there are pipes, who had them is gone, and the host with him.
+        if state.is_there() && state.pipes.is_none() {
             match state.connect(clients) {
                 Ok(connection) => return Ok(connection),
                 // It has died since; another takes its place.
@@ -95,13 +115,30 @@ impl Session {
     /// Why something went wrong, with how the host ended and what it said; then it is gone.
     #[must_use]
     pub fn last_words(&self, why: &str) -> String {
-        let Some(mut client) = self.state().client.take() else {
-            return why.to_owned();
-        };
-        match client.dismiss(Duration::from_secs(1)) {
-            Ok(ended) => tell_end(why, ended),
-            Err(error) => format!("{why}: {error}"),
+        match self.dismiss(Duration::from_secs(1)) {
+            Some(Ok(ended)) => tell_end(why, ended),
+            Some(Err(error)) => format!("{why}: {error}"),
+            None => why.to_owned(),
         }
+    }
+
+    /// Waits for the host's end, but not for longer than `patience`; then it is killed. None if there was no host; an error if
+    /// its worker is gone.
+    pub fn dismiss(&self, patience: Duration) -> Option<io::Result<Ended>> {
+        let mut state = self.state();
+        let mut client = state.client.take()?;
+        let ended = state.ended.take();
+        Some(ended.map_or_else(|| client.dismiss(patience), Ok))
+    }
+
+    /// Whether the host has ended, though something that it has left may hold its connection open.
+    pub fn has_ended(&self) -> bool {
+        let mut state = self.state();
+        if state.ended.is_none() {
+            let look = |client: &mut Client| client.look().ok().flatten();
+            state.ended = state.client.as_mut().and_then(look);
+        }
+        state.ended.is_some()
     }
 
     /// Does something with the worker that has the host in its care, if there is one.
@@ -112,16 +149,8 @@ impl Session {
     /// Lets the host end, which it may take so long for. Returns how it did, if it was there.
     #[must_use]
     pub fn finish(&self, patience: Duration) -> Option<Ended> {
-        let mut state = self.state();
-        let asked = state
-            .is_there()
-            .then(|| UnixStream::connect(&state.socket).ok())
-            .flatten()
-            .map(Connection::new)
-            .is_some_and(|mut connection| connection.send(&json!({ "finish": {} })).is_ok());
-        let mut client = state.client.take()?;
-        client
-            .dismiss(if asked { patience } else { Duration::ZERO })
+        let asked = self.state().ask_to_finish();
+        self.dismiss(if asked { patience } else { Duration::ZERO })?
             .ok()
     }
 }
@@ -131,20 +160,38 @@ impl State {
         self.client.as_ref().is_some_and(Client::is_alive)
     }
 
+    fn ask_to_finish(&self) -> bool {
+        let stream = self.is_there().then(|| UnixStream::connect(&self.socket));
+        stream
+            .and_then(Result::ok)
+            .map(|stream| Connection::new(Stream::Socket(stream)))
+            .is_some_and(|mut connection| connection.send(&json!({ "finish": {} })).is_ok())
+    }
+
     fn start(&mut self, clients: &Arc<Clients>, prepare: &Prepare<'_>) -> Result<(), String> {
         let mut client =
             Client::start(clients).map_err(|error| format!("can't start a worker: {error}"))?;
-        let folder = client.tmp.join("host");
+        let Start { mut request, forks } = prepare(&client.tmp.join(HOST))?;
         self.socket = client.tmp.join("session");
-        if self.socket.as_os_str().len() > MOST_PATH {
-            return Err(format!(
-                "the path of its session's socket is longer than {MOST_PATH} bytes: set TMPDIR to a shorter one, or `session = \"cold\"`"
-            ));
+        self.ended = None;
+        if forks {
+            if self.socket.as_os_str().len() > MOST_PATH {
+                return Err(format!(
+                    "the path of its session's socket is longer than {MOST_PATH} bytes: set TMPDIR to a shorter one, or `session = \"cold\"`"
+                ));
+            }
+            let socket = self.socket.as_os_str();
+            request.env.push("ORCHESTRATE_SOCKET".as_ref(), socket);
+        } else {
+            let pipes = Pipes::new(&client.tmp);
+            let pipes =
+                pipes.map_err(|error| format!("can't make its session's pipes: {error}"))?;
+            for (name, path) in pipes.variables() {
+                request.env.push(name.as_ref(), path.as_os_str());
+            }
+            self.pipes = Some(pipes);
+            request.stdout = Some(client.tmp.join(OUTPUT).into());
         }
-        let mut request = prepare(&folder)?;
-        request
-            .env
-            .push("ORCHESTRATE_SOCKET".as_ref(), self.socket.as_os_str());
         let ended = client.host(request);
         match ended.map_err(|error| format!("can't start its session: {error}"))? {
             None => {
@@ -160,7 +207,11 @@ impl State {
         let until = Instant::now() + LONGEST;
         let mut tries = 0;
         loop {
-            let error = match UnixStream::connect(&self.socket) {
+            let stream = match &mut self.pipes {
+                Some(pipes) => pipes.connect(),
+                None => UnixStream::connect(&self.socket).map(Stream::Socket),
+            };
+            let error = match stream {
                 Ok(stream) => return Ok(Connection::new(stream)),
                 Err(error) => error,
             };
@@ -241,7 +292,7 @@ impl Lookup for SessionLookup<'_> {
     }
 }
 
-/// The request that starts a group's host.
+/// How a group's host is started.
 ///
 /// # Errors
 /// A variable that a template names is not set.
@@ -250,7 +301,7 @@ pub fn request(
     lookup: &SessionLookup<'_>,
     root: &Path,
     mut env: Vec<(OsString, OsString)>,
-) -> Result<JobRequest, String> {
+) -> Result<Start, String> {
     let command = group.runner.session.as_ref();
     let command =
         command.ok_or_else(|| format!("the runner `{}` has no session", group.runner.name))?;
@@ -262,7 +313,7 @@ pub fn request(
             .map(|(name, value)| (name.into(), value)),
     );
     env.push(("TMPDIR".into(), lookup.tmp.into()));
-    Ok(JobRequest {
+    let request = JobRequest {
         words: list::absolute_program(words, root),
         folder: root.into(),
         env: env.into_iter().collect(),
@@ -278,10 +329,12 @@ pub fn request(
         output_max: group.bounds.output_max,
         limits: group.bounds.limits.clone(),
         ..JobRequest::default()
-    })
+    };
+    let forks = group.runner.session_forks;
+    Ok(Start { request, forks })
 }
 
-/// The request that starts a host for a whole group; `set` are variables that `before-all` has set.
+/// How a host is started for a whole group; `set` are variables that `before-all` has set.
 ///
 /// # Errors
 /// A variable that a template names is not set.
@@ -291,7 +344,7 @@ pub fn request_of_group(
     files: &[OsString],
     tmp: &Path,
     set: &[(OsString, OsString)],
-) -> Result<JobRequest, String> {
+) -> Result<Start, String> {
     let inner = GroupLookup { discovery, group };
     let mut env = Vec::new();
     for (name, template) in group.runner.env.iter().chain(&group.env) {

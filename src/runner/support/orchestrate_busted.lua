@@ -1,104 +1,465 @@
--- An output handler for busted that writes what it is told as JSON lines, for `orchestrate`: a test is FILE::ITS FULL NAME.
-local report = assert(io.open(os.getenv('ORCHESTRATE_REPORT'), 'a'))
-report:setvbuf('no')
+-- An output handler for busted by which `orchestrate` lists tests, runs some of them, and is told of each: a test is
+-- FILE::ITS FULL NAME, and FILE::ITS FULL NAME#2 is the second in a file of that name.
+--
+--     busted -o orchestrate_busted.lua -Xoutput list -Xoutput REPORT -- FILES
+--     busted -o orchestrate_busted.lua -Xoutput run -Xoutput REPORT -- IDS
+--     busted -o orchestrate_busted.lua -Xoutput session
+--
+-- It is busted that loads and runs: its loader is told which files, its filters have the last word, and what it publishes is
+-- passed on. The files or ids come as one argument, since busted takes 999 at the most and splits them at commas.
 
+-- Kept, since a test may replace what is global.
+local concat, insert = table.concat, table.insert
+local gsub, match, find, sub, byte, format, gmatch =
+  string.gsub, string.match, string.find, string.sub, string.byte, string.format, string.gmatch
+local pairs, ipairs, type, tostring, error = pairs, ipairs, type, tostring, error
+local unpack = table.unpack or unpack
+local open, exit = io.open, os.exit
+local pretty = require 'pl.pretty'
+local isfile = require('pl.path').isfile
+
+local folder = match(debug.getinfo(1, 'S').source, '^@(.*/)') or './'
 local escapes = { ['"'] = '\\"', ['\\'] = '\\\\', ['\n'] = '\\n', ['\r'] = '\\r', ['\t'] = '\\t' }
 
-local function quoted(text)
-  local safe = tostring(text):gsub('[%c"\\]', function(c)
-    return escapes[c] or ('\\u%04x'):format(c:byte())
-  end)
-  return '"' .. safe .. '"'
+local function json(value)
+  if type(value) == 'number' then
+    if value % 1 == 0 then
+      return format('%d', value)
+    end
+    -- Whatever a locale writes for the point.
+    return (gsub(format('%.6f', value), ',', '.'))
+  elseif type(value) == 'table' then
+    local parts = {}
+    for index, element in ipairs(value) do
+      parts[index] = json(element)
+    end
+    return '[' .. concat(parts, ',') .. ']'
+  end
+  return '"' .. gsub(tostring(value), '[%c"\\]', function(c)
+    return escapes[c] or format('\\u%04x', byte(c))
+  end) .. '"'
 end
 
-local function write(record)
+-- A record as a line.
+local function encode(record)
   local parts = {}
   for key, value in pairs(record) do
-    parts[#parts + 1] = quoted(key) .. ':' .. (type(value) == 'number' and ('%.6f'):format(value) or quoted(value))
+    insert(parts, json(key) .. ':' .. json(value))
   end
-  -- One write a line, so that a crash tears none that came before it.
-  report:write('{' .. table.concat(parts, ',') .. '}\n')
+  return '{' .. concat(parts, ',') .. '}\n'
+end
+
+-- The files that were asked for, each with the ids that are wanted of it; `whole` where it is one test itself.
+local function ask(ids)
+  local files, known = {}, {}
+  local function file_of(id)
+    local from = 1
+    while true do
+      local at, to = find(id, '::', from, true)
+      if not at then
+        return id
+      end
+      local name = sub(id, 1, at - 1)
+      if known[name] or isfile(name) then
+        return name
+      end
+      from = to + 1
+    end
+  end
+  for _, id in ipairs(ids) do
+    local name = file_of(id)
+    local file = known[name]
+    if not file then
+      file = { name = name, wanted = {}, order = {}, begun = {}, told = {}, left = 0, counts = {}, tests = {}, listed = {} }
+      known[name] = file
+      insert(files, file)
+    end
+    file.whole = file.whole or name == id
+    file.wanted[id] = true
+    file.left = file.left + 1
+    insert(file.order, id)
+  end
+  return files, known
+end
+
+local function split(text)
+  local parts = {}
+  for part in gmatch(text, '[^\31]+') do
+    insert(parts, part)
+  end
+  return parts
 end
 
 return function(options)
-  local busted = require 'busted'
+  local api = require 'busted'
   local handler = require 'busted.outputHandlers.base'()
-  local messages, broken = {}, {}
+  local mode = options.arguments[1]
+  local core, execute, load, asked
+  local files, known = {}, {}
+  -- The file that runs; its test that runs; the last one that has ended, while what comes after it may still fail.
+  local current, running, held
+  -- What failed outside of any file.
+  local stray
+  local told
+
+  if mode == 'session' then
+    told = dofile(folder .. 'orchestrate_busted_session.lua')(encode)
+  else
+    local report = assert(open(concat(options.arguments, ',', 2), 'a'))
+    report:setvbuf('no')
+    told = {
+      -- One write a line, so that a crash tears none that came before it.
+      write = function(record)
+        report:write(encode(record))
+      end,
+      printed = function()
+        return ''
+      end,
+    }
+  end
+
+  local function started(id)
+    if current and not current.begun[id] then
+      current.begun[id] = true
+      told.write({ event = 'started', id = id, at = api.monotime(), written = told.written and told.written() })
+    end
+  end
+
+  -- Tells the last result.
+  local function flush()
+    if held then
+      local record = held
+      held = nil
+      record.event = 'finished'
+      local printed = told.printed(record.outcome ~= 'passed')
+      record.output = printed .. record.output
+      told.write(record)
+    end
+  end
+
+  local function hold(file, record)
+    flush()
+    held = record
+    if file.wanted[record.id] and not file.told[record.id] then
+      file.told[record.id] = true
+      file.left = file.left - 1
+    end
+  end
+
+  local function result(id, outcome, seconds, why)
+    local message = why and match(why.message, '[^\n]*')
+    return { id = id, outcome = outcome, seconds = seconds or 0, message = message, output = why and why.output or '' }
+  end
+
+  -- What has run without an error, and then has one.
+  local function spoil(record, why)
+    if record.outcome == 'passed' or record.outcome == 'skipped' then
+      record.outcome = 'errored'
+      record.message = match(why.message, '[^\n]*')
+    end
+    record.output = record.output .. why.output
+  end
+
+  -- Several tests in one result.
+  local function merge(sum, record)
+    sum.seconds = sum.seconds + record.seconds
+    sum.output = sum.output .. record.output
+    local bad = { failed = 1, errored = 2 }
+    if (bad[record.outcome] or 0) > (bad[sum.outcome] or 0) then
+      sum.outcome = record.outcome
+      sum.message = record.id .. ': ' .. (record.message or '')
+    elseif record.outcome == 'passed' and sum.outcome == 'skipped' then
+      sum.outcome = 'passed'
+    end
+  end
+
+  -- Everything of a file has run that will: what has no result by now is told why.
+  local function close(file)
+    if file.closed then
+      return
+    end
+    file.closed = true
+    if file.whole then
+      local sum = file.sum or result(file.name, 'passed')
+      local why = file.uncharged
+      if why then
+        spoil(sum, why)
+      end
+      hold(file, sum)
+    end
+    local why = file.why or stray or { message = 'busted did not run it', output = '' }
+    if file.left == 0 and file.uncharged and held and not file.whole then
+      spoil(held, file.uncharged)
+    end
+    for _, id in ipairs(file.order) do
+      if not file.told[id] then
+        hold(file, result(id, 'errored', 0, why))
+      end
+    end
+    -- Its teardown is over.
+    flush()
+  end
+
+  -- Runs what was asked for. Returns the id of the last test.
+  local function run(ids)
+    files, known = ask(ids)
+    stray, current, running, held = nil, nil, nil, nil
+    local names = {}
+    for index, file in ipairs(files) do
+      names[index] = file.name
+    end
+    core.skipAll = false
+    load(names)
+    execute()
+    for _, file in ipairs(files) do
+      close(file)
+    end
+    stray = nil
+    -- The next files take the place of these.
+    local root = core.context.get()
+    local children = core.context.children(root)
+    for index = #children, 1, -1 do
+      children[index] = nil
+    end
+    root.file = nil
+  end
 
   local function file_of(element)
     while element and element.descriptor ~= 'file' do
-      element = busted.parent(element)
+      element = api.parent(element)
     end
-    return element and (element.name:gsub('^%./', '')) or nil
+    return element and known[element.name]
   end
 
-  local function id_of(element)
-    return (file_of(element) or '?') .. '::' .. handler.getFullName(element)
+  local function full_name(name)
+    local names, parent = { name }, core.context.get()
+    while parent and (parent.name or parent.descriptor) and parent.descriptor ~= 'file' do
+      insert(names, 1, parent.name or parent.descriptor)
+      parent = core.context.parent(parent)
+    end
+    return concat(names, ' ')
   end
 
-  local function text_of(message, trace)
-    local text = type(message) == 'string' and message or require('pl.pretty').write(message)
-    return text, text .. (trace and trace.traceback or '')
+  -- Each registration has a trace of its own, by which its test is known again.
+  local function id_of(name, trace)
+    local id = current.name .. '::' .. full_name(name)
+    local count, numbered = 1, id
+    while current.counts[numbered] do
+      count = count + 1
+      numbered = id .. '#' .. count
+    end
+    current.counts[numbered] = true
+    if trace then
+      current.tests[trace] = numbered
+    end
+    return numbered
+  end
+
+  -- What of a file was registered: busted's own filters come first.
+  local function wants(name, _, trace)
+    local id = current and id_of(name, trace)
+    return nil, not current or mode == 'list' or current.whole or current.wanted[id] or false
+  end
+  api.subscribe({ 'register', 'it' }, wants, { priority = 1 })
+  api.subscribe({ 'register', 'pending' }, wants, { priority = 1 })
+
+  -- Lists the tests of files: `describe` runs, as it does in busted's own `--list`; tests and the hooks around them do not.
+  local function list()
+    local setups, filled = {}, {}
+    local function fill()
+      filled[core.context.get()] = true
+      return nil, true
+    end
+    local function stub()
+      return nil, false
+    end
+    for _, what in ipairs({ 'it', 'pending', 'describe' }) do
+      api.subscribe({ 'register', what }, fill, { priority = 1 })
+    end
+    for _, hook in ipairs({ 'setup', 'strict_setup' }) do
+      api.subscribe({ 'register', hook }, function()
+        setups[core.context.get()] = true
+        return stub()
+      end, { priority = 1 })
+    end
+    for _, hook in ipairs({
+      'teardown', 'strict_teardown', 'lazy_setup', 'lazy_teardown', 'before_each', 'after_each',
+    }) do
+      api.subscribe({ 'register', hook }, stub, { priority = 1 })
+    end
+    api.subscribe({ 'describe', 'end' }, function(element)
+      -- It may be the `setup` of what it is in that decides what is in it: busted runs that before.
+      local parent = api.parent(element)
+      while parent and not filled[element] do
+        if setups[parent] and current then
+          current.why = true
+        end
+        parent = api.parent(parent)
+      end
+      return nil, true
+    end)
+    os.exit = function()
+      error('os.exit was called while the tests were listed')
+    end
+    local names = split(asked)
+    files, known = ask(names)
+    load(names)
+    execute()
+    for _, file in ipairs(files) do
+      -- What can't be listed is run whole, and is one test.
+      for _, test in ipairs(file.why and { { id = file.name, file = file.name } } or file.listed) do
+        told.write(test)
+      end
+    end
+    exit(0, true)
+  end
+
+  local function listed(element)
+    local id, trace, tags = current.tests[element.trace], element.trace, {}
+    for tag in gmatch(id, '#([%w_%-]+)') do
+      insert(tags, tag)
+    end
+    local line = trace.source == '@' .. current.name and trace.currentline or nil
+    insert(current.listed, { id = id, file = current.name, line = line, tags = tags, group = current.name })
+  end
+
+  local function serve()
+    if mode == 'list' then
+      list()
+    elseif mode == 'run' then
+      run(split(asked))
+    else
+      told.serve(run, function() return stray end)
+    end
+  end
+
+  -- A test with the hooks around it.
+  local function one(safe, descriptor, body, element)
+    flush()
+    local test = { element = element, id = current.tests[element.trace] }
+    running = test
+    if not current.whole then
+      started(test.id)
+    end
+    local returned = { safe(descriptor, body, element) }
+    running = nil
+    local why = test.why or not test.outcome and (test.hook or current.why) or nil
+    local record = result(test.id, test.outcome or 'errored', element.duration, why)
+    if test.outcome and test.hook then
+      spoil(record, test.hook)
+    elseif test.outcome == 'skipped' then
+      record.message = test.note
+    end
+    if current.whole then
+      current.sum = current.sum or result(current.name, 'skipped')
+      merge(current.sum, record)
+    else
+      hold(current, record)
+    end
+    return unpack(returned)
+  end
+
+  local tests = { it = true, pending = true }
+  local before = { describe = true, strict_setup = true, setup = true }
+  local after = { lazy_teardown = true, strict_teardown = true, teardown = true }
+
+  -- From here on busted is complete: its loader is about to be told what to load.
+  local loader = require 'busted.modules.test_file_loader'
+  package.loaded['busted.modules.test_file_loader'] = function(busted, loaders)
+    package.loaded['busted.modules.test_file_loader'] = loader
+    core, execute = busted, busted.execute
+    local load_files = loader(busted, loaders)
+    local safe = busted.safe
+    busted.safe = function(descriptor, body, element)
+      if current and tests[descriptor] and mode == 'list' then
+        return listed(element)
+      elseif current and tests[descriptor] and not running then
+        return one(safe, descriptor, body, element)
+      elseif current and before[descriptor] and not running and current.left > 0 and mode ~= 'list' then
+        -- Whoever comes next is charged if this ends the process.
+        flush()
+        for _, id in ipairs(current.order) do
+          if not current.told[id] then
+            started(id)
+            break
+          end
+        end
+      end
+      return safe(descriptor, body, element)
+    end
+    busted.execute = function(element)
+      if element then
+        return execute(element)
+      end
+      return serve()
+    end
+    return function(roots, patterns, more)
+      asked = concat(roots, ',')
+      load = function(names)
+        load_files(names, patterns, more)
+      end
+    end
   end
 
   handler.fileStart = function(element)
-    write({ event = 'started', id = file_of(element), at = busted.monotime() })
+    current = file_of(element)
+    if current and mode ~= 'list' then
+      started(current.order[1])
+    end
     return nil, true
   end
 
-  handler.fileEnd = function(element)
-    local file = file_of(element)
-    local why = broken[file]
-    write({
-      event = 'finished',
-      id = file,
-      outcome = why and 'errored' or 'passed',
-      message = why and why.message:match('[^\n]*') or nil,
-      output = why and why.output or '',
-    })
-    return nil, true
-  end
-
-  handler.testStart = function(element)
-    write({ event = 'started', id = id_of(element), at = busted.monotime() })
+  handler.fileEnd = function()
+    if current and mode ~= 'list' then
+      close(current)
+    end
+    current = nil
     return nil, true
   end
 
   handler.failed = function(element, parent, message, trace)
-    local short, long = text_of(message, trace)
-    if element.descriptor == 'it' then
-      messages[element] = { message = short, output = long }
+    local text = type(message) == 'string' and message or pretty.write(message)
+    local why = { message = text, output = text .. (trace and trace.traceback or '') }
+    local file = file_of(element) or file_of(parent) or current
+    if running and element == running.element then
+      running.why = running.why or why
+    elseif running then
+      -- The next one may have to do without the same hook, of which is told but once.
+      running.hook = running.hook or why
+      file.why = file.why or why
+    elseif held and after[element.descriptor] then
+      spoil(held, why)
+    elseif file then
+      file.why = file.why or why
+      file.uncharged = file.uncharged or why
     else
-      -- A hook, a `describe` or the file itself.
-      local file = file_of(element) or file_of(parent)
-      if file then
-        broken[file] = broken[file] or { message = short, output = long }
-      end
+      stray = stray or why
+      io.stderr:write(why.output, '\n')
+    end
+    return nil, true
+  end
+
+  handler.pending = function(_, _, message)
+    if running and type(message) == 'string' then
+      running.note = match(message, '[^\n]*')
     end
     return nil, true
   end
 
   local outcomes = { success = 'passed', pending = 'skipped', failure = 'failed', error = 'failed' }
 
-  handler.testEnd = function(element, parent, status)
-    local why = messages[element] or {}
-    local note = status == 'pending' and type(element.message) == 'string' and element.message or nil
-    write({
-      event = 'finished',
-      id = id_of(element),
-      outcome = outcomes[status] or 'errored',
-      seconds = element.duration or 0,
-      message = why.message and why.message:match('[^\n]*') or note,
-      output = why.output or '',
-    })
+  handler.testEnd = function(_, _, status)
+    if running then
+      running.outcome = outcomes[status] or 'errored'
+    end
     return nil, true
   end
 
-  busted.subscribe({ 'file', 'start' }, handler.fileStart)
-  busted.subscribe({ 'file', 'end' }, handler.fileEnd)
-  busted.subscribe({ 'test', 'start' }, handler.testStart)
-  busted.subscribe({ 'test', 'end' }, handler.testEnd)
-  busted.subscribe({ 'failure' }, handler.failed)
-  busted.subscribe({ 'error' }, handler.failed)
+  api.subscribe({ 'file', 'start' }, handler.fileStart)
+  api.subscribe({ 'file', 'end' }, handler.fileEnd)
+  api.subscribe({ 'test', 'end' }, handler.testEnd)
+  api.subscribe({ 'pending' }, handler.pending)
+  api.subscribe({ 'failure' }, handler.failed)
+  api.subscribe({ 'error' }, handler.failed)
   return handler
 end

@@ -9,7 +9,11 @@ mod linux;
 mod portable;
 mod signals;
 
+use std::ffi::CString;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::frame::Status;
@@ -66,6 +70,19 @@ pub fn keep_descriptors_from_jobs() {
             libc::c_uint::MAX,
             libc::CLOSE_RANGE_CLOEXEC.cast_signed(),
         );
+    }
+}
+
+/// Makes a named pipe that only we and those whom we run may open.
+///
+/// # Errors
+/// There can be none at that path: mkfifo(3).
+pub fn make_pipe(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path is a string with a NUL at its end, which the call only reads. Not by rustix, which has it not everywhere.
+    match unsafe { libc::mkfifo(path.as_ptr(), 0o600) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
