@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::{Event, Line};
+use crate::explain::{Explanation, Record};
 use crate::history::Journal;
 use crate::manifest::config::{CommandTemplate, Config, GroupConfig, Hook, Runner, SettingValue};
 use crate::manifest::model::{ListFormat, ResultFormat, Separator};
@@ -436,6 +437,10 @@ pub fn journal(bytes: &[u8]) {
     let Ok(mut journal) = Journal::new(bytes) else {
         return;
     };
+    if let Ok(journal) = Journal::new(bytes) {
+        let explanation = Explanation::of(&Record::of(journal));
+        assert!(explanation.changes <= explanation.findings.len());
+    }
     let events = Arc::new(Mutex::new(Vec::new()));
     let everything = Everything {
         events: events.clone(),

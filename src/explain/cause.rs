@@ -1,11 +1,11 @@
 //! What can make a run longer than its work, and how it is taken away.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::record::Record;
-use super::scene::{Piece, Scene, Stage};
+use super::scene::{Piece, Scene};
 use crate::manifest::config::Hook;
 
 /// A kind of cause.
@@ -65,63 +65,50 @@ pub enum Cause {
     Workers,
 }
 
+/// How many causes are looked into, but for the order and stragglers: each is a run of its own, and more than these can't matter.
+const MOST: usize = 40;
 /// Fewer seconds than this are not worth a word.
 pub const WORTH: f64 = 0.005;
 
 impl Cause {
-    /// All that a scene has. `spans` is when its jobs start and end.
+    /// What a scene has that may cost most. `spans` is when its jobs start and end.
     pub fn all(scene: &Scene, spans: &[(f64, f64)]) -> Vec<Self> {
-        let mut all = Vec::new();
-        let mut locks = BTreeSet::new();
-        let mut pools = BTreeSet::new();
-        for piece in &scene.pieces {
-            locks.extend(piece.spec.locks.iter().map(|lock| lock.name.clone()));
-            pools.extend(piece.spec.uses.iter().map(|(pool, _)| pool.clone()));
+        let mut all = of_names(scene);
+        let waits = scene.pieces.iter().any(|piece| piece.spec.memory > 0);
+        if scene.limits.memory.is_some() && waits {
+            all.push((f64::INFINITY, Self::Memory));
         }
-        all.extend(locks.into_iter().map(Self::Lock));
-        all.extend(pools.into_iter().map(Self::Pool));
-        if scene.limits.memory.is_some() && scene.pieces.iter().any(|piece| piece.spec.memory > 0) {
-            all.push(Self::Memory);
-        }
-        for (group, stage) in scene.groups.iter().enumerate() {
-            let pieces = || scene.pieces.iter().filter(|piece| piece.group == group);
-            let sum = |of: &dyn Fn(&Piece) -> f64| pieces().map(of).sum::<f64>();
-            if pieces().any(|piece| piece.spec.serial) {
-                all.push(Self::Serial(group));
-            }
-            if pieces().any(|piece| piece.spec.exclusive) {
-                all.push(Self::Exclusive(group));
-            }
-            if pieces().any(|piece| piece.spec.slots > 1) {
-                all.push(Self::Slots(group));
-            }
+        for (group, sums) in sums(scene, spans).into_iter().enumerate() {
+            let stage = &scene.groups[group];
+            all.push((sums.serial, Self::Serial(group)));
+            all.push((sums.exclusive, Self::Exclusive(group)));
+            all.push((sums.slots, Self::Slots(group)));
+            all.push((sums.retries, Self::Retries(group)));
+            all.push((sums.start, Self::ChunkStart(group)));
+            all.push((stage.starts.iter().sum(), Self::WorkerStart(group)));
             if !stage.needs.is_empty() {
-                all.push(Self::Needs(group));
+                all.push((sums.begun, Self::Needs(group)));
             }
             // A group with as many workers as jobs needs no more.
             if stage.workers < scene.limits.slots && stage.workers < stage.queue.len() {
-                all.push(Self::GroupWorkers(group));
-            }
-            if sum(&|piece| piece.start) >= WORTH {
-                all.push(Self::ChunkStart(group));
-            }
-            if stage.starts.iter().sum::<f64>() >= WORTH {
-                all.push(Self::WorkerStart(group));
+                all.push((sums.work, Self::GroupWorkers(group)));
             }
             for hook in Hook::ALL {
                 let seconds = match hook {
-                    Hook::BeforeJob => sum(&|piece| piece.around[0]),
-                    Hook::AfterJob => sum(&|piece| piece.around[1]),
-                    hook => hook_seconds(stage, hook),
+                    Hook::BeforeAll => stage.before_all,
+                    Hook::AfterAll => stage.after_all,
+                    Hook::BeforeWorker => stage.before_worker.iter().sum(),
+                    Hook::AfterWorker => stage.after_worker,
+                    Hook::BeforeJob => sums.around[0],
+                    Hook::AfterJob => sums.around[1],
                 };
-                if seconds >= WORTH {
-                    all.push(Self::Hook(group, hook));
-                }
-            }
-            if pieces().any(|piece| piece.attempt > 1) {
-                all.push(Self::Retries(group));
+                all.push((seconds, Self::Hook(group, hook)));
             }
         }
+        all.retain(|(seconds, _)| *seconds >= WORTH);
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        all.truncate(MOST);
+        let mut all: Vec<Self> = all.into_iter().map(|(_, cause)| cause).collect();
         all.push(Self::Order);
         all.extend(stragglers(scene, spans).into_iter().map(Self::Straggler));
         all
@@ -281,14 +268,60 @@ impl Cause {
     }
 }
 
-fn hook_seconds(stage: &Stage, hook: Hook) -> f64 {
-    match hook {
-        Hook::BeforeAll => stage.before_all,
-        Hook::AfterAll => stage.after_all,
-        Hook::BeforeWorker => stage.before_worker.iter().sum(),
-        Hook::AfterWorker => stage.after_worker,
-        Hook::BeforeJob | Hook::AfterJob => 0.0,
+/// The locks and pools, each with how long it is held in all.
+fn of_names(scene: &Scene) -> Vec<(f64, Cause)> {
+    let mut locks: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut pools: BTreeMap<&str, f64> = BTreeMap::new();
+    for piece in &scene.pieces {
+        for lock in &piece.spec.locks {
+            *locks.entry(&lock.name).or_default() += piece.seconds();
+        }
+        for (pool, _) in &piece.spec.uses {
+            *pools.entry(pool).or_default() += piece.seconds();
+        }
     }
+    let locks = locks.into_iter();
+    let locks = locks.map(|(name, seconds)| (seconds, Cause::Lock(name.to_owned())));
+    let pools = pools.into_iter();
+    let pools = pools.map(|(name, seconds)| (seconds, Cause::Pool(name.to_owned())));
+    locks.chain(pools).collect()
+}
+
+/// What jobs of a group take that are of some kind.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    serial: f64,
+    exclusive: f64,
+    slots: f64,
+    retries: f64,
+    start: f64,
+    around: [f64; 2],
+    work: f64,
+    /// When the first of them began.
+    begun: f64,
+}
+
+fn sums(scene: &Scene, spans: &[(f64, f64)]) -> Vec<Sums> {
+    let new = Sums {
+        begun: f64::INFINITY,
+        ..Sums::default()
+    };
+    let mut all = vec![new; scene.groups.len()];
+    for (piece, (begun, _)) in scene.pieces.iter().zip(spans) {
+        let sums = &mut all[piece.group];
+        let seconds = piece.seconds();
+        let add = |is_so: bool, to: &mut f64| *to += if is_so { seconds } else { 0.0 };
+        add(piece.spec.serial, &mut sums.serial);
+        add(piece.spec.exclusive, &mut sums.exclusive);
+        add(piece.spec.slots > 1, &mut sums.slots);
+        add(piece.attempt > 1, &mut sums.retries);
+        add(true, &mut sums.work);
+        sums.start += piece.start;
+        sums.around[0] += piece.around[0];
+        sums.around[1] += piece.around[1];
+        sums.begun = sums.begun.min(*begun);
+    }
+    all
 }
 
 fn each(scene: &mut Scene, what: impl Fn(&mut Piece)) {
@@ -346,10 +379,12 @@ fn stragglers(scene: &Scene, spans: &[(f64, f64)]) -> Vec<usize> {
     jobs
 }
 
-/// Whether another worker would find a processor: what the jobs used of them, and a worker's share more.
+/// Whether another worker would find a processor: what the jobs used of them, and a worker's share more. Starting a job costs
+/// its worker some time too, which is not in the job's own.
 pub fn has_room(record: &Record) -> bool {
     const MOST: f64 = 0.9;
-    let cpu: f64 = record.jobs.iter().map(|job| job.cpu).sum();
+    const A_JOB: f64 = 0.002;
+    let cpu: f64 = record.jobs.iter().map(|job| A_JOB + job.cpu).sum();
     let busy = cpu / record.wall.max(f64::EPSILON);
     #[expect(clippy::cast_precision_loss, reason = "processors and workers are few")]
     let (cores, workers) = (record.cores as f64, record.workers.max(1) as f64);

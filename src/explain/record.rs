@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::event::{Event, GroupStarted, Line, Placement, TestFinished, Wait};
 use crate::manifest::config::Hook;
-use crate::manifest::model::Order;
+use crate::manifest::model::{Order, Workers};
+
+/// What a journal says may be anything: no more workers, and names in a pool, than this are believed.
+const MOST: usize = Workers::MOST as usize;
 
 /// A run that is over, or as far as it came.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +36,8 @@ pub struct Record {
     round: u32,
     /// Jobs that are not over, by number.
     open: HashMap<usize, Job>,
-    /// The last job that a test was in.
-    job_of: HashMap<String, usize>,
+    /// The last job that a test was in, and its place there.
+    job_of: HashMap<String, (usize, usize)>,
     /// The last job of each worker of a group, by process id and by slot.
     last: HashMap<(usize, u32), usize>,
     slots: HashMap<(usize, usize), usize>,
@@ -123,8 +126,11 @@ impl Record {
                 ..
             } => {
                 self.groups = taken(&groups);
-                (self.run, self.listing, self.workers) = (run, prepared, workers);
+                (self.run, self.listing, self.workers) = (run, prepared, workers.min(MOST));
                 (self.cores, self.memory, self.pools) = (cores, memory, pools);
+                self.pools
+                    .values_mut()
+                    .for_each(|size| *size = (*size).min(MOST));
             }
             Event::JobStarted {
                 job: number,
@@ -138,8 +144,8 @@ impl Record {
                 let Some(group) = self.group(&group) else {
                     return;
                 };
-                for test in &tests {
-                    self.job_of.insert(test.clone(), number);
+                for (at, test) in tests.iter().enumerate() {
+                    self.job_of.insert(test.clone(), (number, at));
                 }
                 self.slots.insert((group, worker), number);
                 let is_first = self.last.insert((group, pid), number).is_none();
@@ -206,17 +212,20 @@ impl Record {
     fn test(&mut self, test: &TestFinished) {
         let Some(worker) = test.worker else { return };
         let id = self.inside.get(&test.id).unwrap_or(&test.id).clone();
-        let number = self.job_of.get(&id).copied();
-        let number = number.or_else(|| {
-            let group = self.group(&test.group)?;
-            self.slots.get(&(group, worker)).copied()
-        });
-        let Some(job) = number.and_then(|number| self.job(number)) else {
+        if let Some((number, at)) = self.job_of.get(&id).copied() {
+            let of = self.job(number).and_then(|job| job.tests.get_mut(at));
+            if let Some((_, seconds)) = of {
+                *seconds += test.seconds;
+            }
             return;
-        };
-        match job.tests.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, seconds)) => *seconds += test.seconds,
-            None => job.tests.push((id, test.seconds)),
+        }
+        // What was not listed is in the job that its worker has.
+        let group = self.group(&test.group);
+        let number = group.and_then(|group| self.slots.get(&(group, worker)).copied());
+        if let Some(job) = number.and_then(|number| self.job(number)) {
+            let place = (job.number, job.tests.len());
+            job.tests.push((id.clone(), test.seconds));
+            self.job_of.insert(id, place);
         }
     }
 
@@ -247,7 +256,7 @@ fn taken(groups: &[GroupStarted]) -> Vec<Group> {
     let index = |name: &String| groups.iter().position(|group| group.name == *name);
     let taken = groups.iter().map(|group| Group {
         name: group.name.clone(),
-        workers: group.workers,
+        workers: group.workers.min(MOST),
         order: group.order,
         needs: group.needs.iter().filter_map(index).collect(),
         ..Group::default()

@@ -179,6 +179,9 @@ impl Scene {
             })
             .collect();
         let mut pieces: Vec<Piece> = record.jobs.iter().map(Piece::of).collect();
+        for (pool, number) in pieces.iter_mut().flat_map(|piece| &mut piece.spec.uses) {
+            *number = (*number).min(record.pools.get(pool).copied().unwrap_or(0));
+        }
         let index: std::collections::HashMap<usize, usize> = record
             .jobs
             .iter()

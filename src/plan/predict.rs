@@ -68,16 +68,21 @@ pub fn simulate(groups: Vec<GroupSpec>, limits: Limits, course: &mut impl Course
                     new_worker: is_new.then_some(started[group]),
                 });
                 started[group] += usize::from(is_new);
-                ends.push(Reverse((now + nanos(length), start.slot, group, start.job)));
+                ends.push(Reverse((
+                    now.saturating_add(nanos(length)),
+                    start.slot,
+                    group,
+                    start.job,
+                )));
                 busy[group] += 1;
             }
         }
         // What is to wait for its time may come before what runs is over.
         if let Some(due) = scheduler.next_due() {
-            let due = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-            if ends.peek().is_none_or(|Reverse((end, ..))| due < *end) {
-                now = due.max(now);
-                scheduler.pass_to(Duration::from_nanos(now));
+            let at = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
+            if ends.peek().is_none_or(|Reverse((end, ..))| at < *end) {
+                now = at.max(now);
+                scheduler.pass_to(due);
                 continue;
             }
         }
