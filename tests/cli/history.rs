@@ -1,5 +1,8 @@
 //! What is remembered of tests, and what can be done with it.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
 use crate::support::Project;
 
 fn project() -> Project {
@@ -147,4 +150,57 @@ fn a_run_that_is_killed_takes_nothing_of_what_is_known_with_it() {
         "g::t/passes passed",
     ];
     assert_eq!(ran.outcomes(), all);
+}
+
+/// Starts a run while somebody else writes the history, and waits until all its tests have run.
+fn run_beside_a_writer(project: &Project) -> (rusqlite::Connection, Child) {
+    let database = project.path().join(".fastest/history.db");
+    let writer = rusqlite::Connection::open(database).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut child = project
+        .command(&["run", "-g", "g", "-q", "--report", "jsonl=-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+    let is_end = |line: &std::io::Result<String>| line.as_ref().unwrap().contains("run-finished");
+    assert!(lines.any(|line| is_end(&line)));
+    (writer, child)
+}
+
+fn exported(project: &Project) -> String {
+    project.orchestrate(&["history", "export"]).exits(0).stdout
+}
+
+#[test]
+fn a_run_waits_for_who_else_writes_the_history() {
+    let project = project();
+    project.run(&["-g", "g"]).exits(1);
+    let before = exported(&project).lines().count();
+    let (writer, child) = run_beside_a_writer(&project);
+    writer.execute_batch("COMMIT").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!said.contains("warning"), "{said}");
+    assert_eq!(exported(&project).lines().count(), 2 * before);
+}
+
+#[test]
+fn a_run_that_is_killed_before_it_has_written_its_history_leaves_that_as_it_was() {
+    let project = project();
+    project.run(&["-g", "g"]).exits(1);
+    let before = exported(&project);
+    let (writer, mut child) = run_beside_a_writer(&project);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    writer.execute_batch("COMMIT").unwrap();
+    assert_eq!(exported(&project), before);
+    let ran = project.run(&["-g", "g"]).exits(1);
+    assert!(!ran.stderr.contains("history"), "{}", ran.stderr);
+    assert_eq!(
+        exported(&project).lines().count(),
+        2 * before.lines().count()
+    );
 }
