@@ -134,5 +134,24 @@ def python_with_xdist():
     return python if done.returncode == 0 else None
 
 
+def pytest_suite(name, python, modules):
+    """A folder with a pytest suite, one module for each list: what each of its tests sleeps, in seconds, or None."""
+    folder = fresh(name)
+    # Ends pytest's search for a configuration: it must not find one above.
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    fixture = "@pytest.fixture(scope='session')\ndef numbers():\n    return {n: str(n) for n in range(1000)}\n"
+    (folder / "conftest.py").write_text(f"import collections, decimal, json, re\n\nimport pytest\n\n\n{fixture}")
+    (folder / "fastest.toml").write_text(f'[groups.tests]\nrunner = "pytest"\nwith = {{ python = "{python}" }}\n')
+    number = 0
+    for module, tests in enumerate(modules):
+        text = "import time\n"
+        for seconds in tests:
+            body = "pass" if seconds is None else f"time.sleep({seconds:.5f})"
+            text += f"\n\ndef test_{number}(numbers):\n    {body}\n    x = {number}\n    assert x in numbers\n"
+            number += 1
+        (folder / f"test_{module:02}.py").write_text(text)
+    return folder
+
+
 def median(values):
     return statistics.median(values)
