@@ -179,6 +179,8 @@ pub enum Event {
         /// The jobs, in the order of their start.
         running: Vec<Running>,
     },
+    /// A test runs longer than `slow-after`, or a job of several than as much for each: told once, while it runs.
+    Slow(Running),
     /// Something that a person should know.
     Warning {
         /// What.

@@ -1,16 +1,17 @@
 //! An attempt: one job handed to a lane's worker, and what its end means for each of its tests.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::RunningJob;
 use super::command::{Place, request};
 use super::environment::Environment;
 use super::found::{Inside, by_item, share};
 use super::hooks::{self, Failure, Subject};
 use super::job::Job;
 use super::lane::{Lane, Ran};
+use super::running::{self, Current, RunningJob};
 use super::values::JobValues;
 use crate::event::{Event, TestFinished};
 use crate::manifest::config::Hook;
@@ -32,7 +33,7 @@ impl Lane<'_, '_> {
         }
         let pid = self.client.as_ref().map_or(0, |client| client.pid);
         self.begin(job, number, pid);
-        let ended = self.run(job, global_slot);
+        let ended = self.run(job, number, global_slot);
         shared.state().running.remove(&number);
         let mut ended = match ended {
             Ok(ended) => ended,
@@ -97,6 +98,13 @@ impl Lane<'_, '_> {
             worker: self.slot,
             pid,
             since: Instant::now(),
+            held: shared.clients.held(),
+            current: if self.config().session.is_warm() {
+                Current::Told(None)
+            } else {
+                Current::Job
+            },
+            slow: BTreeSet::new(),
         };
         shared.state().running.insert(number, running);
     }
@@ -120,7 +128,7 @@ impl Lane<'_, '_> {
     }
 
     /// Hands a job to the worker.
-    fn run(&mut self, job: &Job, global_slot: usize) -> io::Result<Ended> {
+    fn run(&mut self, job: &Job, number: usize, global_slot: usize) -> io::Result<Ended> {
         let shared = self.shared;
         let planned = &shared.plan.groups[self.group];
         let group = &planned.config;
@@ -183,7 +191,15 @@ impl Lane<'_, '_> {
                     request(group, job, &values, &place, environment, &variables)
                 });
                 match request {
-                    Ok(request) => client.run(request)?,
+                    Ok(request) => {
+                        if request.timeout_each && job.items.len() > 1 {
+                            let mut state = shared.state();
+                            if let Some(running) = state.running.get_mut(&number) {
+                                running.current = Current::Report(values.report.clone());
+                            }
+                        }
+                        client.run(request)?
+                    }
                     Err(unset) => Ended::not_started(unset.with_remedy()),
                 }
             }
@@ -312,9 +328,7 @@ impl Lane<'_, '_> {
         output: Option<String>,
         seconds: f64,
     ) -> (TestFinished, bool) {
-        let again = verdict.outcome.is_failure()
-            && job.attempt <= job.settings.retries
-            && !self.shared.state().scheduler.is_stopped();
+        let again = self.is_again(job, verdict.outcome.is_failure());
         let outcome = verdict.outcome;
         let mut finished = TestFinished {
             seconds: verdict.seconds.unwrap_or(seconds),
@@ -326,7 +340,22 @@ impl Lane<'_, '_> {
         if outcome == Outcome::Passed && job.attempt > 1 {
             finished = job.flaky(finished);
         }
+        if matches!(outcome, Outcome::Cancelled | Outcome::NotRun)
+            && self.shared.state().scheduler.is_group_stopped(self.group)
+        {
+            let plan = &self.shared.plan.groups[self.group];
+            finished.message = Some(running::why_over(plan));
+        }
         (finished, again)
+    }
+
+    /// Whether a test that has failed has another try.
+    pub(super) fn is_again(&self, job: &Job, has_failed: bool) -> bool {
+        if !has_failed || job.attempt > job.settings.retries {
+            return false;
+        }
+        let scheduler = &self.shared.state().scheduler;
+        !scheduler.is_stopped() && !scheduler.is_group_stopped(self.group)
     }
 
     /// Ends all tests of a job alike. Returns how many of them count as failed.

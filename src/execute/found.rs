@@ -57,9 +57,8 @@ impl Lane<'_, '_> {
     ) -> Inside {
         let is_failure = |test: &&Reported| test.verdict.outcome.is_failure();
         let first = tests.iter().find(is_failure).cloned();
-        let is_again = (first.is_some() || verdict.outcome.is_failure())
-            && job.attempt <= job.settings.retries
-            && !self.shared.state().scheduler.is_stopped();
+        let has_failed = first.is_some() || verdict.outcome.is_failure();
+        let is_again = self.is_again(job, has_failed);
         if is_again || job.settings.expect.is_some() {
             let failed_inside = tests.iter().filter(is_failure).map(|test| test.id.clone());
             let failed_inside = failed_inside.collect();

@@ -43,6 +43,7 @@ impl GroupHooks {
         }
         // A shortage is no failure of the hook: the next lane tries again.
         let client = progress.client.insert(Client::start(&shared.clients)?);
+        client.serves(group);
         let result = run(shared, group, client, Hook::BeforeAll, &Variables::new());
         progress.before = Some(result.clone());
         result

@@ -148,6 +148,7 @@ impl<'l> Lane<'l, '_> {
             shared.tell_rounds(&mut state);
             match next {
                 Next::Run(start) => {
+                    shared.begin_group(self.group, &mut state.begun);
                     self.handed = Handed {
                         at: Some(Instant::now()),
                         chunk: start.job,
@@ -273,6 +274,9 @@ impl<'l> Lane<'l, '_> {
             return Ok(());
         }
         self.client = Some(Client::start(&self.shared.clients)?);
+        self.client
+            .iter()
+            .for_each(|client| client.serves(self.group));
         self.environment = None;
         self.is_new = true;
         self.make_up(global_slot);

@@ -17,6 +17,7 @@ mod owed;
 mod port;
 mod probe;
 mod rounds;
+mod running;
 mod session;
 mod stop;
 mod values;
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPoolBuilder;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::event::{self, Event, GroupStarted, ShardStarted};
+use crate::event::{Event, GroupStarted, ShardStarted};
 use crate::machine;
 use crate::manifest::config::GroupConfig;
 use crate::manifest::model::StopAt;
@@ -45,6 +46,7 @@ use crate::worker::client::Clients;
 use crate::worker::{adopt_orphans, kill_strays, sweep};
 use group::GroupHooks;
 use job::Job;
+use running::{Begun, RunningJob};
 
 pub use owed::{Owed, owed};
 pub use probe::probe;
@@ -99,15 +101,6 @@ struct Shared<'a> {
     listed: OnceLock<HashSet<String>>,
 }
 
-/// A job that runs, for whoever asks.
-#[derive(Clone)]
-struct RunningJob {
-    job: Arc<Job>,
-    worker: usize,
-    pid: u32,
-    since: Instant,
-}
-
 struct State {
     /// By the number of their start.
     running: BTreeMap<usize, RunningJob>,
@@ -120,6 +113,8 @@ struct State {
     reason: Option<Reason>,
     /// The last round that was told of.
     told_round: u32,
+    /// When each group has begun; none before, and when it is over.
+    begun: Vec<Begun>,
     /// How many lanes wait for something to change.
     waiting: usize,
     /// How many lanes of each group are at work.
@@ -188,23 +183,8 @@ impl Shared<'_> {
             }
             Order::Continue => self.clients.resume_all(),
             Order::Tell => self.tell(),
+            Order::Look => self.look(),
         }
-    }
-
-    /// Tells what runs.
-    fn tell(&self) {
-        let running: Vec<RunningJob> = self.state().running.values().cloned().collect();
-        let now = Instant::now();
-        let running = running.into_iter().map(|running| event::Running {
-            group: running.job.group_name(self.plan).to_owned(),
-            worker: running.worker,
-            pid: running.pid,
-            seconds: now.saturating_duration_since(running.since).as_secs_f64(),
-            tests: running.job.ids(self.plan),
-        });
-        self.send(Event::Status {
-            running: running.collect(),
-        });
     }
 
     /// Nothing starts any more, and what runs is ended.
@@ -252,7 +232,9 @@ pub fn execute(
     owed::make_up(&shared, &options.owed);
     shared.tell_known(1);
     thread::scope(|scope| {
-        let watch = || stop.watch(options.deadline, |order| shared.obey(order));
+        let pause = running::pause(plan);
+        let shared = &shared;
+        let watch = move || stop.watch(options.deadline, pause, |order| shared.obey(order));
         let watcher = thread::Builder::new()
             .name("orders".into())
             .spawn_scoped(scope, watch);
@@ -291,7 +273,9 @@ pub fn execute(
     sweep();
     let state = shared.state();
     for left in state.scheduler.left() {
+        let group = state.jobs[left.job].group;
         let why = match (left.blocked_by, state.reason) {
+            _ if state.scheduler.is_group_stopped(group) => running::why_over(&plan.groups[group]),
             (Some(group), _) => format!("group {} did not pass", plan.groups[group].config.name),
             (None, Some(reason)) => reason.to_string(),
             (None, None) => "its workers could not start".to_owned(),
@@ -334,6 +318,7 @@ fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
             lane::lane(shared, group, 0);
         }
     }
+    shared.state().begun[group] = None;
     let config = &shared.plan.groups[group].config;
     if config.session.is_warm() {
         session::finish(shared, config, &shared.discovery.session(&config.name));
@@ -392,6 +377,7 @@ fn initial(plan: &Plan, repeat: Repeat) -> State {
         failures: 0,
         reason: None,
         told_round: 1,
+        begun: vec![None; plan.groups.len()],
         found: HashSet::new(),
     }
 }

@@ -53,6 +53,8 @@ pub enum Order {
     Continue,
     /// To tell what runs.
     Tell,
+    /// To look whether something takes too long.
+    Look,
 }
 
 /// Tells a run something, from whichever thread.
@@ -87,13 +89,14 @@ impl Stop {
     }
 
     /// Waits for orders, and for the deadline, and passes each on, until the run is over. A run that is held does not run out
-    /// of time.
-    pub fn watch(&self, deadline: Option<Instant>, on: impl Fn(Order)) {
+    /// of time. Every `pause`, if there is one, it is time to look.
+    pub fn watch(&self, deadline: Option<Instant>, pause: Option<Duration>, on: impl Fn(Order)) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
         let mut deadline = deadline;
         let mut held = None;
         loop {
-            let message = match deadline {
+            let look = pause.map(|pause| Instant::now() + pause);
+            let message = match deadline.into_iter().chain(look).min() {
                 Some(at) => receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
                 None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
@@ -110,8 +113,12 @@ impl Stop {
                     on(order);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    deadline = None;
-                    on(Order::Stop(Reason::Timeout));
+                    if deadline.is_some_and(|at| Instant::now() >= at) {
+                        deadline = None;
+                        on(Order::Stop(Reason::Timeout));
+                    } else {
+                        on(Order::Look);
+                    }
                 }
                 Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
             }

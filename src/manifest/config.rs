@@ -92,6 +92,8 @@ pub struct GroupConfig {
     pub session: Session,
     /// How much tests of a session share a process.
     pub isolation: Isolation,
+    /// The longest that it may take as a whole.
+    pub timeout: Option<Duration>,
     /// Settings of its tests, before overrides.
     pub tests: TestSettings,
     /// What the timeouts were multiplied with, and those are to be that a listing tells.
@@ -364,6 +366,8 @@ pub enum SerialTests {
 pub struct TestSettings {
     /// The longest it may take.
     pub timeout: Option<Duration>,
+    /// After how long it is slow.
+    pub slow_after: Option<Duration>,
     /// From TERM to KILL.
     pub grace: Duration,
     /// How often it is run again when it failed.
@@ -393,6 +397,8 @@ pub struct OverrideConfig {
     pub matching: Vec<Matcher>,
     /// What is set: outer `None` leaves a value as it is.
     pub timeout: Option<Option<Duration>>,
+    /// See [`TestSettings::slow_after`]; outer `None` leaves it as it is.
+    pub slow_after: Option<Option<Duration>>,
     /// See [`TestSettings::grace`].
     pub grace: Option<Duration>,
     /// See [`TestSettings::retries`].

@@ -379,6 +379,9 @@ impl GroupConfig {
             if let Some(timeout) = entry.timeout {
                 settings.timeout = timeout;
             }
+            if let Some(slow_after) = entry.slow_after {
+                settings.slow_after = slow_after;
+            }
             if let Some(grace) = entry.grace {
                 settings.grace = grace;
             }

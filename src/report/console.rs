@@ -53,6 +53,8 @@ pub struct Console {
     prepared: f64,
     slowest: Vec<(f64, String)>,
     running: BTreeMap<usize, String>,
+    /// How often something was slow.
+    slow: usize,
 }
 
 impl Console {
@@ -90,6 +92,7 @@ impl Console {
             prepared: 0.0,
             slowest: Vec::new(),
             running: BTreeMap::new(),
+            slow: 0,
         }
     }
 
@@ -240,6 +243,10 @@ impl Console {
             "no tests".to_owned()
         } else {
             counts.join(", ")
+        };
+        let counts = match self.slow {
+            0 => counts,
+            slow => format!("{counts} ({})", self.paint.odd(&format!("{slow} slow"))),
         };
         let hooks = match self.totals.failed_hooks {
             0 => String::new(),
@@ -432,6 +439,17 @@ impl Reporter for Console {
                     self.line(&format!(
                         "{:8.1}s  worker {} ({})  {ids}",
                         job.seconds, job.worker, job.pid
+                    ));
+                }
+            }
+            Event::Slow(job) => {
+                self.slow += 1;
+                if self.verbosity > Verbosity::Quiet {
+                    let word = self.paint.odd(&format!("{:>9}", "slow"));
+                    let seconds = self.paint.dim(&format!("{:8.3}s", job.seconds));
+                    self.line(&format!(
+                        "{word} {seconds}  {} (runs still)",
+                        some_of(&job.tests, job.tests.len())
                     ));
                 }
             }

@@ -180,6 +180,8 @@ struct Group {
     /// How many workers those take up.
     taken: usize,
     failed: bool,
+    /// Whether nothing of it starts any more.
+    stopped: bool,
     /// Whether all that it needs has passed.
     is_ready: bool,
     /// Why its jobs will not run: the group that it needs and that failed.
@@ -199,7 +201,7 @@ struct Running {
 
 impl Group {
     fn is_done(&self) -> bool {
-        self.queue.is_empty() && self.running == 0 && self.delayed == 0
+        self.running == 0 && (self.stopped || self.queue.is_empty() && self.delayed == 0)
     }
 }
 
@@ -250,6 +252,7 @@ impl Scheduler {
                 running: 0,
                 taken: 0,
                 failed: spec.failed,
+                stopped: false,
                 blocked_by: None,
                 ticket: None,
             });
@@ -296,11 +299,12 @@ impl Scheduler {
         self.turn();
         self.settle(group);
         let state = &self.groups[group];
-        if self.stopped || state.blocked_by.is_some() || state.queue.is_empty() {
+        let is_stopped = self.stopped || state.stopped;
+        if is_stopped || state.blocked_by.is_some() || state.queue.is_empty() {
             // What still runs may come back to be run again.
             let is_over = state.running == 0 && state.delayed == 0;
             let may_be_again = state.blocked_by.is_none() && !is_over;
-            let may_come = !self.stopped && (may_be_again || !self.rounds.is_last());
+            let may_come = !is_stopped && (may_be_again || !self.rounds.is_last());
             self.give_back_ticket(group);
             return if may_come { Next::Wait } else { Next::Done };
         }
@@ -502,10 +506,24 @@ impl Scheduler {
         self.stopped = true;
     }
 
+    /// Nothing of a group starts any more, and it has not passed.
+    pub fn stop_group(&mut self, group: usize) {
+        let state = &mut self.groups[group];
+        state.stopped = true;
+        state.failed = true;
+        self.give_back_ticket(group);
+    }
+
     /// Whether [`Scheduler::stop`] was called.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// Whether [`Scheduler::stop_group`] was called for a group.
+    #[must_use]
+    pub fn is_group_stopped(&self, group: usize) -> bool {
+        self.groups[group].stopped
     }
 
     /// How many jobs wait.

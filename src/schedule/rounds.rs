@@ -79,7 +79,7 @@ impl Scheduler {
             (0..self.groups.len()).for_each(|group| self.settle(group));
         }
         let mut groups = self.groups.iter();
-        if !groups.all(|group| group.queue.is_empty() || group.blocked_by.is_some()) {
+        if !groups.all(|group| group.is_done() || group.blocked_by.is_some()) {
             return;
         }
         if self.started == self.rounds.started_before {

@@ -145,6 +145,8 @@ struct Simulation<'a> {
     round: u32,
     /// After how many ends no other round is to begin.
     last_after: usize,
+    /// A group that is stopped after so many ends.
+    stops: Option<(usize, usize)>,
 }
 
 impl<'a> Simulation<'a> {
@@ -184,6 +186,7 @@ impl<'a> Simulation<'a> {
             running: Vec::new(),
             round: 1,
             last_after: usize::MAX,
+            stops: None,
         }
     }
 
@@ -232,6 +235,10 @@ impl<'a> Simulation<'a> {
 
     fn begin(&mut self, now: u32, group: usize, start: Start) {
         assert_eq!(self.jobs[start.job].0, group);
+        assert!(
+            !self.scheduler.is_group_stopped(group),
+            "its group is stopped"
+        );
         if start.round > self.round {
             assert_eq!(start.round, self.round + 1);
             assert!(self.running.is_empty(), "the round before is not over");
@@ -274,6 +281,12 @@ impl<'a> Simulation<'a> {
             self.last_after = self.last_after.saturating_sub(1);
             if self.last_after == 0 {
                 self.scheduler.last_round();
+            }
+            if let Some((group, after)) = &mut self.stops {
+                *after = after.saturating_sub(1);
+                if *after == 0 {
+                    self.scheduler.stop_group(*group);
+                }
             }
             let fails = self.groups[*group].fails;
             self.scheduler.finished(runs.slot, fails, &[]);
@@ -382,22 +395,26 @@ proptest! {
         order in prop::collection::vec(0_usize..4, 1..9),
         rounds in 1_u32..4,
         last_after in prop::option::of(1_usize..30),
+        stops in prop::option::weighted(0.3, (0_usize..3, 1_usize..20)),
     ) {
         let mut simulation = Simulation::new(&groups, cap, memory, rounds);
         simulation.last_after = last_after.unwrap_or(usize::MAX);
+        simulation.stops = stops.filter(|(group, _)| *group < groups.len());
         simulation.run(&order);
         for group in 0..groups.len() {
             prop_assert_eq!(simulation.scheduler.next(group), Next::Done);
         }
-        let round = simulation.round;
+        let round = simulation.scheduler.round();
         let can_run = simulation.ends.iter().any(|ends| *ends > 0);
-        prop_assert!(round == rounds || last_after.is_some() || !can_run, "rounds are left out");
+        let may_end = last_after.is_some() || simulation.stops.is_some() || !can_run;
+        prop_assert!(round == rounds || may_end, "rounds are left out");
         let left = simulation.scheduler.left();
         for (job, (group, _)) in simulation.jobs.iter().enumerate() {
             let ended = simulation.ends[job];
             let mut unrun: Vec<u32> = left.iter().filter(|left| left.job == job).map(|left| left.round).collect();
             prop_assert_eq!(ended + u32::try_from(unrun.len()).unwrap(), round, "once in each round");
-            prop_assert!(unrun.is_empty() || groups[*group].needs, "only a group that needs another is left out");
+            let may_be_left = groups[*group].needs || simulation.scheduler.is_group_stopped(*group);
+            prop_assert!(unrun.is_empty() || may_be_left, "only a group that needs another, or is stopped, is left out");
             unrun.dedup();
             prop_assert_eq!(ended + u32::try_from(unrun.len()).unwrap(), round, "or told as left out once");
         }

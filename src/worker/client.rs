@@ -34,6 +34,8 @@ struct Inputs {
     /// What workers keep open for as long as they live.
     hold: Option<Arc<OwnedFd>>,
     stopping: bool,
+    /// Those whose jobs are being ended, whoever they are: see [`Client::serves`].
+    ended: HashSet<usize>,
     /// Since when all is held, if it is.
     paused: Option<Instant>,
     /// How long all was held before.
@@ -44,6 +46,8 @@ struct Inputs {
 struct Worker {
     /// Its lifeline; none once it may go.
     input: Option<Arc<Mutex<UnixStream>>>,
+    /// Whom it works for.
+    serves: Option<usize>,
     /// What it runs must not be ended early: a hook that takes back what another has done.
     to_its_end: bool,
 }
@@ -75,6 +79,21 @@ impl Clients {
     /// Whether everything is being ended.
     pub fn is_stopping(&self) -> bool {
         self.inputs().stopping
+    }
+
+    /// Whether the jobs of those that workers serve by this number are being ended.
+    pub fn is_stopping_for(&self, served: usize) -> bool {
+        let inputs = self.inputs();
+        inputs.stopping || inputs.ended.contains(&served)
+    }
+
+    /// Tells every worker that serves by this number to end the job that it runs, also those that are handed one just now.
+    pub fn stop_those_of(&self, served: usize) {
+        let mut inputs = self.inputs();
+        inputs.ended.insert(served);
+        let workers = inputs.by_pid.values();
+        let theirs = workers.filter(|worker| worker.serves == Some(served) && !worker.to_its_end);
+        theirs.for_each(|worker| worker.tell(&Request::Stop));
     }
 
     /// How long everything was held, all in all.
@@ -200,6 +219,7 @@ impl Client {
         drop(command);
         let worker = Worker {
             input: Some(input.clone()),
+            serves: None,
             to_its_end: false,
         };
         inputs.by_pid.insert(child.id(), worker);
@@ -261,6 +281,13 @@ impl Client {
         }
     }
 
+    /// It works for whoever has this number, and its jobs are ended with theirs.
+    pub fn serves(&self, served: usize) {
+        if let Some(worker) = self.clients.inputs().by_pid.get_mut(&self.child.id()) {
+            worker.serves = Some(served);
+        }
+    }
+
     /// Whether a folder below its own was asked for before.
     pub fn made_tmp(&mut self, path: &Path) -> bool {
         !self.made.insert(path.to_owned())
@@ -293,8 +320,11 @@ impl Client {
             // Under the lock of all inputs, so that a stop comes either before, and is seen here, or after the job.
             let inputs = self.clients.inputs();
             send(input, &Request::Run(Box::new(job)));
-            let to_its_end = inputs.by_pid.get(&self.child.id());
-            if inputs.stopping && !to_its_end.is_some_and(|worker| worker.to_its_end) {
+            let worker = inputs.by_pid.get(&self.child.id());
+            let served = worker.and_then(|worker| worker.serves);
+            let is_ended = served.is_some_and(|served| inputs.ended.contains(&served));
+            let is_stopping = inputs.stopping || is_ended;
+            if is_stopping && !worker.is_some_and(|worker| worker.to_its_end) {
                 send(input, &Request::Stop);
             }
             if inputs.paused.is_some() {

@@ -376,7 +376,8 @@ impl Running {
     }
 }
 
-fn monotonic() -> Duration {
+/// The time by the clock that runners tell the beginning of tests by.
+pub fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Duration::try_from(now).unwrap_or_default()
 }
@@ -394,7 +395,7 @@ impl Read for RawStdin<'_> {
 
 /// Only a file that is one: a pipe would hold us for ever, and a link leads who knows where. Of a folder, the XML files in it,
 /// one after the other.
-fn read_report(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read_report(path: &Path) -> io::Result<Vec<u8>> {
     let file = open_report(path)?;
     let mut bytes = Vec::new();
     if file.metadata()?.is_dir() {

@@ -17,6 +17,7 @@ mod supervisor;
 mod tree;
 mod variables;
 
+pub(crate) use job::{monotonic, read_report};
 #[cfg(target_os = "linux")]
 pub use level::hold;
 pub use process::{inherited, make_pipe};

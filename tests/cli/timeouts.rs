@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::Project;
+use crate::support::{Project, python};
 
 #[test]
 fn timeouts_are_multiplied_for_a_slow_machine() {
@@ -132,4 +132,107 @@ fn a_wall_clock_that_jumps_changes_nothing() {
         .orchestrate(&["history", "slowest"])
         .exits(0)
         .says("g::t/jumps");
+}
+
+#[test]
+fn a_group_has_a_timeout_of_its_own() {
+    let manifest = "[run]\nworkers = 2\n[defaults]\ngrace = \"200ms\"\n\
+        [groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 1\norder = \"listed\"\ngroup-timeout = \"2s\"\nretries = 3\nbackoff = \"1h\"\n\
+        after-worker = [\"echo after >>log\"]\n\
+        [groups.needs]\ncommand = [\"true\"]\nneeds = [\"g\"]\n\
+        [groups.other]\ncommand = [\"sh\", \"-c\", \"until [ -e log ]; do sleep 0.05; done\"]\n";
+    let project = Project::with(manifest)
+        .script("t/a", "exit 1")
+        .script("t/b", "exec sleep 60")
+        .script("t/c", "exit 0");
+    let ran = project
+        .run(&[])
+        .exits(1)
+        .says("cancelled: g::t/b")
+        .says("its group's timeout of 2s was over");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            // What waits for another try has failed.
+            "g::t/a failed",
+            "g::t/b cancelled",
+            "g::t/c not-run",
+            "needs not-run",
+            "other passed"
+        ]
+    );
+    assert_eq!(project.read("log"), "after\n");
+    // It is not the run's: what is left is told with its own reason.
+    ran.says("not run, as its group's timeout of 2s was over: g::t/c")
+        .says("not run, as group g did not pass: needs");
+}
+
+#[test]
+fn a_warm_groups_timeout_ends_its_tests() {
+    let Some(python) = python() else { return };
+    let manifest = format!(
+        "[groups.py]\nrunner = \"pytest\"\ngroup-timeout = \"3s\"\ngrace = \"500ms\"\nslow-after = \"1s\"\nwith = {{ python = {python:?} }}\n\
+         [groups.other]\ncommand = [\"true\"]\n"
+    );
+    let tests = "import time\ndef test_fast(): pass\ndef test_hangs(): time.sleep(600)\ndef test_left(): pass\n";
+    let ran = Project::with(&manifest)
+        .file("tests/test_it.py", tests)
+        .run(&["-n", "1"])
+        .exits(1)
+        .says("1 slow");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "other passed",
+            "py::tests/test_it.py::test_fast passed",
+            "py::tests/test_it.py::test_hangs cancelled",
+            "py::tests/test_it.py::test_left not-run"
+        ]
+    );
+    let slow = ran.events_of("slow");
+    assert_eq!(slow.len(), 1);
+    assert_eq!(
+        slow[0]["tests"],
+        serde_json::json!(["py::tests/test_it.py::test_hangs"])
+    );
+}
+
+#[test]
+fn a_slow_test_is_told_of_once_while_it_runs() {
+    // It goes on only once the events have told of it.
+    let waits = "until grep -q '\"event\":\"slow\"' events.jsonl; do sleep 0.05; done; sleep 0.3";
+    let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nslow-after = \"200ms\"\n\
+        [[groups.g.overrides]]\nmatch = [\"t/known\"]\nslow-after = 0\n";
+    let ran = Project::with(manifest)
+        .script("t/slow", waits)
+        .script("t/known", "sleep 0.5")
+        .run(&["-n", "2"])
+        .exits(0)
+        .says("g::t/slow (runs still)")
+        .says("2 passed (1 slow)");
+    let slow = ran.events_of("slow");
+    assert_eq!(slow.len(), 1, "{slow:?}");
+    assert_eq!(slow[0]["tests"], serde_json::json!(["g::t/slow"]));
+    assert!(slow[0]["seconds"].as_f64().unwrap() >= 0.2);
+}
+
+#[test]
+fn a_slow_test_of_a_chunk_is_found_in_what_its_runner_has_written() {
+    let Some(python) = python() else { return };
+    let manifest = format!(
+        "[groups.py]\nrunner = \"pytest\"\nsession = \"cold\"\nslow-after = \"500ms\"\nwith = {{ python = {python:?} }}\n"
+    );
+    let tests = "import pathlib, time\n\
+        def test_fast(): pass\n\
+        def test_slow():\n    while '\"event\":\"slow\"' not in pathlib.Path('events.jsonl').read_text(): time.sleep(0.05)\n";
+    let ran = Project::with(&manifest)
+        .file("tests/test_it.py", tests)
+        .run(&["-n", "1"])
+        .exits(0);
+    let slow = ran.events_of("slow");
+    assert_eq!(slow.len(), 1, "{slow:?}");
+    assert_eq!(
+        slow[0]["tests"],
+        serde_json::json!(["py::tests/test_it.py::test_slow"])
+    );
 }

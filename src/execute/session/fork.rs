@@ -144,7 +144,7 @@ impl Lane<'_, '_> {
                 })
             }
             Ok(Heard::Told(Told::Refused { message })) => Err(NoSitting::Shortage(message)),
-            _ if shared.clients.is_stopping() => Err(NoSitting::Stopped),
+            _ if self.is_stopping() => Err(NoSitting::Stopped),
             other => {
                 let how = match other {
                     Ok(Heard::Nothing) => "does not answer".to_owned(),
@@ -158,8 +158,13 @@ impl Lane<'_, '_> {
         }
     }
 
+    /// Whether what runs of this group is being ended.
+    fn is_stopping(&self) -> bool {
+        self.shared.clients.is_stopping_for(self.group)
+    }
+
     fn broken(&self, why: String) -> NoSitting {
-        if self.shared.clients.is_stopping() {
+        if self.is_stopping() {
             NoSitting::Stopped
         } else {
             NoSitting::Broken(why)
@@ -172,7 +177,7 @@ impl Lane<'_, '_> {
         loop {
             let now = Instant::now();
             let heard = connection.next(now + LOOK)?;
-            if heard != Heard::Nothing || now >= until || self.shared.clients.is_stopping() {
+            if heard != Heard::Nothing || now >= until || self.is_stopping() {
                 return Ok(heard);
             }
             if !self.config().runner.session_forks && session.has_ended() {
@@ -255,7 +260,7 @@ impl Lane<'_, '_> {
         let now = Instant::now();
         if ending.cause.is_none() && ending.status.is_none() {
             let written = sitting.output.metadata().map_or(0, |meta| meta.len());
-            ending.cause = if self.shared.clients.is_stopping() {
+            ending.cause = if self.is_stopping() {
                 Some(Cause::Stop)
             } else if watch.is_over(now) {
                 Some(Cause::Timeout)

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::attempt::{expected, job_outcome};
 use super::job::Job;
 use super::lane::{Lane, Ran};
+use super::running::Current;
 use crate::event::{Event, TestFinished};
 use crate::manifest::model::Isolation;
 use crate::outcome::Outcome;
@@ -72,7 +73,7 @@ impl Lane<'_, '_> {
         let mut progress = Progress::new(job.items.len());
         let is_last = self.config().isolation != Isolation::Worker
             || shared.state().scheduler.is_drained(self.group);
-        let broken = self.chunk(job, &mut sitting, &mut progress, is_last);
+        let broken = self.chunk((job, number), &mut sitting, &mut progress, is_last);
         let seconds = since
             .elapsed()
             .saturating_sub(shared.clients.held().saturating_sub(held));
@@ -115,7 +116,7 @@ impl Lane<'_, '_> {
     /// Sends a chunk and tells its results. Returns how the fork broke off, if it did.
     fn chunk(
         &mut self,
-        job: &Job,
+        (job, number): (&Job, usize),
         sitting: &mut Sitting,
         progress: &mut Progress,
         is_last: bool,
@@ -123,6 +124,12 @@ impl Lane<'_, '_> {
         let shared = self.shared;
         let ids: Vec<&str> = job.items.iter().map(|item| item.id.as_str()).collect();
         let places: HashMap<&str, usize> = ids.iter().copied().zip(0..).collect();
+        let slow = job.settings.slow_after.is_some();
+        let runs = |index: Option<usize>| {
+            if let Some(running) = shared.state().running.get_mut(&number).filter(|_| slow) {
+                running.current = Current::Told(index.map(|index| (index, Instant::now())));
+            }
+        };
         let order = json!({ "run": {
             "ids": ids,
             "last": is_last,
@@ -149,6 +156,7 @@ impl Lane<'_, '_> {
                     watch.begin(shared);
                     if let Some(index) = places.get(id.as_str()) {
                         progress.started.push(*index);
+                        runs(Some(*index));
                         shared.send(Event::TestStarted {
                             id: full_id(self.config().name.as_str(), &id),
                             group: self.config().name.to_string(),
@@ -165,6 +173,7 @@ impl Lane<'_, '_> {
                     output,
                 } => {
                     watch.begin(shared);
+                    runs(None);
                     let output = output.unwrap_or_default();
                     let verdict = Verdict {
                         outcome,

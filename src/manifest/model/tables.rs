@@ -46,7 +46,7 @@ pub struct Run {
     /// `:now` is added (`"3:now"`): then it is ended and `cancelled`. What did not run is listed as `not-run`. `0`, the default,
     /// never stops early.
     pub max_fail: Option<MaxFail>,
-    /// What the timeout of each test is multiplied with, for a machine that is slower: `2`. Default: `1`.
+    /// What `timeout` and `slow-after` of each test are multiplied with, for a machine that is slower: `2`. Default: `1`.
     pub timeout_multiplier: Option<Factor>,
     /// Reports to write, by format: `{ junit = "out.xml", jsonl = "events.jsonl" }`. A path is relative to the root.
     pub reports: Option<Map<String>>,
@@ -90,6 +90,12 @@ pub struct Group {
     pub order: Option<Order>,
     /// The longest one test may take; then its job is ended and the test is `timed-out`. `0` is no limit. Default: `"60s"`.
     pub timeout: Option<Span>,
+    /// After how long it is told of a test that it is slow, once, while it runs; the summary counts those. Where nobody tells when
+    /// a test begins, a job has as long for each of its tests. `0` is never. Default: `"60s"`.
+    pub slow_after: Option<Span>,
+    /// The longest the whole group may take, from its first job on; then what runs of it is ended and `cancelled`, and the rest is
+    /// `not-run`. `0`, the default, is no limit.
+    pub group_timeout: Option<Span>,
     /// How long a process that was asked to end (TERM) has until it is killed (KILL). Default: `"5s"`.
     pub grace: Option<Span>,
     /// How often a failed test is run again. One that then passes is `flaky`, which counts as passed unless `flaky` says
@@ -187,6 +193,8 @@ pub struct Override {
     pub matching: AtLeastOne,
     /// The longest one test may take. `0` is no limit.
     pub timeout: Option<Span>,
+    /// After how long it is told of a test that it is slow. `0` is never.
+    pub slow_after: Option<Span>,
     /// How long a process that was asked to end (TERM) has until it is killed (KILL).
     pub grace: Option<Span>,
     /// How often a failed test is run again.

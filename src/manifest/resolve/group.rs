@@ -24,6 +24,7 @@ use crate::manifest::source::join;
 use crate::manifest::template::{Context, Own, Template};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+const SLOW_AFTER: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The names that a group's templates may hold besides those that all have.
@@ -54,7 +55,7 @@ fn built_in(value: &str) -> (String, Origin) {
 }
 
 impl Resolver<'_> {
-    /// A timeout, as the run multiplies it. Zero is no limit.
+    /// A test's time, as the run multiplies it. Zero is no limit.
     fn limit(&self, span: Span) -> Option<Duration> {
         Some(self.timeout_factor.of(span.0)).filter(|span| !span.is_zero())
     }
@@ -145,6 +146,7 @@ impl Resolver<'_> {
             }
         }
         let tests = self.tests(&mut layers, chosen.table.results.unwrap_or_default());
+        let timeout = layers.take("group-timeout", |group| group.group_timeout, built_in("0"));
         let serial = self.serial(&mut layers);
         let overrides = self.overrides(&layers, chosen.table.results.unwrap_or_default());
         let needs = layers
@@ -191,6 +193,7 @@ impl Resolver<'_> {
             parallel: parallel.unwrap_or_default(),
             session,
             isolation,
+            timeout: timeout.map(|span| span.0).filter(|span| !span.is_zero()),
             tests,
             timeout_factor: self.timeout_factor,
             overrides,
@@ -406,6 +409,7 @@ impl Resolver<'_> {
 
     fn tests(&mut self, layers: &mut Layers<'_>, results: ResultFormat) -> TestSettings {
         let timeout = layers.take("timeout", |group| group.timeout, built_in("\"60s\""));
+        let slow_after = layers.take("slow-after", |group| group.slow_after, built_in("\"60s\""));
         let grace = layers.take("grace", |group| group.grace, built_in("\"5s\""));
         let retries = layers.take("retries", |group| group.retries, built_in("0"));
         let at = layers.pointer("backoff", |group| group.backoff);
@@ -423,6 +427,7 @@ impl Resolver<'_> {
         self.expect(expect, results, &at.unwrap_or_default());
         TestSettings {
             timeout: self.limit(timeout.unwrap_or(Span(TIMEOUT))),
+            slow_after: self.limit(slow_after.unwrap_or(Span(SLOW_AFTER))),
             grace: grace.map_or(GRACE, |span| span.0),
             retries: retries.map_or(0, |n| n.0),
             backoff: backoff.unwrap_or_default(),
@@ -463,6 +468,7 @@ impl Resolver<'_> {
         OverrideConfig {
             matching: self.matchers(&entry.matching.0, &join(pointer, "match")),
             timeout: entry.timeout.map(|timeout| self.limit(timeout)),
+            slow_after: entry.slow_after.map(|span| self.limit(span)),
             grace: entry.grace.map(|span| span.0),
             retries: entry.retries.map(|n| n.0),
             backoff: entry

@@ -101,3 +101,13 @@ pub fn last_start(report: &[u8]) -> Option<Duration> {
             Record::Finished { .. } => None,
         })
 }
+
+/// The test that runs, and when it began by the monotonic clock, if the report tells.
+pub fn running(report: &[u8]) -> Option<(String, Duration)> {
+    let mut lines = report.rsplit(|byte| *byte == b'\n');
+    let last = lines.find_map(|line| serde_json::from_slice(line).ok())?;
+    match last {
+        Record::Started { id, at } => Some((id, Duration::try_from_secs_f64(at?).ok()?)),
+        Record::Finished { .. } => None,
+    }
+}

@@ -10,7 +10,7 @@ mod junit;
 mod libtest;
 mod tap;
 
-pub use events::last_start;
+pub use events::{last_start, running};
 
 use std::path::Path;
 use std::time::Duration;
