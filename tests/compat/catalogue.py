@@ -36,11 +36,9 @@ SUITES = {
     "more_itertools": Suite(
         "PyPI", "pytest", "11.2.1", "cbf08fd0af284dc69718b9b76a8e6203df624d70209ea511e4219d350c856f63"
     ),
-    "pluggy": Suite(
-        "PyPI", "pytest", "1.7.0", "d1eaa46ebb595891b860ab086b4d09c8588af65ebd4361b8e8f4bb8920b90ba8", fast=True
-    ),
+    "pluggy": Suite("PyPI", "pytest", "1.7.0", "d1eaa46ebb595891b860ab086b4d09c8588af65ebd4361b8e8f4bb8920b90ba8"),
     "itoa": Suite("crates.io", "cargo", "1.0.19", fast=True),
-    "semver": Suite("crates.io", "cargo", "1.0.28", fast=True),
+    "semver": Suite("crates.io", "cargo", "1.0.28"),
     "itertools": Suite("crates.io", "cargo", "0.15.0"),
     "fastify_plugin": Suite(
         "npm",
@@ -67,7 +65,7 @@ SUITES = {
         fast=True,
     ),
     "zod": Suite("npm", "vitest", "4.6.7", "84efd155bed93270286e793fc951be270b536cbd5b0eeb111f0fa3967201d698"),
-    # A part of it, for where all of it takes too long.
+    # A part of it, for where all of it takes too long; so is bats_support one of bats_libraries.
     "zod_mini": Suite(
         "npm",
         "vitest",
@@ -90,7 +88,6 @@ SUITES = {
         "0.144",
         "f6ea094ece845c952a02c2789332579354de8d410a707f9b7045bd241206487d",
         package="libpath-tiny-perl",
-        fast=True,
     ),
     # A package that wraps bats for Python, and brings bats' two libraries with their tests; bats itself is the system's.
     "bats_libraries": Suite(
@@ -100,6 +97,15 @@ SUITES = {
         "fad1cf6acd12fd1685fd17bcb5b52d996b2b5ac267c151239d1969a17dc7a619",
         package="bats-core-pkg",
         root="bats_core_pkg/dist/test_helper",
+    ),
+    "bats_support": Suite(
+        "PyPI",
+        "bats",
+        "0.1.11.post1",
+        "fad1cf6acd12fd1685fd17bcb5b52d996b2b5ac267c151239d1969a17dc7a619",
+        package="bats-core-pkg",
+        root="bats_core_pkg/dist/test_helper/bats-support",
+        fast=True,
     ),
     "shunit2": Suite("Debian", "shunit2", "2.1.8-3", root="usr/share/doc/shunit2/examples", fast=True),
     "cjson": Suite(

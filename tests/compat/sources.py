@@ -102,7 +102,7 @@ SOURCES = {
 
 def apt(name, *words):
     """Runs apt-get with lists of its own, so that it needs no root, and those of the system may lack sources and be old."""
-    home = emptied(shell.HOME / "apt")
+    home = emptied(shell.HOME / f"{name}.apt")
     for folder in ("parts", "lists/partial", "cache/archives/partial"):
         (home / folder).mkdir(parents=True)
     etc = Path("/etc/apt")
