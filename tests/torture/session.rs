@@ -93,3 +93,39 @@ fn a_run_is_stopped_while_a_session_begins() {
         arena.is_clean();
     }
 }
+
+/// A host that is its one worker: it leaves a process that holds its pipes open, and then does not end.
+fn arena_without_fork() -> Arena {
+    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; echo '{\"event\":\"ready\"}' >&4; read -r order <&3; \
+        echo '{\"event\":\"started\",\"id\":\"a\"}' >&4; setsid sleep 60 & touch up; sleep 60";
+    Arena::new("")
+        .file("host", host)
+        .file(
+            "fastest.toml",
+            "[runners.one]\nlist = [\"sh\", \"-c\", \"echo '{\\\"id\\\":\\\"a\\\"}' >$0\", \"<report>\"]\nlist-format = \"jsonl\"\n\
+             results = \"events\"\nrun = [\"true\"]\nsession = [\"sh\", \"host\"]\nsession-forks = false\n\
+             [groups.g]\nrunner = \"one\"\ngrace = \"300ms\"\n",
+        )
+}
+
+#[test]
+fn a_stopped_run_leaves_nothing_of_a_host_that_can_t_fork() {
+    let arena = arena_without_fork();
+    let started = arena.start(&mut arena.run_command(&[]));
+    arena.until_file("up");
+    started.signal(Signal::INT);
+    let end = arena.finish(started).exits(130);
+    assert_eq!(end.finished()[0]["outcome"], "cancelled");
+    arena.is_clean();
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_of_a_host_that_can_t_fork() {
+    let arena = arena_without_fork();
+    let started = arena.start(&mut arena.run_command(&[]));
+    arena.until_file("up");
+    started.signal(Signal::KILL);
+    arena.is_soon_without_processes(Duration::ZERO);
+    arena.has_its_victim();
+    arena.finish(started).exits(-9);
+}

@@ -5,6 +5,7 @@
 //! ran; the others of its chunk go to another.
 
 mod fork;
+mod leave;
 mod watch;
 
 use std::collections::HashMap;
@@ -25,7 +26,8 @@ use crate::runner::read::{self, Verdict};
 use crate::runner::session::{Heard, Told};
 use crate::worker::frame::{Ended, Output, Status};
 use fork::NoSitting;
-pub use fork::{Sitting, finish};
+pub use fork::Sitting;
+pub use leave::finish;
 use watch::{Ending, Watch};
 
 /// How a chunk goes.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     (
         "orchestrate_pytest.py",
         include_str!("orchestrate_pytest.py"),
@@ -30,6 +30,10 @@ const FILES: [(&str, &str); 10] = [
     (
         "orchestrate_busted.lua",
         include_str!("orchestrate_busted.lua"),
+    ),
+    (
+        "orchestrate_busted_records.lua",
+        include_str!("orchestrate_busted_records.lua"),
     ),
     (
         "orchestrate_busted_session.lua",

@@ -1,0 +1,254 @@
+//! How a lane's fork ends, and what it leaves.
+
+use std::time::{Duration, Instant};
+
+use super::fork::Sitting;
+use super::watch::{Ending, Watch};
+use crate::event::{Event, TestFinished};
+use crate::execute::Shared;
+use crate::execute::attempt;
+use crate::execute::lane::Lane;
+use crate::manifest::config::GroupConfig;
+use crate::manifest::model::Isolation;
+use crate::outcome::Outcome;
+use crate::runner::read::{self, Verdict};
+use crate::runner::session::{Heard, Session, Told};
+use crate::worker::capture;
+use crate::worker::frame::{Cause, Ended, KeepTmp, Status};
+
+/// How long a host may take to end: it may have a report to write.
+const LAST_WORDS: Duration = Duration::from_secs(120);
+
+impl Lane<'_, '_> {
+    /// Whether each test has a fork of its own: then nobody knows what it leaves behind until that has ended.
+    pub(super) fn ends_with_test(&self) -> bool {
+        self.config().isolation == Isolation::Test
+    }
+
+    /// Ends a fork that must not go on.
+    pub(super) fn oversee(
+        &self,
+        sitting: &Sitting,
+        watch: &Watch<'_>,
+        grace: Duration,
+        ending: &mut Ending,
+    ) {
+        let now = Instant::now();
+        if ending.cause.is_none() && ending.status.is_none() {
+            let written = sitting.output.metadata().map_or(0, |meta| meta.len());
+            ending.cause = if self.is_stopping() {
+                Some(Cause::Stop)
+            } else if watch.is_over(now) {
+                Some(Cause::Timeout)
+            } else if written > self.config().bounds.output_max {
+                Some(Cause::Output)
+            } else {
+                None
+            };
+            if ending.cause.is_some() {
+                sitting.signal(false);
+                ending.kill_at = Some(now + grace);
+            }
+        }
+        if ending.kill_at.is_some_and(|at| now >= at) {
+            sitting.signal(true);
+            ending.kill_at = None;
+        }
+    }
+
+    /// Lets the lane's fork end. Returns how many tests have failed by what it tore down.
+    pub(super) fn rise(&self, mut sitting: Sitting) -> usize {
+        let mut failed = 0;
+        sitting.connection.finish();
+        let timeout = self.config().tests.timeout;
+        let watch = Watch::new(self.shared, timeout, false);
+        let mut ending = Ending::default();
+        let grace = self.config().tests.grace;
+        loop {
+            self.oversee(&sitting, &watch, grace, &mut ending);
+            let until = ending.wake(watch.next(Instant::now()));
+            match sitting.connection.next(until) {
+                Ok(Heard::Told(Told::Finished {
+                    id,
+                    outcome,
+                    message,
+                    output,
+                    ..
+                })) => {
+                    let verdict = Verdict {
+                        output: Some(output.unwrap_or_default()),
+                        ..Verdict::new(outcome, message)
+                    };
+                    failed += self.release(&mut sitting, Some((&id, verdict)));
+                }
+                Ok(Heard::Told(Told::Ended { exit, signal })) => ending.has_ended(exit, signal),
+                // Nobody else will tell of its end, and what it leaves may keep its pipe open.
+                Ok(Heard::Told(Told::Over)) if sitting.is_host => {
+                    ending.is_over = ending.cause.is_none();
+                    break;
+                }
+                Ok(Heard::Nothing) if sitting.has_ended() => break,
+                Ok(Heard::Told(_) | Heard::Nothing) => {}
+                Ok(Heard::End) | Err(_) => break,
+            }
+        }
+        let ended = self.settle(&mut sitting, ending);
+        if let Some(how) = badly(&ended) {
+            match &mut sitting.held {
+                Some(held) if !held.outcome.is_failure() => {
+                    failed += 1;
+                    let passed = held.outcome.word();
+                    held.message = Some(format!("{passed}, but then its process {how}"));
+                    held.outcome = read::ending(&ended, timeout).outcome;
+                    held.output = Some(ended.output.into_text());
+                }
+                _ => self.warn(&format!("its process {how} after its last test")),
+            }
+        } else if ended.leaked > 0 {
+            let leaks = attempt::leaks(ended.leaked);
+            match &mut sitting.held {
+                // It had the fork for itself, so what is left is its own.
+                Some(held) if self.ends_with_test() && held.outcome == Outcome::Passed => {
+                    held.outcome = Outcome::Leaked;
+                    held.message = Some(leaks);
+                }
+                _ => self.warn(&format!("its tests {leaks}")),
+            }
+        }
+        failed + self.release(&mut sitting, None)
+    }
+
+    /// The fork is gone: what it has left is ended, and what it had is removed.
+    pub(super) fn settle(&self, sitting: &mut Sitting, ending: Ending) -> Ended {
+        let mut ended = Ended::not_started(String::new());
+        ended.cause = ending.cause.unwrap_or(Cause::Itself);
+        let keep = match self.config().bounds.keep_tmp {
+            KeepTmp::Never => false,
+            KeepTmp::Failed => {
+                let ended_well = ending.is_over || ending.status == Some(Status::Exit(0));
+                sitting.has_failed || !ended_well
+            }
+            KeepTmp::Always => true,
+        };
+        let settled = sitting
+            .session
+            .with_client(|client| client.settle(sitting.guard, &sitting.tmp, keep));
+        if let Some(Ok((left, kept, trouble))) = settled {
+            ended.leaked = if ended.cause == Cause::Itself {
+                left
+            } else {
+                0
+            };
+            if let Some(kept) = kept {
+                self.warn(&format!("its temporary folder is kept: {}", kept.display()));
+            }
+            ended.trouble = trouble;
+        }
+        let status = match ending.status {
+            None if sitting.is_host => self.end_host(sitting, &mut ended),
+            status => status,
+        };
+        ended.status = status.unwrap_or_else(|| {
+            Status::NotStarted("its process went away with its session".to_owned())
+        });
+        if let Ok(output) = sitting.output.try_clone() {
+            let limit = self.config().bounds.output_limit;
+            let output = capture::read_from(output, sitting.written, limit);
+            ended.output = output.unwrap_or_default();
+        }
+        ended
+    }
+
+    /// Waits for the end of a host that is a worker itself, and tells how it did.
+    fn end_host(&self, sitting: &Sitting, ended: &mut Ended) -> Option<Status> {
+        let patience = patience(self.shared, self.config());
+        let host = sitting.session.dismiss(patience)?.ok()?;
+        if ended.cause == Cause::Itself {
+            ended.cause = host.cause;
+        }
+        Some(host.status)
+    }
+
+    pub(super) fn warn(&self, what: &str) {
+        let group = &self.config().name;
+        let message = format!("group {group}, worker {}: {what}", self.slot);
+        self.shared.send(Event::Warning { message });
+    }
+
+    /// The lane has no more tests: its fork ends, and its own session.
+    pub(in crate::execute) fn close_session(&mut self) {
+        if let Some(sitting) = self.sitting.take() {
+            let failed = self.rise(sitting);
+            if failed > 0 {
+                let mut state = self.shared.state();
+                state.failures += failed;
+                state.scheduler.fail(self.group);
+            }
+        }
+        if let Some(session) = self.own_session.take() {
+            finish(self.shared, self.config(), &session);
+        }
+    }
+}
+
+/// Lets a session's host end, and tells if it did so badly.
+pub fn finish(shared: &Shared<'_>, group: &GroupConfig, session: &Session) {
+    let Some(ended) = session.finish(patience(shared, group)) else {
+        return;
+    };
+    let Some(how) = badly(&ended).filter(|_| !shared.clients.is_stopping()) else {
+        return;
+    };
+    // What a plugin finds wrong with the whole, such as too little coverage, is nobody's test, and must not be lost.
+    let id = group.name.to_string();
+    // Where each worker has a host, the first that says so speaks for all.
+    if !shared.state().found.insert(id.clone()) {
+        return;
+    }
+    shared.send(Event::TestsFound {
+        group: id.clone(),
+        of: None,
+        tests: vec![id.clone()],
+    });
+    let output = ended.output.into_text();
+    shared.send(Event::TestFinished(TestFinished {
+        message: Some(format!("all tests are over, but their session {how}")),
+        output: Some(output).filter(|text| !text.is_empty()),
+        ..TestFinished::new(id.clone(), &id, Outcome::Failed)
+    }));
+    shared.state().failures += 1;
+}
+
+/// How long a host may take to end.
+fn patience(shared: &Shared<'_>, group: &GroupConfig) -> Duration {
+    if shared.clients.is_stopping() {
+        group.tests.grace
+    } else {
+        LAST_WORDS
+    }
+}
+
+impl Sitting {
+    /// Whether it is a host that has ended, though its connection may not tell.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_host && self.session.has_ended()
+    }
+
+    fn signal(&self, kill: bool) {
+        self.session
+            .with_client(|client| client.signal(self.pid, kill));
+    }
+}
+
+/// How a process ended that should have ended by itself and well.
+fn badly(ended: &Ended) -> Option<String> {
+    match (&ended.status, ended.cause) {
+        (_, Cause::Timeout) => Some("did not end in time".to_owned()),
+        (_, Cause::Stop) | (Status::Exit(0), _) => None,
+        (Status::Exit(code), _) => Some(format!("exited with code {code}")),
+        (Status::Signal(signal), _) => {
+            Some(format!("was killed by {}", read::signal_name(*signal)))
+        }
+        (Status::NotStarted(why), _) => Some(format!("was lost: {why}")),
+    }
+}
