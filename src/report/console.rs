@@ -297,7 +297,7 @@ impl Reporter for Console {
                 ..
             } => {
                 self.selected = *tests;
-                self.tests = tests * (*repeat).max(1) as usize;
+                self.tests = tests.saturating_mul((*repeat).max(1) as usize);
                 self.repeat = *repeat;
                 self.prepared = *prepared;
                 self.bar.set_length(self.tests as u64);
@@ -322,7 +322,7 @@ impl Reporter for Console {
                             "shard {}/{}: {tests} of {}, divided by {}",
                             shard.number,
                             shard.of,
-                            count(tests + shard.tests_elsewhere(), "test"),
+                            count(tests.saturating_add(shard.tests_elsewhere()), "test"),
                             one_line(&shard.by)
                         );
                         let text = self.paint.dim(&text);

@@ -157,22 +157,23 @@ fn together(sources: &[Source<'_>], gaps: &Gaps) -> Event {
             continue;
         };
         names.push(run.as_str());
-        most += workers;
-        processors += cores;
+        most = add(most, *workers);
+        processors = add(processors, *cores);
         rounds = if rounds == 0 || *repeat == 0 {
             0
         } else {
             rounds.max(*repeat)
         };
         for (name, size) in own_pools {
-            *pools.entry(name.clone()).or_default() += size;
+            let sum = pools.entry(name.clone()).or_default();
+            *sum = add(*sum, *size);
         }
         longest = longest.max(*prepared);
         for group in groups {
             match all.get_mut(group.name.as_str()) {
                 Some(known) => {
-                    known.tests += group.tests;
-                    known.workers += group.workers;
+                    known.tests = add(known.tests, group.tests);
+                    known.workers = add(known.workers, group.workers);
                     known.ids.extend(group.ids.iter().cloned());
                 }
                 None => drop(all.insert(&group.name, group.clone())),
@@ -184,7 +185,7 @@ fn together(sources: &[Source<'_>], gaps: &Gaps) -> Event {
             name: name.clone(),
             ..GroupStarted::default()
         });
-        group.tests += ids.len();
+        group.tests = add(group.tests, ids.len());
         group.ids.extend(ids.iter().cloned());
     }
     Event::RunStarted {
@@ -200,6 +201,11 @@ fn together(sources: &[Source<'_>], gaps: &Gaps) -> Event {
         pools,
         shard: None,
     }
+}
+
+/// A sum of what others have written, whatever that is.
+fn add(a: usize, b: usize) -> usize {
+    a.saturating_add(b)
 }
 
 /// How many jobs and workers there were in the runs before this one.
@@ -222,9 +228,10 @@ impl SoFar {
             groups, workers, ..
         } = started
         {
-            self.slots += workers;
+            self.slots = add(self.slots, *workers);
             for group in groups {
-                *self.workers.entry(group.name.clone()).or_default() += group.workers;
+                let sum = self.workers.entry(group.name.clone()).or_default();
+                *sum = add(*sum, group.workers);
             }
         }
     }
@@ -240,25 +247,25 @@ impl SoFar {
                 placement,
                 ..
             } => {
-                *job += self.jobs;
+                *job = add(*job, self.jobs);
                 self.highest = self.highest.max(*job);
-                *worker += by(group);
-                placement.slot += self.slots;
-                placement.of = placement.of.map(|job| job + self.jobs);
+                *worker = add(*worker, by(group));
+                placement.slot = add(placement.slot, self.slots);
+                placement.of = placement.of.map(|job| add(job, self.jobs));
             }
-            Event::JobFinished { job, .. } => *job += self.jobs,
-            Event::TestStarted { group, worker, .. } => *worker += by(group),
+            Event::JobFinished { job, .. } => *job = add(*job, self.jobs),
+            Event::TestStarted { group, worker, .. } => *worker = add(*worker, by(group)),
             Event::TestFinished(test) | Event::TestRetried(test) => {
                 let shift = by(&test.group);
-                test.worker = test.worker.map(|worker| worker + shift);
+                test.worker = test.worker.map(|worker| add(worker, shift));
             }
             Event::HookStarted { group, worker, .. } => {
                 let shift = by(group);
-                *worker = worker.map(|worker| worker + shift);
+                *worker = worker.map(|worker| add(worker, shift));
             }
             Event::Status { running } => {
                 for job in running {
-                    job.worker += by(&job.group);
+                    job.worker = add(job.worker, by(&job.group));
                 }
             }
             _ => {}

@@ -149,10 +149,15 @@ fn causes(runs: &[Beginning<'_>], tests: &[IndexMap<&str, Count<'_>>]) -> Vec<St
     for (name, shard) in shards() {
         by_number.entry(shard.number).or_default().push(name);
     }
-    let missing: Vec<String> = (1..=first.of)
+    // What a file says may be any number: no more are looked for than are named.
+    let mut missing: Vec<String> = (1..=first.of)
         .filter(|number| !by_number.contains_key(number))
         .map(|number| format!("{number}/{}", first.of))
+        .take(MOST_NAMED + 1)
         .collect();
+    if missing.len() > MOST_NAMED {
+        missing[MOST_NAMED] = "…".to_owned();
+    }
     if !missing.is_empty() {
         causes.push(format!(
             "no run is shard {}: merge that too",
@@ -172,8 +177,8 @@ fn causes(runs: &[Beginning<'_>], tests: &[IndexMap<&str, Count<'_>>]) -> Vec<St
         shards().find(|(_, shard)| (&shard.by, &shard.history) != (&first.by, &first.history))
     {
         causes.push(format!(
-            "{first_name} and {name} were divided by different histories: give all shards the same one, with \
-             `orchestrate history import` before they run"
+            "{first_name} and {name} were divided by different histories: begin all shards with the same one, \
+             `orchestrate history import FILE` where there is no .fastest/history.db yet"
         ));
     }
     causes
@@ -289,7 +294,7 @@ mod tests {
         ]);
         assert_eq!((none.as_str(), twice.as_str()), ("g::3", "g::2 in a+b"));
         assert!(
-            why.starts_with("a and b were divided by different histories: give all"),
+            why.starts_with("a and b were divided by different histories: begin all"),
             "{why}"
         );
         let (none, _, why) = told(&[run("a", (1, 3), "1", "2 3", "x")]);

@@ -205,8 +205,8 @@ fn a_shard_whose_history_differs_is_found_out() {
         .orchestrate(&["merge", "1.jsonl", "other.jsonl", "3.jsonl"])
         .exits(3)
         .says(
-            "hint: 1.jsonl and other.jsonl were divided by different histories: give all shards the same one, with \
-             `orchestrate history import` before they run",
+            "hint: 1.jsonl and other.jsonl were divided by different histories: begin all shards with the same one, \
+             `orchestrate history import FILE` where there is no .fastest/history.db yet",
         );
     for id in all {
         let is_named = ran.stderr.contains(&id);
