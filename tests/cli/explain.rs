@@ -1,6 +1,7 @@
 //! What a run's time went to: a bottleneck is planted, named, and taken away, and the run then takes less by what was said.
 //!
-//! All jobs sleep, so that a busy machine changes little; what is compared is what two runs took, never a time of its own.
+//! All jobs sleep, so that a busy machine changes little, and what is compared is what two runs took, never a time of its own. A
+//! busy machine only ever makes a run longer: where the two don't fit, both are run again, and the shortest count.
 
 use serde_json::Value;
 
@@ -31,20 +32,26 @@ fn group(lines: &str) -> Project {
     ))
 }
 
-/// A run with something planted in it, and what is explained of it.
-struct Planted {
+/// How often two runs are made.
+const TRIES: usize = 4;
+
+/// A suite with something planted in it, and what is explained of its shortest run.
+struct Planted<'a> {
+    suite: &'a dyn Fn() -> Project,
     wall: f64,
     told: Value,
     text: String,
 }
 
-impl Planted {
-    fn run(project: &Project) -> Self {
+impl<'a> Planted<'a> {
+    fn run(suite: &'a dyn Fn() -> Project) -> Self {
+        let project = suite();
         let ran = project.run(&["-n", "4"]).exits(0);
         let told = project
             .orchestrate(&["explain", "--format", "json"])
             .exits(0);
         Self {
+            suite,
             wall: wall(&ran),
             told: serde_json::from_str(&told.stdout).unwrap(),
             text: project.orchestrate(&["explain"]).exits(0).stdout,
@@ -61,15 +68,24 @@ impl Planted {
         named.next().unwrap_or_else(|| panic!("{}", self.text))
     }
 
-    /// Checks that a run without what was planted takes less by what was said.
-    fn saves(&self, said: &Value, without: &Project) {
-        let said = said.as_f64().unwrap();
-        let saved = self.wall - wall(&without.run(&["-n", "4"]).exits(0));
-        assert!(
-            (said - saved).abs() <= OFF * saved,
-            "{said:.3} s were said to be saved, {saved:.3} s were: {}",
-            self.text
-        );
+    /// Checks that a run without what was planted takes less by what was said: that number of that finding.
+    fn saves(&mut self, kind: &str, number: &str, without: &dyn Fn() -> Project) {
+        let mut shortest = f64::INFINITY;
+        let mut why = String::new();
+        for _ in 0..TRIES {
+            shortest = shortest.min(wall(&without().run(&["-n", "4"]).exits(0)));
+            let said = self.finding(kind)[number].as_f64().unwrap();
+            let saved = self.wall - shortest;
+            if (said - saved).abs() <= OFF * saved {
+                return;
+            }
+            why += &format!("{said:.3} s were said to be saved, {saved:.3} s were\n");
+            let again = Self::run(self.suite);
+            if again.wall < self.wall {
+                *self = again;
+            }
+        }
+        panic!("{why}{}", self.text);
     }
 
     fn says(&self, text: &str) {
@@ -90,43 +106,41 @@ fn a_lock_costs_what_is_saved_without_it() {
         sleepers(project, &["i", "j", "k", "l", "m", "n", "o", "p"], 0.5)
     };
     let lines = "[[groups.g.overrides]]\nmatch = [\"t/[a-h]\"]\nlocks = [\"db\"]";
-    let planted = Planted::run(&suite(lines));
+    let locked = || suite(lines);
+    let mut planted = Planted::run(&locked);
     let lock = planted.finding("lock");
     assert_eq!(lock["name"], "db");
     assert_eq!(lock["jobs"], 8);
     planted.says("lock db, held by 8 jobs");
     planted.says("without lock db: g::t/a, g::t/b and 6 more");
-    planted.saves(&lock["saves"], &suite(""));
+    planted.saves("lock", "saves", &|| suite(""));
 }
 
 #[test]
 fn serial_tests_cost_what_is_saved_where_they_are_not() {
     let suite = |lines: &str| sleepers(group(lines), &EIGHT, 0.6);
-    let planted = Planted::run(&suite("serial = [\"t/[a-d]\"]"));
-    let serial = planted.finding("serial");
-    assert_eq!(serial["jobs"], 4);
+    let serial = || suite("serial = [\"t/[a-d]\"]");
+    let mut planted = Planted::run(&serial);
+    assert_eq!(planted.finding("serial")["jobs"], 4);
     planted.says("serial tests of g");
-    planted.saves(&serial["saves"], &suite(""));
+    planted.saves("serial", "saves", &|| suite(""));
 }
 
 #[test]
 fn a_straggler_costs_what_is_saved_without_it_or_with_its_parts() {
-    let suite = || sleepers(group(""), &EIGHT, 0.5);
-    let planted = Planted::run(&suite().script("t/z", "sleep 4"));
+    let even = || sleepers(group(""), &EIGHT, 0.5);
+    let suite = || even().script("t/z", "sleep 4");
+    let mut planted = Planted::run(&suite);
     let straggler = planted.finding("straggler");
     assert_eq!(straggler["tests"][0], "g::t/z");
     assert_eq!(straggler["parts"], 4);
-    planted.says("straggler, 4.0");
+    planted.says("straggler, 4.");
     planted.says("with g::t/z cut into 4 (without it at all, ");
-    planted.saves(&straggler["without"], &suite());
-    let parts = sleepers(suite(), &["w", "x", "y", "z"], 1.0);
-    planted.saves(&straggler["saves"], &parts);
+    planted.saves("straggler", "without", &even);
+    let parts = || sleepers(even(), &["w", "x", "y", "z"], 1.0);
+    planted.saves("straggler", "saves", &parts);
     // It is the longest of all, and listed last.
-    let first = sleepers(Project::with(&group("").read("fastest.toml")), &EIGHT, 0.5);
-    planted.saves(
-        &planted.finding("order")["saves"],
-        &first.script("t/0", "sleep 4"),
-    );
+    planted.saves("order", "saves", &|| even().script("t/0", "sleep 4"));
 }
 
 /// A runner that takes its time before the first test of a chunk, and tells what each test takes.
@@ -145,12 +159,13 @@ fn slow_start(seconds: f64) -> Project {
 
 #[test]
 fn start_up_costs_what_is_saved_without_it() {
-    let planted = Planted::run(&slow_start(0.7));
+    let slow = || slow_start(0.7);
+    let mut planted = Planted::run(&slow);
     let start = planted.finding("chunk-start");
     assert_eq!(start["group"], "g");
     assert_eq!(start["jobs"], 12);
     planted.says("start-up of 12 jobs of g");
-    planted.saves(&start["saves"], &slow_start(0.0));
+    planted.saves("chunk-start", "saves", &|| slow_start(0.0));
 }
 
 #[test]
