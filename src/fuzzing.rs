@@ -336,6 +336,7 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
             2 => Cause::Stop,
             3 => Cause::Output,
             4 => Cause::Memory,
+            5 => Cause::Starved,
             _ => Cause::Shortage,
         },
         duration: Duration::from_secs(1),

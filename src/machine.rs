@@ -25,7 +25,10 @@ pub struct Memory {
 #[derive(Clone, Debug)]
 pub struct Gauge {
     meminfo: PathBuf,
+    vmstat: PathBuf,
     groups: Vec<Group>,
+    /// Where our own groups count what the kernel killed in them.
+    kills: Vec<PathBuf>,
 }
 
 /// A control group that bounds us.
@@ -34,8 +37,8 @@ struct Group {
     most: PathBuf,
     taken: PathBuf,
     stat: PathBuf,
-    /// What of the taken is the file cache that goes first, by its name in `stat`.
-    cache: &'static str,
+    /// What of the taken the kernel takes back when it is short, by its names in `stat`: files that can be read again.
+    cache: &'static [&'static str],
 }
 
 impl Default for Gauge {
@@ -49,10 +52,25 @@ impl Gauge {
     #[must_use]
     pub fn new() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let (groups, kills) = groups(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
         Self {
             meminfo: "/proc/meminfo".into(),
-            groups: groups(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")),
+            vmstat: "/proc/vmstat".into(),
+            groups,
+            kills: kills.into_iter().filter(|path| path.exists()).collect(),
         }
+    }
+
+    /// How many processes the kernel has killed for want of memory: in our control groups, or where these do not count it on
+    /// the whole machine; 0 where nobody does.
+    #[must_use]
+    pub fn kills(&self) -> u64 {
+        let count = |path: &Path| {
+            let text = fs::read_to_string(path).ok()?;
+            Some(stat(&text, &["oom_kill"]))
+        };
+        let own = self.kills.iter().filter_map(|path| count(path));
+        own.max().or_else(|| count(&self.vmstat)).unwrap_or(0)
     }
 
     /// What there is now; none where the system does not tell.
@@ -73,13 +91,8 @@ impl Gauge {
             let Some(taken) = number(&group.taken) else {
                 continue;
             };
-            let stat = fs::read_to_string(&group.stat).unwrap_or_default();
-            let cache = stat
-                .lines()
-                .filter_map(|line| line.split_once(' '))
-                .find(|(name, _)| *name == group.cache)
-                .and_then(|(_, number)| number.parse().ok())
-                .unwrap_or(0);
+            let text = fs::read_to_string(&group.stat).unwrap_or_default();
+            let cache = stat(&text, group.cache);
             memory.total = most;
             memory.free = memory
                 .free
@@ -89,6 +102,15 @@ impl Gauge {
     }
 }
 
+/// The values of lines `name number`, added up.
+fn stat(text: &str, names: &[&str]) -> u64 {
+    let lines = text.lines().filter_map(|line| line.split_once(' '));
+    let wanted = lines.filter(|(name, _)| names.contains(name));
+    wanted
+        .filter_map(|(_, number)| number.trim().parse::<u64>().ok())
+        .sum()
+}
+
 /// The value of a line of proc_meminfo(5).
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -96,9 +118,11 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     Some(number * 1024)
 }
 
-/// The control groups that we are in and that bound memory, from ours up to what is mounted, cgroups(7).
-fn groups(membership: &str, mounts: &str) -> Vec<Group> {
+/// The control groups that we are in and that bound memory, from ours up to what is mounted, and where ours count what was
+/// killed, cgroups(7).
+fn groups(membership: &str, mounts: &str) -> (Vec<Group>, Vec<PathBuf>) {
     let mut list = Vec::new();
+    let mut kills = Vec::new();
     for line in membership.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(inside)) = (fields.next(), fields.next()) else {
@@ -131,14 +155,23 @@ fn groups(membership: &str, mounts: &str) -> Vec<Group> {
         let below = inside.strip_prefix(root).unwrap_or(inside);
         let mount = Path::new(mount);
         let own = mount.join(below.trim_start_matches('/'));
+        kills.push(own.join(if is_second {
+            "memory.events"
+        } else {
+            "memory.oom_control"
+        }));
         for folder in own.ancestors().take_while(|path| path.starts_with(mount)) {
             let (most, taken, cache) = if is_second {
-                ("memory.max", "memory.current", "inactive_file")
+                (
+                    "memory.max",
+                    "memory.current",
+                    &["inactive_file", "active_file", "slab_reclaimable"][..],
+                )
             } else {
                 (
                     "memory.limit_in_bytes",
                     "memory.usage_in_bytes",
-                    "total_inactive_file",
+                    &["total_inactive_file", "total_active_file"][..],
                 )
             };
             list.push(Group {
@@ -149,7 +182,7 @@ fn groups(membership: &str, mounts: &str) -> Vec<Group> {
             });
         }
     }
-    list
+    (list, kills)
 }
 
 #[cfg(test)]
@@ -175,13 +208,18 @@ mod tests {
         write("a/memory.current", "400000\n");
         write(
             "a/memory.stat",
-            "anon 300000\ninactive_file 100000\nactive_file 7\n",
+            "anon 300000\ninactive_file 90000\nactive_file 7000\nslab_reclaimable 3000\n",
         );
         let mount = root.display();
         let mounts = format!("30 23 0:26 / {mount} rw,nosuid - cgroup2 cgroup2 rw\n");
-        let gauge = |membership: &str, mounts: &str| Gauge {
-            meminfo: root.join("meminfo"),
-            groups: groups(membership, mounts),
+        let gauge = |membership: &str, mounts: &str| {
+            let (groups, kills) = groups(membership, mounts);
+            Gauge {
+                meminfo: root.join("meminfo"),
+                vmstat: root.join("vmstat"),
+                groups,
+                kills,
+            }
         };
         let free = |gauge: Gauge| gauge.read().map(|memory| (memory.total, memory.free));
         assert_eq!(
@@ -194,12 +232,36 @@ mod tests {
         // The first version, of which a part is mounted.
         write("memory.limit_in_bytes", "600000\n");
         write("memory.usage_in_bytes", "500000\n");
-        write("memory.stat", "total_inactive_file 50000\n");
+        write(
+            "memory.stat",
+            "total_inactive_file 30000\ntotal_active_file 20000\ninactive_file 7\n",
+        );
         let mounts = format!("31 23 0:27 /docker/x {mount} rw - cgroup cgroup rw,memory\n");
         assert_eq!(
             free(gauge("7:cpu:/y\n4:memory:/docker/x\n", &mounts)),
             Some((600_000, 150_000))
         );
+    }
+
+    #[test]
+    fn what_the_kernel_killed_is_counted_where_it_is_counted_nearest() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let mut gauge = Gauge {
+            vmstat: root.join("vmstat"),
+            kills: vec![root.join("memory.events")],
+            ..Gauge::new()
+        };
+        assert_eq!(gauge.kills(), 0, "nobody counts");
+        fs::write(root.join("vmstat"), "pgfault 7\noom_kill 23\n").unwrap();
+        assert_eq!(gauge.kills(), 23);
+        let events = "low 1\nmax 9\noom 4\noom_kill 2\noom_group_kill 5\n";
+        fs::write(root.join("memory.events"), events).unwrap();
+        assert_eq!(gauge.kills(), 2);
+        gauge.kills = vec![root.join("memory.oom_control")];
+        let control = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        fs::write(root.join("memory.oom_control"), control).unwrap();
+        assert_eq!(gauge.kills(), 3);
     }
 
     #[test]

@@ -13,12 +13,12 @@ use rayon::prelude::*;
 
 use crate::choose::{Unlisted, choose};
 use crate::event::{Event, Totals};
-use crate::execute::{self, Owed, Reason, Repeat, Stop};
+use crate::execute::{self, Owed, Reason, Repeat, Reserve, Stop};
 use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
-use crate::machine;
+use crate::machine::{self, Gauge};
 use crate::manifest::Config;
 use crate::manifest::config::{GroupConfig, Session};
-use crate::manifest::model::Order;
+use crate::manifest::model::{Order, Size};
 use crate::plan::forecast::Outlook;
 use crate::plan::shard::{self, Part, Shard};
 use crate::plan::{Machine, Plan, Selection};
@@ -42,6 +42,7 @@ pub struct Run {
     unselected: Vec<String>,
     /// What it is of a whole that several machines share.
     pub part: Option<Part>,
+    reserve: Reserve,
     prepared: Duration,
 }
 
@@ -205,9 +206,22 @@ impl Run {
             None if selected.iter().any(|(group, _)| is_random(group)) => fresh_seed(),
             None => 0,
         };
+        let gauge = Gauge::new();
+        let memory = gauge.read();
+        let reserve = Reserve {
+            least: memory.map_or(0, |memory| config.run.least_free(memory.total)),
+            gauge,
+        };
+        if let Some(memory) = memory.filter(|memory| memory.total <= reserve.least) {
+            warnings.push(format!(
+                "`min-free-memory` is {}, and there are {}: jobs run one at a time",
+                Size(reserve.least),
+                Size(memory.total)
+            ));
+        }
         let machine = Machine {
             cores: machine::cores(),
-            memory: None,
+            memory: memory.map(|memory| memory.free.saturating_sub(reserve.least)),
             pools: &config.pools.list,
         };
         let (asked_workers, outlook) = (config.run.workers, asked.outlook);
@@ -223,6 +237,7 @@ impl Run {
             empty,
             unselected: chosen.unselected,
             part,
+            reserve,
             prepared: begun.elapsed(),
         })
     }
@@ -290,6 +305,7 @@ impl Run {
             unselected: std::mem::take(&mut self.unselected),
             part: self.part.take(),
             hold: kept.as_ref().and_then(RunFolder::hold),
+            reserve: self.reserve.clone(),
         };
         let (sender, receiver) = report::queue(begun);
         for message in warnings {

@@ -32,7 +32,7 @@ impl Lane<'_, '_> {
             return self.unready(job, failure);
         }
         let pid = self.client.as_ref().map_or(0, |client| client.pid);
-        self.begin(job, number, pid);
+        self.begin(job, number, pid, global_slot);
         let ended = self.run(job, number, global_slot);
         shared.state().running.remove(&number);
         let mut ended = match ended {
@@ -48,6 +48,9 @@ impl Lane<'_, '_> {
                 _ => String::new(),
             };
             self.short(job, why)
+        } else if self.gives_way(job, &mut ended) {
+            self.shortages = 0;
+            Ran::Over(0, vec![job.alone(job.items.clone())])
         } else {
             self.shortages = 0;
             let runner = &self.config().runner;
@@ -81,7 +84,7 @@ impl Lane<'_, '_> {
     }
 
     /// Tells that a job begins, and keeps it among those that run.
-    pub(super) fn begin(&mut self, job: &Arc<Job>, number: usize, pid: u32) {
+    pub(super) fn begin(&mut self, job: &Arc<Job>, number: usize, pid: u32, global_slot: usize) {
         let shared = self.shared;
         let placement = self.placement(job);
         self.tell_start(Event::JobStarted {
@@ -105,6 +108,8 @@ impl Lane<'_, '_> {
                 Current::Job
             },
             slow: BTreeSet::new(),
+            slot: global_slot,
+            makes_room: self.asked_anew(),
         };
         shared.state().running.insert(number, running);
     }
@@ -426,7 +431,7 @@ pub(super) fn job_outcome(ended: &Ended) -> Outcome {
     match &ended.status {
         _ if ended.cause == Cause::Stop => Outcome::Cancelled,
         _ if ended.cause == Cause::Timeout => Outcome::TimedOut,
-        _ if ended.cause == Cause::Memory => Outcome::Oom,
+        _ if matches!(ended.cause, Cause::Memory | Cause::Starved) => Outcome::Oom,
         Status::Exit(0) => Outcome::Passed,
         Status::Exit(_) => Outcome::Failed,
         Status::Signal(_) => Outcome::Crashed,

@@ -36,6 +36,8 @@ pub struct Job {
     pub failed_inside: Vec<String>,
     /// How long it waits before it is run.
     pub wait: Duration,
+    /// Whether it runs alone, and last, since memory ran short when it ran beside others.
+    pub alone: bool,
 }
 
 impl Job {
@@ -45,7 +47,7 @@ impl Job {
         let ran_out =
             |failed: &TestFinished| matches!(failed.outcome, Outcome::TimedOut | Outcome::Oom);
         JobSpec {
-            last: self.failed.as_deref().is_some_and(ran_out),
+            last: self.alone || self.failed.as_deref().is_some_and(ran_out),
             not_before: if self.wait.is_zero() {
                 Duration::ZERO
             } else {
@@ -72,6 +74,14 @@ impl Job {
             predicted: 0.0,
             wait: Duration::ZERO,
             ..self.clone()
+        }
+    }
+
+    /// The same try of some of the items, alone: there was not memory enough for it beside others.
+    pub fn alone(&self, items: Vec<Item>) -> Self {
+        Self {
+            alone: true,
+            ..self.with(items)
         }
     }
 

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
         sittings: 0,
         handed: Handed::default(),
         granted: Granted::new(),
+        begun: None,
+        makes_room: Arc::default(),
     };
     while let Some(start) = worker.next() {
         let (number, global_slot) = (start.job, start.slot);
@@ -109,6 +112,10 @@ pub(super) struct Lane<'l, 'a> {
     handed: Handed,
     /// What the job that it runs has of pools.
     pub(super) granted: Granted,
+    /// When that began.
+    pub(super) begun: Option<Instant>,
+    /// Whether it was asked to end, so that others have its memory.
+    pub(super) makes_room: Arc<AtomicBool>,
 }
 
 /// How the job that a lane has came to it.

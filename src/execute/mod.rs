@@ -16,6 +16,7 @@ mod lane;
 mod owed;
 mod port;
 mod probe;
+mod relief;
 mod rounds;
 mod running;
 mod session;
@@ -25,6 +26,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,10 +48,12 @@ use crate::worker::client::Clients;
 use crate::worker::{adopt_orphans, kill_strays, sweep};
 use group::GroupHooks;
 use job::Job;
+use relief::Seen;
 use running::{Begun, RunningJob};
 
 pub use owed::{Owed, owed};
 pub use probe::probe;
+pub use relief::Reserve;
 pub use rounds::Repeat;
 pub use stop::{Order, Reason, Stop};
 
@@ -76,6 +80,8 @@ pub struct Options {
     pub part: Option<Part>,
     /// What says that the run goes on, for as long as somebody has it open: its workers have it too.
     pub hold: Option<Arc<OwnedFd>>,
+    /// The memory that is to stay free.
+    pub reserve: Reserve,
 }
 
 impl Options {
@@ -121,6 +127,8 @@ struct State {
     lanes: Vec<usize>,
     /// The full ids of tests that were reported and not listed.
     found: HashSet<String>,
+    /// What was seen of the memory that is free.
+    memory: Seen,
 }
 
 impl Shared<'_> {
@@ -215,7 +223,7 @@ pub fn execute(
     discovery
         .clients
         .begin(options.capture, options.hold.clone());
-    let state = initial(plan, options.repeat);
+    let state = initial(plan, options.repeat, &options.reserve);
     let shared = Shared {
         plan,
         options,
@@ -245,6 +253,7 @@ pub fn execute(
                 ),
             });
         }
+        let over = watch_memory(&shared, scope);
         thread::scope(|scope| {
             for (index, group) in plan
                 .groups
@@ -265,6 +274,7 @@ pub fn execute(
                 }
             }
         });
+        drop(over);
         stop.finish();
         let _ = watcher.map(thread::ScopedJoinHandle::join);
     });
@@ -292,6 +302,31 @@ pub fn execute(
         }
     }
     state.reason
+}
+
+/// Watches memory until what is returned is dropped, where there is anything to relieve.
+fn watch_memory<'s>(
+    shared: &'s Shared<'_>,
+    scope: &'s thread::Scope<'s, '_>,
+) -> Option<mpsc::Sender<()>> {
+    let plan = shared.plan;
+    let jobs: usize = plan.groups.iter().map(|group| group.jobs.len()).sum();
+    if shared.options.reserve.least == 0 || plan.workers < 2 || jobs < 2 {
+        return None;
+    }
+    // Before the first job starts.
+    relief::look(shared);
+    let (over, ended) = mpsc::channel();
+    let watch = move || relief::watch(shared, &ended);
+    let started = thread::Builder::new()
+        .name("memory".into())
+        .spawn_scoped(scope, watch);
+    if let Err(error) = started {
+        shared.send(Event::Warning {
+            message: format!("can't start a thread ({error}): `min-free-memory` is not obeyed"),
+        });
+    }
+    Some(over)
 }
 
 fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
@@ -336,7 +371,7 @@ fn is_shortage(error: &std::io::Error) -> bool {
     )
 }
 
-fn initial(plan: &Plan, repeat: Repeat) -> State {
+fn initial(plan: &Plan, repeat: Repeat, reserve: &Reserve) -> State {
     let mut jobs = Vec::new();
     for (number, group) in plan.groups.iter().enumerate() {
         for planned in &group.jobs {
@@ -352,6 +387,7 @@ fn initial(plan: &Plan, repeat: Repeat) -> State {
                 failed: None,
                 failed_inside: Vec::new(),
                 wait: Duration::ZERO,
+                alone: false,
             }));
         }
     }
@@ -379,6 +415,7 @@ fn initial(plan: &Plan, repeat: Repeat) -> State {
         told_round: 1,
         begun: vec![None; plan.groups.len()],
         found: HashSet::new(),
+        memory: Seen::new(reserve),
     }
 }
 

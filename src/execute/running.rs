@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::Shared;
@@ -31,6 +32,10 @@ pub(super) struct RunningJob {
     pub(super) current: Current,
     /// Which tests were told to be slow, by their index; the first where it was the whole job.
     pub(super) slow: BTreeSet<usize>,
+    /// Its slot in the scheduler.
+    pub(super) slot: usize,
+    /// Whether it was asked to end, so that others have its memory.
+    pub(super) makes_room: Arc<AtomicBool>,
 }
 
 /// How it is known which test of a job runs.

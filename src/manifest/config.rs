@@ -55,12 +55,23 @@ pub struct RunConfig {
     pub timeout: Option<Duration>,
     /// Stop after so many failed tests.
     pub max_fail: Option<MaxFail>,
+    /// The memory that is to stay free, in bytes, where it is said.
+    pub min_free_memory: Option<u64>,
     /// The seed of what is at random, where it was asked for.
     pub seed: Option<u64>,
     /// Reports to write: format and path.
     pub reports: Vec<(String, String)>,
     /// Each value with where it came from.
     pub provenance: Vec<Provenance>,
+}
+
+impl RunConfig {
+    /// The memory that is to stay free of so much, in bytes.
+    #[must_use]
+    pub fn least_free(&self, total: u64) -> u64 {
+        const MOST: u64 = 1 << 30;
+        self.min_free_memory.unwrap_or((total / 20).min(MOST))
+    }
 }
 
 /// A group's configuration.

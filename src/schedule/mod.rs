@@ -477,15 +477,32 @@ impl Scheduler {
         self.is_short = is_short;
     }
 
-    /// The slot of the job that started last, where there is another one to go on: what is stopped first when memory runs out.
+    /// So much memory is there for jobs besides what those that run have taken. Returns whether that is more than was known of.
+    pub fn may_take(&mut self, memory: u64) -> bool {
+        let is_more = self.memory.is_some_and(|most| memory > most);
+        if is_more {
+            self.memory = Some(memory);
+        }
+        is_more
+    }
+
+    /// Whether [`Scheduler::short_of_memory`] said so last.
     #[must_use]
-    pub fn youngest(&self) -> Option<usize> {
+    pub fn is_short_of_memory(&self) -> bool {
+        self.is_short
+    }
+
+    /// The slot of the job that started last of those that can be stopped, where there is another one to go on: what is stopped
+    /// first when memory runs out.
+    #[must_use]
+    pub fn youngest(&self, can_stop: impl Fn(usize) -> bool) -> Option<usize> {
         if self.active < 2 {
             return None;
         }
         let running = self.running.iter().enumerate();
         let running = running.filter_map(|(slot, running)| Some((slot, running.as_ref()?.since)));
         running
+            .filter(|(slot, _)| can_stop(*slot))
             .max_by_key(|(_, since)| *since)
             .map(|(slot, _)| slot)
     }

@@ -18,6 +18,8 @@ struct Fake {
     memory: u64,
     /// Whether its next try is its last, alone and behind all.
     fails_alone: bool,
+    /// Whether it was stopped to make room.
+    is_stopped: bool,
     /// How long it then waits before it is run again.
     wait: u32,
 }
@@ -73,6 +75,7 @@ fn fake() -> impl Strategy<Value = Fake> {
             failures: failures.saturating_sub(3),
             memory,
             fails_alone,
+            is_stopped: false,
             wait: wait.saturating_sub(4),
         },
     )
@@ -262,6 +265,10 @@ impl<'a> Simulation<'a> {
             granted: start.granted,
             spec: self.queued[start.job].clone(),
         });
+        assert!(
+            self.running.len() == 1 || !self.scheduler.is_short_of_memory(),
+            "it starts beside others while memory is short"
+        );
         self.check();
     }
 
@@ -270,7 +277,7 @@ impl<'a> Simulation<'a> {
         if fake.failures > 0 {
             fake.failures -= 1;
             let again = JobSpec {
-                last: fake.fails_alone,
+                last: fake.fails_alone || fake.is_stopped,
                 not_before: at(if fake.wait == 0 { 0 } else { now + fake.wait }),
                 ..fake.spec.clone()
             };
@@ -306,15 +313,27 @@ impl<'a> Simulation<'a> {
             if taken <= most {
                 return;
             }
-            let Some(slot) = self.scheduler.youngest() else {
-                assert!(self.running.len() < 2, "somebody could be stopped");
+            let (running, jobs) = (&self.running, &self.jobs);
+            // Some can't be stopped just now, as those that are being made ready.
+            let can_stop = |slot| {
+                let mut running = running.iter();
+                running.any(|runs| runs.slot == slot && jobs[runs.job].1.ticks != 3)
+            };
+            let Some(slot) = self.scheduler.youngest(can_stop) else {
+                let others = running.iter().filter(|runs| can_stop(runs.slot)).count();
+                assert!(
+                    running.len() < 2 || others == 0,
+                    "somebody could be stopped"
+                );
                 return;
             };
             let index = self.running.iter().position(|runs| runs.slot == slot);
             let stopped = self.running.swap_remove(index.unwrap());
-            // What it took is known now.
+            let fake = &mut self.jobs[stopped.job].1;
+            assert!(!fake.is_stopped, "what was stopped runs alone from then on");
+            fake.is_stopped = true;
             let again = JobSpec {
-                memory: self.jobs[stopped.job].1.memory,
+                last: true,
                 ..stopped.spec.clone()
             };
             self.queued[stopped.job] = again.clone();
@@ -697,9 +716,41 @@ fn while_memory_is_short_nothing_starts_unless_nothing_runs() {
     let mut scheduler = scheduler(vec![group], 3);
     scheduler.short_of_memory(true);
     assert_eq!(scheduler.next(0), run(0, 0));
-    assert_eq!(scheduler.youngest(), None, "there would be nothing left");
+    assert_eq!(
+        scheduler.youngest(|_| true),
+        None,
+        "there would be nothing left"
+    );
     assert_eq!(scheduler.next(0), Next::Wait);
     scheduler.short_of_memory(false);
     assert_eq!(scheduler.next(0), run(1, 1));
-    assert_eq!(scheduler.youngest(), Some(1));
+    assert_eq!(scheduler.youngest(|_| true), Some(1));
+    assert_eq!(scheduler.youngest(|slot| slot != 1), Some(0));
+}
+
+#[test]
+fn memory_that_others_give_back_is_there_for_jobs() {
+    let heavy = |id| JobSpec {
+        id,
+        memory: 4,
+        ..JobSpec::default()
+    };
+    let group = GroupSpec {
+        workers: 3,
+        jobs: (0..3).map(heavy).collect(),
+        ..GroupSpec::default()
+    };
+    let limits = Limits {
+        slots: 3,
+        memory: Some(5),
+        ..Limits::default()
+    };
+    let mut scheduler = Scheduler::new(vec![group], limits);
+    assert_eq!(scheduler.next(0), run(0, 0));
+    assert_eq!(scheduler.next(0), Next::Wait);
+    assert!(!scheduler.may_take(4), "what runs has taken of it");
+    assert_eq!(scheduler.next(0), Next::Wait);
+    assert!(scheduler.may_take(8));
+    assert_eq!(scheduler.next(0), run(1, 1));
+    assert_eq!(scheduler.next(0), Next::Wait);
 }

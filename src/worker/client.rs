@@ -118,6 +118,22 @@ impl Clients {
         }
     }
 
+    /// Tells a worker to end the job that it runs, if it is one of ours and nothing that must not be ended early.
+    pub fn stop_one(&self, pid: u32) {
+        let inputs = self.inputs();
+        let worker = inputs.by_pid.get(&pid);
+        if let Some(worker) = worker.filter(|worker| !worker.to_its_end) {
+            worker.tell(&Request::Stop);
+        }
+    }
+
+    /// Whether what a worker runs must not be ended early.
+    pub fn must_end(&self, pid: u32) -> bool {
+        let inputs = self.inputs();
+        let worker = inputs.by_pid.get(&pid);
+        worker.is_some_and(|worker| worker.to_its_end)
+    }
+
     /// Holds every job, and its clock, until [`Clients::resume_all`].
     pub fn pause_all(&self) {
         self.tell_all(true, &Request::Pause);

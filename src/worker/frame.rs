@@ -237,6 +237,8 @@ pub enum Cause {
     Output,
     /// It took more memory than it may.
     Memory,
+    /// The kernel killed a process for want of memory while it ran.
+    Starved,
     /// There were no processes, descriptors or memory to start it with: it may be tried again.
     Shortage,
 }

@@ -71,7 +71,11 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
     let mut cause = cause;
     if let Some(group) = running.group.take() {
         if group.is_out_of_memory() {
-            cause = Cause::Memory;
+            // Without a limit of its own it was one of somebody above that was passed.
+            cause = match job.limits.memory {
+                Some(_) => Cause::Memory,
+                None => Cause::Starved,
+            };
         }
         match group.end() {
             Ok(left) => leaked += left,

@@ -12,6 +12,7 @@
 mod support;
 
 mod arena;
+mod memory;
 mod names;
 mod output;
 mod processes;

@@ -36,7 +36,7 @@ impl Lane<'_, '_> {
         let now = Instant::now();
         if ending.cause.is_none() && ending.status.is_none() {
             let written = sitting.output.metadata().map_or(0, |meta| meta.len());
-            ending.cause = if self.is_stopping() {
+            ending.cause = if self.is_stopping() || self.is_asked_to_go() {
                 Some(Cause::Stop)
             } else if watch.is_over(now) {
                 Some(Cause::Timeout)

@@ -69,13 +69,15 @@ impl Lane<'_, '_> {
             .client
             .as_ref()
             .map_or(sitting.pid, |client| client.pid);
-        self.begin(job, number, pid);
+        self.begin(job, number, pid, global_slot);
         let since = Instant::now();
         let held = shared.clients.held();
         let mut progress = Progress::new(job.items.len());
         let is_last = self.config().isolation != Isolation::Worker
             || shared.state().scheduler.is_drained(self.group);
         let broken = self.chunk((job, number), &mut sitting, &mut progress, is_last);
+        // Whatever it is asked from now on comes too late.
+        self.makes_room = Arc::default();
         let seconds = since
             .elapsed()
             .saturating_sub(shared.clients.held().saturating_sub(held));
@@ -285,8 +287,17 @@ impl Lane<'_, '_> {
         ending: Ending,
         progress: &mut Progress,
     ) -> (Ended, Vec<Job>) {
-        let ended = self.settle(&mut sitting, ending);
+        let mut ended = self.settle(&mut sitting, ending);
         self.release(&mut sitting, None);
+        if self.gives_way(job, &mut ended) {
+            let items = job.items.iter().zip(&progress.told);
+            let rest: Vec<Item> = items
+                .filter(|(_, told)| !**told)
+                .map(|(item, _)| item.clone())
+                .collect();
+            let again = (!rest.is_empty()).then(|| job.alone(rest));
+            return (ended, Vec::from_iter(again));
+        }
         let results = read::broken_off(
             &progress.told,
             &progress.started,

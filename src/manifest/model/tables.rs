@@ -48,6 +48,10 @@ pub struct Run {
     pub max_fail: Option<MaxFail>,
     /// What `timeout` and `slow-after` of each test are multiplied with, for a machine that is slower: `2`. Default: `1`.
     pub timeout_multiplier: Option<Factor>,
+    /// The memory that is to stay free, of the machine and of any control group that we are in. Below it no job starts beside
+    /// those that run; below half of it the job that started last is stopped, and run again later, alone, which is no failure and
+    /// no retry. `0` is none. Default: a twentieth of what there is, but no more than `"1GiB"`.
+    pub min_free_memory: Option<Size>,
     /// Reports to write, by format: `{ junit = "out.xml", jsonl = "events.jsonl" }`. A path is relative to the root.
     pub reports: Option<Map<String>>,
 }

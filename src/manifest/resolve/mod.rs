@@ -220,6 +220,9 @@ impl Resolver<'_> {
         origin("timeout-multiplier", "1", &|run| {
             run.timeout_multiplier.is_some()
         });
+        origin("min-free-memory", "automatic", &|run| {
+            run.min_free_memory.is_some()
+        });
         origin("reports", "{}", &|run| run.reports.is_some());
         let mut workers = tables
             .iter()
@@ -269,6 +272,10 @@ impl Resolver<'_> {
                 .map(|span| span.0)
                 .filter(|span| !span.is_zero()),
             max_fail: tables.iter().find_map(|(_, _, run)| run.max_fail),
+            min_free_memory: tables
+                .iter()
+                .find_map(|(_, _, run)| run.min_free_memory)
+                .map(|size| size.0),
             seed: self.choices.seed,
             reports,
             provenance,

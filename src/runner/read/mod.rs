@@ -359,6 +359,10 @@ fn spoil(told: &mut Told, ended: &Ended) {
     let (outcome, how) = match &ended.status {
         _ if ended.cause == Cause::Timeout => (Outcome::TimedOut, "did not end".to_owned()),
         _ if ended.cause == Cause::Memory => (Outcome::Oom, "took too much memory".to_owned()),
+        _ if ended.cause == Cause::Starved => {
+            let how = "was there when no memory was left, and the kernel killed for it";
+            (Outcome::Oom, how.to_owned())
+        }
         _ if ended.cause == Cause::Output => (Outcome::Errored, "wrote too much".to_owned()),
         Status::Signal(signal) => (
             Outcome::Crashed,
@@ -383,6 +387,20 @@ pub(crate) fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
         Cause::Memory => {
             let taken = Size(ended.memory);
             let message = format!("its processes took {taken} of memory, more than they may");
+            return Verdict::new(Outcome::Oom, message);
+        }
+        Cause::Starved => {
+            let how = match &ended.status {
+                Status::Exit(code) => format!("its process exited with code {code}"),
+                Status::Signal(signal) => {
+                    format!("its process was killed by {}", signal_name(*signal))
+                }
+                Status::NotStarted(why) => why.clone(),
+            };
+            let taken = Size(ended.memory);
+            let message = format!(
+                "{how}: there was no memory left, and the kernel killed for it; one of its processes had taken {taken}"
+            );
             return Verdict::new(Outcome::Oom, message);
         }
         Cause::Output => {
