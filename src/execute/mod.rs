@@ -253,7 +253,7 @@ pub fn execute(
                 ),
             });
         }
-        let over = watch_memory(&shared, scope);
+        let over = watch_memory(shared, scope);
         thread::scope(|scope| {
             for (index, group) in plan
                 .groups

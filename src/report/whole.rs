@@ -156,7 +156,7 @@ fn causes(runs: &[Beginning<'_>], tests: &[IndexMap<&str, Count<'_>>]) -> Vec<St
         .take(MOST_NAMED + 1)
         .collect();
     if missing.len() > MOST_NAMED {
-        missing[MOST_NAMED] = "…".to_owned();
+        "…".clone_into(&mut missing[MOST_NAMED]);
     }
     if !missing.is_empty() {
         causes.push(format!(

@@ -248,6 +248,9 @@ impl<'a> Simulation<'a> {
             self.round = start.round;
             let specs = self.jobs.iter().map(|(_, fake)| fake.spec.clone());
             self.queued = specs.collect();
+            for (_, fake) in &mut self.jobs {
+                fake.is_stopped = false;
+            }
         }
         assert_eq!(start.round, self.round);
         assert!(
