@@ -358,7 +358,7 @@ impl Run {
             && self
                 .part
                 .as_ref()
-                .is_none_or(|part| part.elsewhere.is_empty())
+                .is_none_or(|part| part.tests_elsewhere() == 0)
     }
 
     /// What interrupted runs owe, as far as the manifest still has their groups and hooks.

@@ -108,12 +108,9 @@ pub struct SelectArguments {
     pub profile: Option<String>,
 }
 
-/// `orchestrate run`.
-#[derive(Args, Debug)]
-pub struct RunArguments {
-    /// What to run.
-    #[command(flatten)]
-    pub select: SelectArguments,
+/// How many jobs run at once, and in which order.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct ScheduleArguments {
     /// The most jobs at once, in all and in each group: a number, a share of the processors such as 50%, or auto, which 0
     /// is too [env: FASTEST_WORKERS]
     #[arg(short = 'n', long = "workers", value_name = "N")]
@@ -124,6 +121,17 @@ pub struct RunArguments {
     /// The seed of a random order, which this asks for
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+}
+
+/// `orchestrate run`.
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// What to run.
+    #[command(flatten)]
+    pub select: SelectArguments,
+    /// How it is planned.
+    #[command(flatten)]
+    pub schedule: ScheduleArguments,
     /// Stop after the first failed test; what did not run is listed as not-run
     #[arg(short = 'x', long)]
     pub fail_fast: bool,
@@ -288,15 +296,9 @@ pub struct PlanArguments {
     /// What to plan.
     #[command(flatten)]
     pub select: SelectArguments,
-    /// The most jobs at once, as for `run` [env: FASTEST_WORKERS]
-    #[arg(short = 'n', long = "workers", value_name = "N")]
-    pub workers: Option<WorkerNumber>,
-    /// The order in which tests start, in all groups
-    #[arg(long, value_enum, value_name = "ORDER")]
-    pub order: Option<OrderName>,
-    /// The seed of a random order, which this asks for
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    /// How it is planned.
+    #[command(flatten)]
+    pub schedule: ScheduleArguments,
     /// How to print it
     #[arg(long, value_enum, default_value_t = PlanForm::Human)]
     pub format: PlanForm,

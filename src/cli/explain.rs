@@ -2,27 +2,24 @@
 
 use super::args::{ExplainArguments, PlanForm};
 use super::error::CliError;
-use super::{exit, open, print, report, shown};
+use super::{exit, json, print, report, shown};
 use crate::explain::{Explanation, Finding, Kind, Part, Record};
-use crate::history::{Fate, Journal};
+use crate::history::Fate;
+use crate::report::count;
 
 /// The most tests that are named in a line.
 const NAMED: usize = 2;
 
 /// Says what a kept run's time went to, and what would have saved most of it.
 pub fn explain(arguments: &ExplainArguments) -> Result<u8, CliError> {
-    let folder = open::kept()?;
-    let id = report::choose(&folder.kept(), arguments.id.as_deref())?;
-    let run = folder.run(&id);
+    let (id, run) = report::kept(arguments.id.as_deref())?;
     if run.fate() == Fate::Running {
         return Err(CliError::usage(
             format!("run {id} is not over yet"),
             "wait for its end, or name another run".to_owned(),
         ));
     }
-    let mut journal = Journal::open(&run.journal()).map_err(|error| {
-        CliError::System(format!("can't read the journal of run {id}: {error}"))
-    })?;
+    let mut journal = report::journal(&id, &run)?;
     let record = Record::of(&mut journal);
     report::tell_unreadable(journal.unreadable, "the journal");
     if record.jobs.is_empty() {
@@ -33,10 +30,7 @@ pub fn explain(arguments: &ExplainArguments) -> Result<u8, CliError> {
     let explanation = Explanation::of(&record);
     print(&match arguments.format {
         PlanForm::Human => human(&explanation),
-        PlanForm::Json => {
-            let text = serde_json::to_string_pretty(&explanation);
-            text.map_err(|error| CliError::System(error.to_string()))? + "\n"
-        }
+        PlanForm::Json => json(&explanation)?,
     });
     Ok(exit::SUCCESS)
 }
@@ -77,10 +71,6 @@ fn words(told: &Explanation, part: &Part) -> String {
         Some(finding) => cause(finding),
         None => part.other.unwrap_or_default().to_owned(),
     }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Tests by the first of them.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::{ListArguments, ListForm};
 use super::error::CliError;
-use super::{exit, open, print, say, shown};
+use super::{exit, json, open, print, say, shown};
 use crate::execute;
 use crate::plan::{Item, Known, full_id};
 use crate::report::harmless;
@@ -57,9 +57,7 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
             .for_each(|item| print(&format!("{}\n", shown(&item.id)))),
         ListForm::Tree => print(&tree(&listed)),
         ListForm::Json => {
-            let text = serde_json::to_string_pretty(&listed)
-                .map_err(|error| CliError::System(error.to_string()))?;
-            print(&(text + "\n"));
+            print(&json(&listed)?);
         }
     }
     let mut broken = listed
@@ -72,14 +70,7 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
         }
         return Ok(exit::TESTS_FAILED);
     }
-    if let Some(empty) = open::empty_shard(&run) {
-        say(&empty);
-    }
-    if run.is_nothing() {
-        say(&open::nothing(&selection));
-        return Ok(exit::NOTHING_MATCHED);
-    }
-    Ok(exit::SUCCESS)
+    Ok(open::looked_at(&run, &selection))
 }
 
 /// Groups, what each of their tests' ids begins with, and the tests: what two ids share is said once.

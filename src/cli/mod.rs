@@ -81,6 +81,13 @@ fn print(text: &str) {
         .and_then(|()| io::stdout().flush());
 }
 
+/// A value as a program reads it.
+fn json(value: &impl serde::Serialize) -> Result<String, CliError> {
+    let text = serde_json::to_string_pretty(value);
+    let text = text.map_err(|error| CliError::System(error.to_string()))?;
+    Ok(text + "\n")
+}
+
 /// A name as it is for a program, and as it can't steer the terminal for a person.
 fn shown(name: &str) -> String {
     if io::stdout().is_terminal() {

@@ -4,9 +4,10 @@ use std::env;
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
-use super::args::{OrderName, SelectArguments, WorkerNumber};
+use super::args::{OrderName, ScheduleArguments, SelectArguments, WorkerNumber};
 use super::environment;
 use super::error::CliError;
+use super::{exit, say};
 use crate::git;
 use crate::history::Folder;
 use crate::manifest::config::Origin;
@@ -29,12 +30,8 @@ pub fn here() -> Result<PathBuf, CliError> {
 /// What the arguments of `run` say of every group.
 #[derive(Default)]
 pub struct Wishes {
-    /// `-n`.
-    pub workers: Option<WorkerNumber>,
-    /// `--order`.
-    pub order: Option<OrderName>,
-    /// `--seed`.
-    pub seed: Option<u64>,
+    /// `-n`, `--order` and `--seed`.
+    pub schedule: ScheduleArguments,
     /// `--timeout-multiplier`.
     pub timeout_multiplier: Option<Factor>,
 }
@@ -50,7 +47,7 @@ fn timeout_multiplier(wishes: &Wishes) -> Result<Option<(Factor, Origin)>, CliEr
 
 /// The number of workers that is asked for, and by what.
 fn workers(wishes: &Wishes) -> Result<Option<(u32, Origin)>, CliError> {
-    let asked = match wishes.workers {
+    let asked = match wishes.schedule.workers {
         Some(number) => Some((number, Origin::CommandLine("-n"))),
         None => environment::workers()?
             .map(|number| (number, Origin::Environment(environment::WORKERS))),
@@ -78,12 +75,12 @@ fn workers(wishes: &Wishes) -> Result<Option<(u32, Origin)>, CliError> {
 
 /// The order that is asked for, and by what: a seed asks for a random one.
 fn order(wishes: &Wishes) -> Result<Option<(Order, Origin)>, CliError> {
-    let order = wishes.order.map(|order| match order {
+    let order = wishes.schedule.order.map(|order| match order {
         OrderName::Smart => Order::Smart,
         OrderName::Listed => Order::Listed,
         OrderName::Random => Order::Random,
     });
-    match (order, wishes.seed) {
+    match (order, wishes.schedule.seed) {
         (Some(Order::Smart | Order::Listed), Some(_)) => Err(CliError::usage(
             "--seed goes with a random order",
             "take out --order, or --seed".to_owned(),
@@ -101,7 +98,7 @@ pub fn config(select: &SelectArguments, wishes: &Wishes) -> Result<Config, CliEr
         profile: select.profile.clone(),
         workers: workers(wishes)?,
         order: order(wishes)?,
-        seed: wishes.seed,
+        seed: wishes.schedule.seed,
         timeout_multiplier: timeout_multiplier(wishes)?,
     };
     let config = match load::find(&here) {
@@ -240,10 +237,22 @@ impl SelectArguments {
     }
 }
 
+/// Says so where nothing is selected, and gives the exit code of what only looks at what would run.
+pub fn looked_at(run: &Run, selection: &Selection) -> u8 {
+    if let Some(empty) = empty_shard(run) {
+        say(&empty);
+    }
+    if run.is_nothing() {
+        say(&nothing(selection));
+        return exit::NOTHING_MATCHED;
+    }
+    exit::SUCCESS
+}
+
 /// What a person reads of a shard without tests.
 pub fn empty_shard(run: &Run) -> Option<String> {
     let part = run.part.as_ref()?;
-    let others: usize = part.elsewhere.values().map(Vec::len).sum();
+    let others = part.tests_elsewhere();
     (run.plan.tests() == 0 && others > 0).then(|| {
         format!(
             "shard {} has no test: other shards have all {others}",

@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::args::{PlanArguments, PlanForm};
 use super::error::CliError;
-use super::{exit, open, print, say, shown};
+use super::{json, open, print, say, shown};
 use crate::execute;
 use crate::manifest::config::GroupName;
 use crate::plan::forecast::{Bound, Forecast, Outlook};
 use crate::plan::{PlannedJob, full_id};
-use crate::report::harmless;
+use crate::report::{count, harmless};
 use crate::run::Run;
 use crate::schedule::JobSpec;
 
@@ -85,9 +85,7 @@ impl<'a> From<&'a Bound> for ToldBound<'a> {
 /// Lists and plans as `run` would, and says what is predicted of it; nothing but listing commands runs.
 pub fn plan(arguments: &PlanArguments) -> Result<u8, CliError> {
     let wishes = open::Wishes {
-        workers: arguments.workers,
-        order: arguments.order,
-        seed: arguments.seed,
+        schedule: arguments.schedule,
         ..open::Wishes::default()
     };
     let config = open::config(&arguments.select, &wishes)?;
@@ -102,19 +100,9 @@ pub fn plan(arguments: &PlanArguments) -> Result<u8, CliError> {
     let told = told(&run, &forecast);
     print(&match arguments.format {
         PlanForm::Human => human(&told),
-        PlanForm::Json => {
-            let text = serde_json::to_string_pretty(&told);
-            text.map_err(|error| CliError::System(error.to_string()))? + "\n"
-        }
+        PlanForm::Json => json(&told)?,
     });
-    if let Some(empty) = open::empty_shard(&run) {
-        say(&empty);
-    }
-    if run.is_nothing() {
-        say(&open::nothing(&selection));
-        return Ok(exit::NOTHING_MATCHED);
-    }
-    Ok(exit::SUCCESS)
+    Ok(open::looked_at(&run, &selection))
 }
 
 fn told<'a>(run: &'a Run, forecast: &'a Forecast) -> Told<'a> {
@@ -253,10 +241,6 @@ fn human(told: &Told<'_>) -> String {
         ));
     }
     text
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn bound(bound: &ToldBound<'_>) -> String {

@@ -1,5 +1,8 @@
 //! `orchestrate report`.
 
+use std::fs::File;
+use std::io::BufReader;
+
 use super::args::{ReportArguments, TellArguments};
 use super::error::CliError;
 use super::target::{self, Voice};
@@ -15,18 +18,28 @@ const MOST_NAMED: usize = 5;
 /// interrupted, that of failed infrastructure.
 pub fn report(arguments: &ReportArguments) -> Result<u8, CliError> {
     let targets = target::parse(&arguments.tell.reports)?;
-    let folder = open::kept()?;
-    let id = choose(&folder.kept(), arguments.id.as_deref())?;
-    let run = folder.run(&id);
+    let (id, run) = kept(arguments.id.as_deref())?;
     let why = why_open(&run);
-    let mut journal = Journal::open(&run.journal()).map_err(|error| {
-        CliError::System(format!("can't read the journal of run {id}: {error}"))
-    })?;
+    let mut journal = journal(&id, &run)?;
     let reporters = target::reporters(&targets, &voice(&arguments.tell))?;
     let reported = replay(&mut journal, reporters, why);
     tell_unreadable(journal.unreadable, "the journal");
     target::tell_errors(&reported);
     Ok(reported.exit_with_reports())
+}
+
+/// The run that is meant of those that are kept, and its id.
+pub fn kept(asked: Option<&str>) -> Result<(String, RunFolder), CliError> {
+    let folder = open::kept()?;
+    let id = choose(&folder.kept(), asked)?;
+    let run = folder.run(&id);
+    Ok((id, run))
+}
+
+/// What a kept run has written down.
+pub fn journal(id: &str, run: &RunFolder) -> Result<Journal<BufReader<File>>, CliError> {
+    Journal::open(&run.journal())
+        .map_err(|error| CliError::System(format!("can't read the journal of run {id}: {error}")))
 }
 
 /// How a run that is over is told of.

@@ -16,17 +16,14 @@ use crate::worker::frame::Level;
 /// Runs tests.
 pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     // Without capture, tests share the terminal: one at a time, or nobody could read it.
-    let workers = if arguments.no_capture {
-        Some(WorkerNumber::Number(1))
-    } else {
-        arguments.workers
-    };
+    let mut schedule = arguments.schedule;
+    if arguments.no_capture {
+        schedule.workers = Some(WorkerNumber::Number(1));
+    }
     let mut config = open::config(
         &arguments.select,
         &open::Wishes {
-            workers,
-            order: arguments.order,
-            seed: arguments.seed,
+            schedule,
             timeout_multiplier: arguments.timeout_multiplier,
         },
     )?;
@@ -174,13 +171,5 @@ fn dry_run(run: &Run, selection: &Selection) -> u8 {
         }
     }
     print(&text);
-    if let Some(empty) = open::empty_shard(run) {
-        say(&empty);
-    }
-    if run.is_nothing() {
-        say(&open::nothing(selection));
-        exit::NOTHING_MATCHED
-    } else {
-        exit::SUCCESS
-    }
+    open::looked_at(run, selection)
 }

@@ -32,7 +32,7 @@ impl Lane<'_, '_> {
             return self.unready(job, failure);
         }
         let pid = self.client.as_ref().map_or(0, |client| client.pid);
-        self.begin(job, number, pid, global_slot);
+        self.begin(job, number, pid);
         let ended = self.run(job, number, global_slot);
         shared.state().running.remove(&number);
         let mut ended = match ended {
@@ -84,9 +84,10 @@ impl Lane<'_, '_> {
     }
 
     /// Tells that a job begins, and keeps it among those that run.
-    pub(super) fn begin(&mut self, job: &Arc<Job>, number: usize, pid: u32, global_slot: usize) {
+    pub(super) fn begin(&mut self, job: &Arc<Job>, number: usize, pid: u32) {
         let shared = self.shared;
         let placement = self.placement(job);
+        let slot = placement.slot;
         self.tell_start(Event::JobStarted {
             job: number,
             group: job.group_name(shared.plan).to_owned(),
@@ -108,7 +109,7 @@ impl Lane<'_, '_> {
                 Current::Job
             },
             slow: BTreeSet::new(),
-            slot: global_slot,
+            slot,
             makes_room: self.asked_anew(),
         };
         shared.state().running.insert(number, running);

@@ -7,7 +7,7 @@ use crate::event::TestFinished;
 use crate::manifest::config::TestSettings;
 use crate::manifest::model::Flaky;
 use crate::outcome::Outcome;
-use crate::plan::random::Random;
+use crate::plan::random::{Random, hash};
 use crate::plan::{Item, Plan, full_id, spec};
 use crate::schedule::JobSpec;
 
@@ -94,11 +94,8 @@ impl Job {
         failed_inside: Vec<String>,
     ) -> Self {
         // As random as a jitter needs, and the same for the same seed.
-        let bytes = failed.id.bytes().map(u64::from);
-        let mixed = bytes.fold(plan.seed ^ u64::from(self.attempt), |mixed, byte| {
-            Random::new(mixed ^ byte).number()
-        });
-        let random = Random::new(mixed).unit();
+        let seed = plan.seed ^ u64::from(self.attempt) ^ hash(failed.id.as_bytes());
+        let random = Random::new(seed).unit();
         Self {
             attempt: self.attempt + 1,
             wait: self.settings.backoff.wait(self.attempt, random),

@@ -234,7 +234,8 @@ impl Scene {
             .fold(0.0, f64::max)
     }
 
-    fn play(&self) -> (f64, Vec<(f64, f64)>) {
+    /// How long the run takes, and when each job starts and ends since the first was handed out.
+    pub fn play(&self) -> (f64, Vec<(f64, f64)>) {
         let specs = self.groups.iter().map(|stage| GroupSpec {
             workers: stage.workers,
             needs: stage.needs.clone(),
@@ -262,11 +263,6 @@ impl Scene {
     /// How long the run takes.
     pub fn seconds(&self) -> f64 {
         self.play().0
-    }
-
-    /// When each job starts and ends, since the first was handed out.
-    pub fn spans(&self) -> Vec<(f64, f64)> {
-        self.play().1
     }
 
     /// Puts the jobs of a group that run beside others now where a plan would have put them: those that take longest first.

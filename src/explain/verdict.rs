@@ -93,8 +93,8 @@ impl Explanation {
     #[must_use]
     pub fn of(record: &Record) -> Self {
         let scene = Scene::of(record);
-        let base = scene.seconds();
-        let mut causes = Cause::all(&scene, &scene.spans());
+        let (base, spans) = scene.play();
+        let mut causes = Cause::all(&scene, &spans);
         let workers = record.workers.max(1);
         let tests: f64 = scene
             .pieces
@@ -157,8 +157,7 @@ impl Explanation {
             "orchestrate itself: before the first job, between jobs, after the last",
         ));
         went.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        let is_worth =
-            |finding: &&(Finding, Option<f64>)| finding.0.saves >= WORTH.max(SAVES * record.wall);
+        let is_worth = |finding: &&(Finding, Option<f64>)| finding.0.saves >= least;
         Self {
             run: record.run.clone(),
             complete: record.is_over,

@@ -229,7 +229,8 @@ impl Plan {
         let groups: Vec<_> = groups
             .map(|((config, ..), draft)| workers::Group { config, draft })
             .collect();
-        let outlook = workers::outlook(&groups, numbers, machine);
+        let loads: Vec<Load> = drafts.iter().map(Draft::load).collect();
+        let outlook = workers::outlook(&groups, &loads, numbers, machine);
         let is_open = asked.is_none() && parts.iter().any(|(config, ..)| config.workers.is_none());
         let choice = is_open.then(|| workers::choose(&groups, machine));
         let automatic = choice.as_ref().map(|choice| choice.workers);
@@ -240,7 +241,8 @@ impl Plan {
         let cuts: Vec<Shaped> = parts
             .iter()
             .zip(&drafts)
-            .map(|((config, ..), draft)| {
+            .zip(loads)
+            .map(|(((config, ..), draft), load)| {
                 let own = config.workers.unwrap_or(automatic).min(workers).max(1);
                 let cuts = draft.cut(own).into_iter();
                 let cuts = cuts.map(|cut| (draft.settings(&cut).clone(), cut));
@@ -248,7 +250,7 @@ impl Plan {
                     workers: own,
                     cuts: cuts.collect(),
                     measured: draft.known(),
-                    load: draft.load(),
+                    load,
                 }
             })
             .collect();

@@ -1,5 +1,13 @@
 //! Numbers that look random and are the same for the same seed, on every machine and in every version.
 
+/// A number that a text is known by: FNV-1a (<https://www.rfc-editor.org/rfc/rfc9923>).
+#[must_use]
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
 /// SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]
 pub struct Random(u64);

@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::random::Random;
+use super::random::{Random, hash};
 use super::{Item, Memory, full_id};
 use crate::manifest::config::GroupConfig;
 
@@ -107,6 +107,14 @@ pub struct Part {
     pub history: String,
     /// The full ids of the tests that other shards have, by group.
     pub elsewhere: BTreeMap<String, Vec<String>>,
+}
+
+impl Part {
+    /// How many of the selected tests other shards have.
+    #[must_use]
+    pub fn tests_elsewhere(&self) -> usize {
+        self.elsewhere.values().map(Vec::len).sum()
+    }
 }
 
 /// What a group has selected.
@@ -333,25 +341,8 @@ fn digest(mut past: Vec<(String, Option<u64>)>) -> String {
     past.sort();
     let known = past
         .into_iter()
-        .filter_map(|(id, micros)| Some((id, micros?)));
-    let digest = known.fold(EMPTY, |digest, (id, micros)| {
-        add(digest, format!("{id}\0{micros}\n").as_bytes())
-    });
-    format!("{digest:016x}")
-}
-
-/// FNV-1a, the same on every machine and in every version (<https://www.rfc-editor.org/rfc/rfc9923>).
-fn hash(bytes: &[u8]) -> u64 {
-    add(EMPTY, bytes)
-}
-
-/// The hash of nothing.
-const EMPTY: u64 = 0xcbf2_9ce4_8422_2325;
-
-fn add(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+        .filter_map(|(id, micros)| Some(format!("{id}\0{}\n", micros?)));
+    format!("{:016x}", hash(known.collect::<String>().as_bytes()))
 }
 
 #[cfg(test)]

@@ -89,13 +89,17 @@ fn candidates(cores: usize) -> Vec<usize> {
 }
 
 /// What these groups would take with other numbers of workers, each in the run and in every group.
-pub fn outlook(groups: &[Group<'_>], numbers: &[usize], machine: Machine<'_>) -> Vec<Outlook> {
-    let loads: Vec<Load> = groups.iter().map(|group| group.draft.load()).collect();
+pub fn outlook(
+    groups: &[Group<'_>],
+    loads: &[Load],
+    numbers: &[usize],
+    machine: Machine<'_>,
+) -> Vec<Outlook> {
     let numbers = numbers.iter();
     let outlook = numbers.map(|workers| Outlook {
         workers: *workers,
         seconds: predict(groups, *workers, |_| *workers, machine),
-        bound: Bound::of(&loads, *workers),
+        bound: Bound::of(loads, *workers),
     });
     outlook.collect()
 }

@@ -495,9 +495,8 @@ fn shortened(test: &TestFinished) -> (TestFinished, usize) {
     (short, left_out.lines().count())
 }
 
-/// `1 test`, `2 tests`.
-/// So many of something.
-pub(super) fn count(number: usize, noun: &str) -> String {
+/// So many of something: `1 test`, `2 tests`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

@@ -51,7 +51,7 @@ impl Feed {
     }
 
     /// Tells the reports; says whether the event counted.
-    pub(super) fn take(&mut self, at: f64, event: &Event) -> bool {
+    fn take(&mut self, at: f64, event: &Event) -> bool {
         if !self.ledger.take(event) {
             return false;
         }
@@ -88,7 +88,7 @@ impl Feed {
     }
 
     /// Gives results to the tests that have none; says how many that were.
-    pub(super) fn complete(&mut self, at: f64, begun: Outcome, why: &str) -> usize {
+    fn complete(&mut self, at: f64, begun: Outcome, why: &str) -> usize {
         let missing = self.ledger.missing(begun, why);
         let count = missing.len();
         for test in missing {

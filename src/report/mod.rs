@@ -14,6 +14,7 @@ mod queue;
 mod target;
 mod whole;
 
+pub(crate) use console::count;
 pub use console::{Console, Verbosity, stream};
 pub use feed::{Reported, feed, replay};
 pub use jsonl::Jsonl;

@@ -69,7 +69,7 @@ impl Lane<'_, '_> {
             .client
             .as_ref()
             .map_or(sitting.pid, |client| client.pid);
-        self.begin(job, number, pid, global_slot);
+        self.begin(job, number, pid);
         let since = Instant::now();
         let held = shared.clients.held();
         let mut progress = Progress::new(job.items.len());

@@ -378,6 +378,15 @@ fn spoil(told: &mut Told, ended: &Ended) {
     }
 }
 
+/// How a process ended, or why there was none.
+fn how(status: &Status) -> String {
+    match status {
+        Status::Exit(code) => format!("its process exited with code {code}"),
+        Status::Signal(signal) => format!("its process was killed by {}", signal_name(*signal)),
+        Status::NotStarted(why) => why.clone(),
+    }
+}
+
 /// What became of a test that has no result.
 pub(crate) fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
     match ended.cause {
@@ -390,13 +399,7 @@ pub(crate) fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
             return Verdict::new(Outcome::Oom, message);
         }
         Cause::Starved => {
-            let how = match &ended.status {
-                Status::Exit(code) => format!("its process exited with code {code}"),
-                Status::Signal(signal) => {
-                    format!("its process was killed by {}", signal_name(*signal))
-                }
-                Status::NotStarted(why) => why.clone(),
-            };
+            let how = how(&ended.status);
             let taken = Size(ended.memory);
             let message = format!(
                 "{how}: there was no memory left, and the kernel killed for it; one of its processes had taken {taken}"
@@ -417,16 +420,11 @@ pub(crate) fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
             ..Verdict::new(Outcome::TimedOut, message)
         };
     }
+    let how = how(&ended.status);
     match &ended.status {
-        Status::NotStarted(why) => Verdict::new(Outcome::Errored, why.clone()),
-        Status::Signal(signal) => Verdict::new(
-            Outcome::Crashed,
-            format!("its process was killed by {}", signal_name(*signal)),
-        ),
-        Status::Exit(code) => Verdict::new(
-            Outcome::Errored,
-            format!("its process exited with code {code} before it had a result"),
-        ),
+        Status::NotStarted(_) => Verdict::new(Outcome::Errored, how),
+        Status::Signal(_) => Verdict::new(Outcome::Crashed, how),
+        Status::Exit(_) => Verdict::new(Outcome::Errored, how + " before it had a result"),
     }
 }
 
