@@ -356,7 +356,7 @@ fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
     shared.state().begun[group] = None;
     let config = &shared.plan.groups[group].config;
     if config.session.is_warm() {
-        session::finish(shared, config, &shared.discovery.session(&config.name));
+        session::finish(shared, group, &shared.discovery.session(&config.name));
     }
     shared.groups[group].close(shared, group);
 }

@@ -336,7 +336,7 @@ impl Reporter for Console {
                 }
             }
             Event::RepetitionStarted { .. } if self.repeat == 0 => {
-                self.tests += self.selected;
+                self.tests = self.tests.saturating_add(self.selected);
                 self.bar.set_length(self.tests as u64);
             }
             Event::JobStarted { job, tests, .. } => {

@@ -198,6 +198,23 @@ fn a_warm_groups_timeout_ends_its_tests() {
 }
 
 #[test]
+fn a_session_whose_groups_time_is_over_is_not_waited_for() {
+    let Some(python) = python() else { return };
+    let manifest = format!(
+        "[groups.py]\nrunner = \"pytest\"\ngroup-timeout = \"3s\"\ngrace = \"500ms\"\nwith = {{ python = {python:?} }}\n"
+    );
+    let late = "import time\ndef pytest_sessionfinish():\n    time.sleep(30)\n    open('late', 'w').close()\n";
+    let project = Project::with(&manifest).file("conftest.py", late).file(
+        "test_it.py",
+        "import time\ndef test_hangs(): time.sleep(600)\n",
+    );
+    let ran = project.run(&[]).exits(1);
+    // That it did not end in time is what was asked for, and no result of its own.
+    assert_eq!(ran.outcomes(), ["py::test_it.py::test_hangs cancelled"]);
+    assert!(!project.path().join("late").exists());
+}
+
+#[test]
 fn a_slow_test_is_told_of_once_while_it_runs() {
     // It goes on only once the events have told of it.
     let waits = "until grep -q '\"event\":\"slow\"' events.jsonl; do sleep 0.05; done; sleep 0.3";

@@ -8,7 +8,6 @@ use crate::event::{Event, TestFinished};
 use crate::execute::Shared;
 use crate::execute::attempt;
 use crate::execute::lane::Lane;
-use crate::manifest::config::GroupConfig;
 use crate::manifest::model::Isolation;
 use crate::outcome::Outcome;
 use crate::runner::read::{self, Verdict};
@@ -161,7 +160,7 @@ impl Lane<'_, '_> {
 
     /// Waits for the end of a host that is a worker itself, and tells how it did.
     fn end_host(&self, sitting: &Sitting, ended: &mut Ended) -> Option<Status> {
-        let patience = patience(self.shared, self.config());
+        let patience = patience(self.shared, self.group);
         let host = sitting.session.dismiss(patience)?.ok()?;
         if ended.cause == Cause::Itself {
             ended.cause = host.cause;
@@ -186,21 +185,21 @@ impl Lane<'_, '_> {
             }
         }
         if let Some(session) = self.own_session.take() {
-            finish(self.shared, self.config(), &session);
+            finish(self.shared, self.group, &session);
         }
     }
 }
 
 /// Lets a session's host end, and tells if it did so badly.
-pub fn finish(shared: &Shared<'_>, group: &GroupConfig, session: &Session) {
+pub fn finish(shared: &Shared<'_>, group: usize, session: &Session) {
     let Some(ended) = session.finish(patience(shared, group)) else {
         return;
     };
-    let Some(how) = badly(&ended).filter(|_| !shared.clients.is_stopping()) else {
+    let Some(how) = badly(&ended).filter(|_| !shared.clients.is_stopping_for(group)) else {
         return;
     };
     // What a plugin finds wrong with the whole, such as too little coverage, is nobody's test, and must not be lost.
-    let id = group.name.to_string();
+    let id = shared.plan.groups[group].config.name.to_string();
     // Where each worker has a host, the first that says so speaks for all.
     if !shared.state().found.insert(id.clone()) {
         return;
@@ -220,9 +219,9 @@ pub fn finish(shared: &Shared<'_>, group: &GroupConfig, session: &Session) {
 }
 
 /// How long a host may take to end.
-fn patience(shared: &Shared<'_>, group: &GroupConfig) -> Duration {
-    if shared.clients.is_stopping() {
-        group.tests.grace
+fn patience(shared: &Shared<'_>, group: usize) -> Duration {
+    if shared.clients.is_stopping_for(group) {
+        shared.plan.groups[group].config.tests.grace
     } else {
         LAST_WORDS
     }
