@@ -181,6 +181,14 @@ pub enum Event {
     },
     /// A test runs longer than `slow-after`, or a job of several than as much for each: told once, while it runs.
     Slow(Running),
+    /// What memory there is for jobs has changed.
+    MemoryChanged {
+        /// Whether less is free than is to stay so: nothing starts beside what runs while it is.
+        short: bool,
+        /// What jobs may be thought to need together from now on, in bytes; none is no bound. Told only where jobs wait for it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        memory: Option<u64>,
+    },
     /// Something that a person should know.
     Warning {
         /// What.

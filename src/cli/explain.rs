@@ -107,7 +107,15 @@ fn cause(finding: &Finding) -> String {
         Kind::Slots => {
             format!("tests of {group} that take several slots for {seconds:.2} s: {tests}")
         }
-        Kind::Memory => "tests that waited for memory".to_owned(),
+        Kind::Memory => {
+            "waits for memory: less was free than jobs were thought to need, or than is to stay so"
+                .to_owned()
+        }
+        Kind::MemoryStops => {
+            format!(
+                "{jobs} stopped for want of memory after {seconds:.2} s, and run again alone: {tests}"
+            )
+        }
         Kind::Needs => format!("group {group} waited for the groups that it needs"),
         Kind::GroupWorkers => format!("group {group} has fewer workers than the run"),
         Kind::ChunkStart => {
@@ -134,6 +142,7 @@ fn remedy(told: &Explanation, finding: &Finding) -> String {
         Kind::Exclusive => format!("if these tests of {group} were not exclusive: {tests}"),
         Kind::Slots => format!("with `slots = 1` for {tests}"),
         Kind::Memory => "with memory for all that could run".to_owned(),
+        Kind::MemoryStops => format!("with memory for these beside others: {tests}"),
         Kind::Needs => format!("without the `needs` of group {group}"),
         Kind::GroupWorkers => {
             let workers = told.workers;

@@ -415,7 +415,7 @@ fn initial(plan: &Plan, repeat: Repeat, reserve: &Reserve) -> State {
         told_round: 1,
         begun: vec![None; plan.groups.len()],
         found: HashSet::new(),
-        memory: Seen::new(reserve),
+        memory: Seen::new(reserve, plan.memory),
     }
 }
 

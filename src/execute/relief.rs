@@ -42,15 +42,18 @@ pub struct Seen {
     last_kill: Option<Instant>,
     /// Whether a person was told that nothing starts.
     told: bool,
+    /// What the journal was told last: whether memory is short, and what jobs may take.
+    noted: (bool, Option<u64>),
 }
 
 impl Seen {
-    /// Nothing yet: what was killed before is no business of this run.
-    pub fn new(reserve: &Reserve) -> Self {
+    /// Nothing yet but what jobs may take: what was killed before is no business of this run.
+    pub fn new(reserve: &Reserve, memory: Option<u64>) -> Self {
         Self {
             kills: reserve.gauge.kills(),
             last_kill: None,
             told: false,
+            noted: (false, memory),
         }
     }
 
@@ -91,9 +94,17 @@ fn judge(shared: &Shared<'_>, memory: Memory) {
     state.memory.note(kills);
     let is_short = memory.free < *least;
     let was_short = state.scheduler.is_short_of_memory();
+    let lacked = state.scheduler.lacks_memory();
     state.scheduler.short_of_memory(is_short);
+    let has_more = !is_short && state.scheduler.may_take(memory.free - least);
+    let now = (is_short, state.scheduler.memory());
+    // What is free always changes a little, which matters to nobody unless somebody waits for it.
+    if is_short != state.memory.noted.0 || lacked && now != state.memory.noted {
+        state.memory.noted = now;
+        let (short, memory) = now;
+        shared.send(Event::MemoryChanged { short, memory });
+    }
     if !is_short {
-        let has_more = state.scheduler.may_take(memory.free - least);
         if was_short || has_more {
             shared.wake(state);
         }

@@ -1,6 +1,6 @@
 //! What can make a run longer than its work, and how it is taken away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -24,6 +24,8 @@ pub enum Kind {
     Slots,
     /// Tests that wait for memory.
     Memory,
+    /// Tests that were stopped for want of memory, and run again alone.
+    MemoryStops,
     /// A group that waits for others.
     Needs,
     /// A group with fewer workers than the run has.
@@ -54,6 +56,7 @@ pub enum Cause {
     Exclusive(usize),
     Slots(usize),
     Memory,
+    MemoryStops,
     Needs(usize),
     GroupWorkers(usize),
     ChunkStart(usize),
@@ -74,9 +77,13 @@ impl Cause {
     /// What a scene has that may cost most. `spans` is when its jobs start and end.
     pub fn all(scene: &Scene, spans: &[(f64, f64)]) -> Vec<Self> {
         let mut all = of_names(scene);
-        let waits = scene.pieces.iter().any(|piece| piece.spec.memory > 0);
-        if scene.limits.memory.is_some() && waits {
+        let any = |is_so: fn(&Piece) -> bool| scene.pieces.iter().any(is_so);
+        let is_bound = scene.limits.memory.is_some() && any(|piece| piece.spec.memory > 0);
+        if is_bound || scene.seen.iter().any(|seen| seen.short) {
             all.push((f64::INFINITY, Self::Memory));
+        }
+        if any(|piece| piece.lost.is_some()) {
+            all.push((f64::INFINITY, Self::MemoryStops));
         }
         for (group, sums) in sums(scene, spans).into_iter().enumerate() {
             let stage = &scene.groups[group];
@@ -123,6 +130,7 @@ impl Cause {
             Self::Exclusive(_) => Kind::Exclusive,
             Self::Slots(_) => Kind::Slots,
             Self::Memory => Kind::Memory,
+            Self::MemoryStops => Kind::MemoryStops,
             Self::Needs(_) => Kind::Needs,
             Self::GroupWorkers(_) => Kind::GroupWorkers,
             Self::ChunkStart(_) => Kind::ChunkStart,
@@ -138,7 +146,12 @@ impl Cause {
     /// The group that it is of, if it is of one.
     pub fn group(&self, scene: &Scene) -> Option<usize> {
         match self {
-            Self::Lock(_) | Self::Pool(_) | Self::Memory | Self::Order | Self::Workers => None,
+            Self::Lock(_)
+            | Self::Pool(_)
+            | Self::Memory
+            | Self::MemoryStops
+            | Self::Order
+            | Self::Workers => None,
             Self::Straggler(job) => Some(scene.pieces[*job].group),
             Self::Serial(group)
             | Self::Exclusive(group)
@@ -157,6 +170,7 @@ impl Cause {
         let concerns = |piece: &Piece| match self {
             Self::Lock(name) => piece.spec.locks.iter().any(|lock| lock.name == *name),
             Self::Pool(name) => piece.spec.uses.iter().any(|(pool, _)| pool == name),
+            Self::MemoryStops => piece.lost.is_some(),
             Self::Serial(group) => piece.group == *group && piece.spec.serial,
             Self::Exclusive(group) => piece.group == *group && piece.spec.exclusive,
             Self::Slots(group) => piece.group == *group && piece.spec.slots > 1,
@@ -168,7 +182,7 @@ impl Cause {
         let jobs = pieces.filter(|(_, piece)| concerns(piece));
         let mut jobs: Vec<usize> = jobs.map(|(index, _)| index).collect();
         if let Self::Straggler(job) = self {
-            jobs.push(*job);
+            jobs.extend(scene.in_each_round(*job));
         }
         jobs
     }
@@ -182,7 +196,15 @@ impl Cause {
             Self::Pool(name) => each(scene, |piece| {
                 piece.spec.uses.retain(|(pool, _)| pool != name);
             }),
-            Self::Memory => scene.limits.memory = None,
+            Self::Memory => {
+                scene.limits.memory = None;
+                scene.seen.clear();
+            }
+            Self::MemoryStops => {
+                for job in self.jobs(scene) {
+                    scene.let_go_on(job);
+                }
+            }
             Self::Serial(group) | Self::Exclusive(group) => {
                 let jobs = self.jobs(scene);
                 let is_serial = matches!(self, Self::Serial(_));
@@ -232,7 +254,11 @@ impl Cause {
                         .sort_by(|a, b| seconds(b).total_cmp(&seconds(a)));
                 }
             }
-            Self::Straggler(job) => cut(scene, *job),
+            Self::Straggler(_) => {
+                for job in self.jobs(scene) {
+                    cut(scene, job);
+                }
+            }
             Self::Workers => {
                 let slots = scene.limits.slots;
                 for stage in &mut scene.groups {
@@ -245,15 +271,17 @@ impl Cause {
 
     /// A scene in which a straggler is not there at all.
     pub fn without(&self, scene: &Scene) -> Option<Scene> {
-        let Self::Straggler(job) = self else {
+        let Self::Straggler(_) = self else {
             return None;
         };
         let mut scene = scene.clone();
-        match main_test(&scene.pieces[*job]) {
-            Some(test) if scene.pieces[*job].tests.len() > 1 => {
-                scene.pieces[*job].tests.remove(test);
+        for job in self.jobs(&scene) {
+            match main_test(&scene.pieces[job]) {
+                Some(test) if scene.pieces[job].tests.len() > 1 => {
+                    scene.pieces[job].tests.remove(test);
+                }
+                _ => scene.drop_job(job),
             }
-            _ => scene.drop_job(*job),
         }
         Some(scene)
     }
@@ -367,15 +395,17 @@ fn cut(scene: &mut Scene, job: usize) {
 /// How many stragglers are looked at.
 const STRAGGLERS: usize = 3;
 
-/// The longest jobs, and the one that ends last.
+/// The longest jobs, and the one that ends last; each once, in however many repetitions it is.
 fn stragglers(scene: &Scene, spans: &[(f64, f64)]) -> Vec<usize> {
     let mut jobs: Vec<usize> = (0..scene.pieces.len()).collect();
     let last = jobs.iter().copied();
     let last = last.max_by(|a, b| spans[*a].1.total_cmp(&spans[*b].1));
     let seconds = |job: &usize| scene.pieces[*job].seconds();
     jobs.sort_by(|a, b| seconds(b).total_cmp(&seconds(a)));
-    jobs.truncate(STRAGGLERS);
-    jobs.extend(last.filter(|last| !jobs.contains(last)));
+    let chunk = |job: &usize| scene.pieces[*job].chunk;
+    let mut chunks = BTreeSet::new();
+    jobs.retain(|job| chunks.len() < STRAGGLERS && chunks.insert(chunk(job)));
+    jobs.extend(last.filter(|last| !chunks.contains(&chunk(last))));
     jobs
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::event::{Event, GroupStarted, Line, Placement, TestFinished, Wait};
 use crate::manifest::config::Hook;
 use crate::manifest::model::{Order, Workers};
+use crate::plan::predict::MemorySeen;
 
 /// What a journal says may be anything: no more workers, and names in a pool, than this are believed.
 const MOST: usize = Workers::MOST as usize;
@@ -24,6 +25,8 @@ pub struct Record {
     pub cores: usize,
     /// The memory that jobs might be thought to need together.
     pub memory: Option<u64>,
+    /// What was seen of memory while it ran.
+    pub seen: Vec<MemorySeen>,
     /// How many names each pool has.
     pub pools: BTreeMap<String, usize>,
     /// Its groups.
@@ -36,8 +39,8 @@ pub struct Record {
     round: u32,
     /// Jobs that are not over, by number.
     open: HashMap<usize, Job>,
-    /// The last job that a test was in, and its place there.
-    job_of: HashMap<String, (usize, usize)>,
+    /// The last job that a test was in, and its place there, by repetition.
+    job_of: HashMap<(u32, String), (usize, usize)>,
     /// The last job of each worker of a group, by process id and by slot.
     last: HashMap<(usize, u32), usize>,
     slots: HashMap<(usize, usize), usize>,
@@ -110,6 +113,7 @@ impl Record {
             record.take(at, event);
         }
         record.jobs.sort_by_key(|job| job.number);
+        record.seen.sort_by(|a, b| a.at.total_cmp(&b.at));
         record
     }
 
@@ -145,7 +149,7 @@ impl Record {
                     return;
                 };
                 for (at, test) in tests.iter().enumerate() {
-                    self.job_of.insert(test.clone(), (number, at));
+                    self.job_of.insert((self.round, test.clone()), (number, at));
                 }
                 self.slots.insert((group, worker), number);
                 let is_first = self.last.insert((group, pid), number).is_none();
@@ -164,6 +168,11 @@ impl Record {
                 self.open.insert(number, job);
             }
             Event::RepetitionStarted { repetition } => self.round = repetition,
+            Event::MemoryChanged { short, memory } => self.seen.push(MemorySeen {
+                at,
+                short,
+                most: memory,
+            }),
             Event::JobFinished {
                 job, seconds, cpu, ..
             } => {
@@ -212,7 +221,9 @@ impl Record {
     fn test(&mut self, test: &TestFinished) {
         let Some(worker) = test.worker else { return };
         let id = self.inside.get(&test.id).unwrap_or(&test.id).clone();
-        if let Some((number, at)) = self.job_of.get(&id).copied() {
+        // A last result may be told only when the next repetition has begun.
+        let key = (test.repetition, id);
+        if let Some((number, at)) = self.job_of.get(&key).copied() {
             let of = self.job(number).and_then(|job| job.tests.get_mut(at));
             if let Some((_, seconds)) = of {
                 *seconds += test.seconds;
@@ -224,8 +235,8 @@ impl Record {
         let number = group.and_then(|group| self.slots.get(&(group, worker)).copied());
         if let Some(job) = number.and_then(|number| self.job(number)) {
             let place = (job.number, job.tests.len());
-            job.tests.push((id.clone(), test.seconds));
-            self.job_of.insert(id, place);
+            job.tests.push((key.1.clone(), test.seconds));
+            self.job_of.insert(key, place);
         }
     }
 
@@ -283,6 +294,17 @@ impl Job {
     pub fn start(&self) -> f64 {
         let hooks: f64 = self.around.iter().sum();
         (self.ended - self.begun - hooks - self.work()).max(0.0)
+    }
+
+    /// Whether it was stopped so that others had its memory, or ended for want of it beside others, where `next` was run in its
+    /// place: the same try, alone.
+    #[must_use]
+    pub fn made_room_for(&self, next: &Self) -> bool {
+        let claims = (&self.place.claims, &next.place.claims);
+        next.attempt == self.attempt
+            && next.place.of == Some(self.number)
+            && claims.1.last
+            && !claims.0.last
     }
 
     /// What making its worker ready took, without hooks and without waiting for `before-all`.

@@ -1,10 +1,11 @@
 //! A run that can be changed and run again under a virtual clock.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::record::{Job, Record};
 use crate::manifest::model::Order;
-use crate::plan::predict::{Begun, Course, simulate};
+use crate::plan::predict::{Begun, Course, MemorySeen, simulate};
 use crate::schedule::{GroupSpec, JobSpec, Limits, Pool};
 
 /// See the module.
@@ -16,6 +17,8 @@ pub struct Scene {
     pub pieces: Vec<Piece>,
     /// What bounds all groups together.
     pub limits: Limits,
+    /// What was seen of memory.
+    pub seen: Vec<MemorySeen>,
     /// What passes before the first job is handed out, and after all is over.
     pub edges: [f64; 2],
 }
@@ -48,10 +51,16 @@ pub struct Stage {
 pub struct Piece {
     /// Its group.
     pub group: usize,
+    /// Its repetition of the run, from 1.
+    pub round: u32,
+    /// The number of its chunk: that of the same job in each repetition.
+    pub chunk: usize,
     /// What it claims.
     pub spec: JobSpec,
     /// What it takes before its first test.
     pub start: f64,
+    /// What it took to no end, since it was stopped for want of memory and run again by those of `next`; none if it was not.
+    pub lost: Option<f64>,
     /// What `before-job` and `after-job` take.
     pub around: [f64; 2],
     /// Its tests, with what each takes.
@@ -74,8 +83,11 @@ impl Piece {
         let tests = job.tests.iter();
         Self {
             group: job.group,
+            round: job.round,
+            chunk: job.place.chunk,
             spec: job.place.claims.clone(),
             start: job.start(),
+            lost: None,
             around: job.around,
             tests: tests
                 .map(|(id, seconds)| (id.clone(), seconds * share))
@@ -94,7 +106,12 @@ impl Piece {
 
     /// What it takes in all.
     pub fn seconds(&self) -> f64 {
-        self.start + self.work() + self.around.iter().sum::<f64>()
+        self.start + self.lost() + self.work() + self.around.iter().sum::<f64>()
+    }
+
+    /// What it took to no end.
+    pub fn lost(&self) -> f64 {
+        self.lost.unwrap_or(0.0)
     }
 
     /// Whether nothing else of its group may run meanwhile.
@@ -106,6 +123,10 @@ impl Piece {
 /// How a scene goes.
 struct Play<'a> {
     scene: &'a Scene,
+    /// When the repetition that goes on began.
+    begun: f64,
+    /// By group: how many workers it has had.
+    workers: Vec<usize>,
     /// By group: when `before-all` is over, if it has begun.
     ready: Vec<Option<f64>>,
     /// By group: when its last job ended.
@@ -130,19 +151,23 @@ pub fn mean(list: &[f64]) -> f64 {
 impl Course for Play<'_> {
     fn takes(&mut self, begun: &Begun<'_>) -> f64 {
         let stage = &self.scene.groups[begun.group];
-        let ready = self.ready[begun.group].get_or_insert(begun.at + stage.before_all);
-        let mut seconds = (*ready - begun.at).max(0.0);
-        if let Some(worker) = begun.new_worker {
+        let at = self.begun + begun.at;
+        let ready = self.ready[begun.group].get_or_insert(at + stage.before_all);
+        let mut seconds = (*ready - at).max(0.0);
+        // Those of the repetition before are still there.
+        let workers = &mut self.workers[begun.group];
+        if let Some(worker) = begun.new_worker.filter(|worker| worker >= workers) {
+            *workers = worker + 1;
             seconds += nth(&stage.starts, worker) + nth(&stage.before_worker, worker);
         }
         seconds += self.scene.pieces[begun.start.job].seconds();
-        self.spans[begun.start.job] = (begun.at, begun.at + seconds);
+        self.spans[begun.start.job] = (at, at + seconds);
         seconds
     }
 
     fn over(&mut self, job: usize, at: f64) -> Vec<JobSpec> {
         let piece = &self.scene.pieces[job];
-        self.ends[piece.group] = at;
+        self.ends[piece.group] = self.begun + at;
         let next = piece.next.iter().map(|index| {
             let next = &self.scene.pieces[*index];
             let not_before = if next.delay > 0.0 {
@@ -157,6 +182,14 @@ impl Course for Play<'_> {
             }
         });
         next.collect()
+    }
+
+    fn memory(&self) -> Vec<MemorySeen> {
+        let seen = self.scene.seen.iter().map(|seen| MemorySeen {
+            at: seen.at - self.scene.edges[0] - self.begun,
+            ..*seen
+        });
+        seen.collect()
     }
 }
 
@@ -182,12 +215,9 @@ impl Scene {
         for (pool, number) in pieces.iter_mut().flat_map(|piece| &mut piece.spec.uses) {
             *number = (*number).min(record.pools.get(pool).copied().unwrap_or(0));
         }
-        let index: std::collections::HashMap<usize, usize> = record
-            .jobs
-            .iter()
-            .enumerate()
-            .map(|(index, job)| (job.number, index))
-            .collect();
+        let numbers = record.jobs.iter().enumerate();
+        let index: HashMap<usize, usize> =
+            numbers.map(|(index, job)| (job.number, index)).collect();
         let mut planned: Vec<(u32, usize, usize)> = Vec::new();
         for (at, job) in record.jobs.iter().enumerate() {
             if job.is_first {
@@ -198,7 +228,13 @@ impl Scene {
                 pieces[at].start += job.place.ready;
             }
             match job.place.of.and_then(|of| index.get(&of)) {
-                Some(before) => pieces[*before].next.push(at),
+                Some(before) => {
+                    pieces[*before].next.push(at);
+                    if record.jobs[*before].made_room_for(job) {
+                        let before = &mut pieces[*before];
+                        *before.lost.get_or_insert(0.0) += std::mem::take(&mut before.start);
+                    }
+                }
                 None => planned.push((job.round, job.place.chunk, at)),
             }
         }
@@ -214,6 +250,7 @@ impl Scene {
                 memory: record.memory,
                 pools: record.pools.iter().map(pool).collect(),
             },
+            seen: record.seen.clone(),
             edges: [0.0; 2],
         };
         let first = record.jobs.iter().map(Job::handed).reduce(f64::min);
@@ -235,27 +272,37 @@ impl Scene {
     }
 
     /// How long the run takes, and when each job starts and ends since the first was handed out.
+    ///
+    /// A repetition begins when all of the one before is over.
     pub fn play(&self) -> (f64, Vec<(f64, f64)>) {
-        let specs = self.groups.iter().map(|stage| GroupSpec {
+        let mut rounds: BTreeMap<u32, Vec<GroupSpec>> = BTreeMap::new();
+        let groups = self.groups.iter().map(|stage| GroupSpec {
             workers: stage.workers,
             needs: stage.needs.clone(),
-            jobs: stage
-                .queue
-                .iter()
-                .map(|index| JobSpec {
-                    id: *index,
-                    ..self.pieces[*index].spec.clone()
-                })
-                .collect(),
-            failed: false,
+            ..GroupSpec::default()
         });
+        let groups: Vec<GroupSpec> = groups.collect();
+        for (group, stage) in self.groups.iter().enumerate() {
+            for index in &stage.queue {
+                let piece = &self.pieces[*index];
+                let round = rounds.entry(piece.round).or_insert_with(|| groups.clone());
+                round[group].jobs.push(JobSpec {
+                    id: *index,
+                    ..piece.spec.clone()
+                });
+            }
+        }
         let mut play = Play {
             scene: self,
+            begun: 0.0,
+            workers: vec![0; self.groups.len()],
             ready: vec![None; self.groups.len()],
             ends: vec![0.0; self.groups.len()],
             spans: vec![(0.0, 0.0); self.pieces.len()],
         };
-        simulate(specs.collect(), self.limits.clone(), &mut play);
+        for specs in rounds.into_values() {
+            play.begun += simulate(specs, self.limits.clone(), &mut play);
+        }
         let seconds = self.edges[0] + self.closed(&play.ends) + self.edges[1];
         (seconds, play.spans)
     }
@@ -278,8 +325,11 @@ impl Scene {
         let (freed, mut queue): (Vec<usize>, Vec<usize>) =
             stage.queue.iter().copied().partition(freed);
         for index in freed {
-            let predicted = self.pieces[index].predicted;
-            let shorter = |at: &usize| self.pieces[*at].predicted < predicted;
+            let freed = &self.pieces[index];
+            let shorter = |at: &usize| {
+                let piece = &self.pieces[*at];
+                piece.round == freed.round && piece.predicted < freed.predicted
+            };
             let place = queue.iter().position(shorter).unwrap_or(queue.len());
             queue.insert(place, index);
         }
@@ -314,6 +364,7 @@ impl Scene {
         let others = parts.map(|tests| Piece {
             tests,
             next: Vec::new(),
+            lost: None,
             ..piece.clone()
         });
         let others: Vec<Piece> = others.collect();
@@ -330,6 +381,32 @@ impl Scene {
                     piece.next.extend(new.clone());
                 }
             }
+        }
+    }
+
+    /// The same job in each repetition: of the plan there is one in each, another try is in one.
+    pub fn in_each_round(&self, index: usize) -> Vec<usize> {
+        let is_same = |at: &usize| self.pieces[*at].chunk == self.pieces[index].chunk;
+        let mut rounds = BTreeSet::from([self.pieces[index].round]);
+        let others = (0..self.pieces.len()).filter(is_same);
+        // What a job was cut into comes behind it.
+        let others = others.filter(|at| rounds.insert(self.pieces[*at].round));
+        std::iter::once(index).chain(others).collect()
+    }
+
+    /// Lets a job that was stopped for want of memory go on to its end.
+    pub fn let_go_on(&mut self, index: usize) {
+        self.pieces[index].lost = None;
+        for again in std::mem::take(&mut self.pieces[index].next) {
+            let Piece {
+                tests, start, next, ..
+            } = self.pieces[again].clone();
+            let piece = &mut self.pieces[index];
+            piece.start += start;
+            piece.next.extend(next);
+            let again: HashSet<&String> = tests.iter().map(|(id, _)| id).collect();
+            piece.tests.retain(|(id, _)| !again.contains(id));
+            piece.tests.extend(tests);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::event::{Event, GroupStarted, Line, Placement, TestFinished, VERSION};
 use crate::manifest::config::Hook;
 use crate::manifest::model::{Lock, LockMode, Order};
 use crate::outcome::Outcome;
-use crate::plan::predict::{Begun, Course, simulate};
+use crate::plan::predict::{Begun, Course, MemorySeen, simulate};
 use crate::schedule::{GroupSpec, JobSpec, Limits};
 
 /// A job that is made up.
@@ -21,6 +21,8 @@ struct Fake {
     tests: Vec<f64>,
     /// Whether its first try fails, and how long the next then waits.
     again: Option<f64>,
+    /// After how long it is stopped for want of memory, and then run again alone.
+    stopped: Option<f64>,
 }
 
 /// A run that is made up: of the second group, whether it needs the first.
@@ -32,6 +34,9 @@ struct Made {
     jobs: Vec<Fake>,
     /// What `before-worker` takes in the first group.
     before_worker: f64,
+    rounds: u32,
+    memory: Option<u64>,
+    seen: Vec<MemorySeen>,
 }
 
 /// Notes what happens as events.
@@ -39,6 +44,9 @@ struct Teller<'a> {
     made: &'a Made,
     lines: Vec<Line>,
     numbers: usize,
+    round: u32,
+    /// When that began.
+    begun: f64,
     /// By job: the number of its last start.
     last: Vec<usize>,
     tries: Vec<u32>,
@@ -50,12 +58,16 @@ impl Course for Teller<'_> {
         let job = &self.made.jobs[index];
         self.numbers += 1;
         let name = format!("g{}", job.group);
-        let mut at = begun.at;
+        let mut at = self.begun + begun.at;
         let mut ready = 0.0;
         // No process ends before its slot is given to another, so a slot is a worker.
         let pid = u32::try_from(begun.start.slot).unwrap();
         let fresh = u32::try_from(self.numbers).unwrap() + 1000;
-        if begun.new_worker.is_some() && job.group == 0 && self.made.before_worker > 0.0 {
+        if begun.new_worker.is_some()
+            && self.round == 1
+            && job.group == 0
+            && self.made.before_worker > 0.0
+        {
             ready = self.made.before_worker;
             at += ready;
             self.tell(at, hooked(Hook::BeforeWorker, &name, fresh, ready));
@@ -63,6 +75,11 @@ impl Course for Teller<'_> {
         let pid = if ready > 0.0 { fresh } else { pid };
         self.tries[index] += 1;
         let is_again = self.tries[index] > 1;
+        let attempt = if job.stopped.is_some() {
+            1
+        } else {
+            self.tries[index]
+        };
         self.tell(
             at,
             Event::JobStarted {
@@ -70,7 +87,7 @@ impl Course for Teller<'_> {
                 group: name.clone(),
                 worker: begun.start.slot,
                 pid,
-                attempt: self.tries[index],
+                attempt,
                 tests: ids(job, index),
                 placement: Placement {
                     chunk: begun.start.job,
@@ -78,19 +95,29 @@ impl Course for Teller<'_> {
                     delay: job.again.filter(|_| is_again).unwrap_or(0.0),
                     slot: begun.start.slot,
                     ready,
-                    claims: job.spec.clone(),
+                    claims: JobSpec {
+                        last: is_again && job.stopped.is_some(),
+                        ..job.spec.clone()
+                    },
                     ..Placement::default()
                 },
             },
         );
         self.last[index] = self.numbers;
-        let seconds = job.start + job.tests.iter().sum::<f64>();
+        let stopped = job.stopped.filter(|_| !is_again);
+        let seconds = stopped.unwrap_or_else(|| job.start + job.tests.iter().sum::<f64>());
         let end = at + seconds;
-        for (id, seconds) in ids(job, index).into_iter().zip(&job.tests) {
+        let told = if stopped.is_some() {
+            Vec::new()
+        } else {
+            ids(job, index)
+        };
+        for (id, seconds) in told.into_iter().zip(&job.tests) {
             let finished = TestFinished {
                 seconds: *seconds,
                 worker: Some(begun.start.slot),
-                attempt: self.tries[index],
+                attempt,
+                repetition: self.round,
                 ..TestFinished::new(id, &name, Outcome::Passed)
             };
             self.tell(end, Event::TestFinished(finished));
@@ -111,20 +138,26 @@ impl Course for Teller<'_> {
         ready + seconds
     }
 
-    fn over(&mut self, job: usize, at: f64) -> Vec<JobSpec> {
-        let index = job % self.made.jobs.len();
-        match self.made.jobs[index].again {
+    fn over(&mut self, number: usize, at: f64) -> Vec<JobSpec> {
+        let index = number % self.made.jobs.len();
+        let job = &self.made.jobs[index];
+        match job.again.or(job.stopped.map(|_| 0.0)) {
             Some(delay) if self.tries[index] == 1 => vec![JobSpec {
-                id: job + self.made.jobs.len(),
+                id: number + self.made.jobs.len(),
                 not_before: std::time::Duration::from_secs_f64(if delay > 0.0 {
                     at + delay
                 } else {
                     0.0
                 }),
-                ..self.made.jobs[index].spec.clone()
+                last: job.stopped.is_some(),
+                ..job.spec.clone()
             }],
             _ => Vec::new(),
         }
+    }
+
+    fn memory(&self) -> Vec<MemorySeen> {
+        self.made.seen.clone()
     }
 }
 
@@ -187,6 +220,8 @@ impl Made {
             made: self,
             lines: Vec::new(),
             numbers: 0,
+            round: 0,
+            begun: 0.0,
             last: vec![0; self.jobs.len()],
             tries: vec![0; self.jobs.len()],
         };
@@ -212,19 +247,34 @@ impl Made {
                 tests: 0,
                 workers: self.slots,
                 seed: 0,
-                repeat: 1,
+                repeat: self.rounds,
                 shard: None,
                 prepared: 0.0,
                 cores: 64,
-                memory: None,
+                memory: self.memory,
                 pools: BTreeMap::new(),
             },
         );
         let limits = Limits {
             slots: self.slots,
+            memory: self.memory,
             ..Limits::default()
         };
-        let seconds = simulate(self.specs(), limits, &mut teller);
+        for seen in &self.seen {
+            let (short, memory) = (seen.short, seen.most);
+            teller.tell(seen.at, Event::MemoryChanged { short, memory });
+        }
+        for round in 1..=self.rounds {
+            teller.round = round;
+            teller.tries.fill(0);
+            if round > 1 {
+                let repetition = round;
+                teller.tell(teller.begun, Event::RepetitionStarted { repetition });
+            }
+            let seconds = simulate(self.specs(), limits.clone(), &mut teller);
+            teller.begun += seconds;
+        }
+        let seconds = teller.begun;
         teller.tell(
             seconds,
             Event::RunFinished {
@@ -261,6 +311,7 @@ fn plain(group: usize, seconds: f64) -> Fake {
         start: 0.0,
         tests: vec![seconds],
         again: None,
+        stopped: None,
     }
 }
 
@@ -271,6 +322,9 @@ fn made(jobs: Vec<Fake>) -> Made {
         needs: false,
         jobs,
         before_worker: 0.0,
+        rounds: 1,
+        memory: None,
+        seen: Vec::new(),
     }
 }
 
@@ -314,6 +368,7 @@ fn fake() -> impl Strategy<Value = Fake> {
                 1 => Some(7.0),
                 _ => None,
             },
+            stopped: None,
         },
     )
 }
@@ -325,8 +380,9 @@ proptest! {
         workers in [1_usize..4, 1_usize..4],
         slots in 1_usize..5,
         needs in any::<bool>(),
+        rounds in 1_u32..4,
     ) {
-        let made = Made { workers, slots, needs, ..made(jobs) };
+        let made = Made { workers, slots, needs, rounds, ..made(jobs) };
         let (wall, _) = made.run();
         let told = made.explained();
         prop_assert!((told.replayed - wall).abs() < 1e-3, "{} is not {wall}", told.replayed);
@@ -409,6 +465,56 @@ fn two_that_hide_each_other_both_have_their_share() {
     };
     near(share(Kind::Lock), 1.5);
     near(share(Kind::Serial), 1.5);
+}
+
+#[test]
+fn memory_costs_what_is_saved_without_waits_for_it_and_stops() {
+    let mut suite = made(vec![plain(0, 1.0); 6]);
+    let seen = |at, short, most| MemorySeen { at, short, most };
+    // Nothing starts beside what runs, but something starts with nothing running.
+    suite.seen = vec![seen(0.5, true, None), seen(3.5, false, None)];
+    let told = suite.explained();
+    near(told.replayed, 4.5);
+    let memory = finding(&told, Kind::Memory);
+    near(memory.saves, suite.saved(|made| made.seen.clear()));
+    near(memory.saves, 1.5);
+    // Two do not fit together until there is more.
+    suite.memory = Some(10);
+    suite.each(|job| job.spec.memory = 10);
+    suite.seen = vec![seen(2.5, false, Some(20))];
+    let told = suite.explained();
+    near(told.replayed, 4.5);
+    near(finding(&told, Kind::Memory).saves, 1.5);
+
+    let mut suite = made(vec![plain(0, 3.0), plain(0, 2.0), plain(0, 1.0)]);
+    suite.jobs[1].stopped = Some(1.5);
+    let told = suite.explained();
+    near(told.replayed, 5.0);
+    let stops = finding(&told, Kind::MemoryStops);
+    near(stops.saves, suite.saved(|made| made.jobs[1].stopped = None));
+    near(stops.saves, 2.0);
+    near(stops.seconds, 1.5);
+    assert_eq!(stops.tests, ["g0::1-0"]);
+    assert!(
+        !told
+            .findings
+            .iter()
+            .any(|finding| finding.kind == Kind::ChunkStart),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_straggler_is_one_in_all_repetitions() {
+    let mut suite = made([4.0, 1.0, 1.0].map(|seconds| plain(0, seconds)).into());
+    suite.rounds = 3;
+    let told = suite.explained();
+    near(told.replayed, 12.0);
+    near(told.bound, 9.0);
+    let straggler = finding(&told, Kind::Straggler);
+    near(straggler.saves, 3.0);
+    near(straggler.without.unwrap(), 9.0);
+    assert_eq!((straggler.jobs, straggler.tests.len()), (3, 1));
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! hide each other, as a lock among tests that are serial too, both have theirs, and the shares add up. The order and stragglers
 //! have shares only where they cost something by themselves: else it is chance whether another order is better.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::cause::{Cause, Kind, WORTH, has_room, parts};
@@ -201,13 +203,17 @@ fn finding(record: &Record, scene: &Scene, cause: &Cause, base: f64) -> Finding 
     let pieces = || jobs.iter().map(|job| &scene.pieces[*job]);
     let seconds = pieces().map(|piece| match cause.kind() {
         Kind::ChunkStart => piece.start,
+        Kind::MemoryStops => piece.lost(),
         _ => piece.start + piece.work(),
     });
     let tests = match cause.test(scene) {
         Some(test) => vec![test.to_owned()],
-        None => pieces()
-            .flat_map(|piece| piece.tests.iter().map(|(id, _)| id.clone()))
-            .collect(),
+        None => {
+            let tests = pieces().flat_map(|piece| piece.tests.iter().map(|(id, _)| id));
+            // One that ran in each repetition, or several times, is one test.
+            let mut known = HashSet::new();
+            tests.filter(|id| known.insert(*id)).cloned().collect()
+        }
     };
     Finding {
         kind: cause.kind(),

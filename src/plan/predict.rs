@@ -15,6 +15,22 @@ pub trait Course {
     fn over(&mut self, _job: usize, _at: f64) -> Vec<JobSpec> {
         Vec::new()
     }
+
+    /// What is seen of memory, in this order.
+    fn memory(&self) -> Vec<MemorySeen> {
+        Vec::new()
+    }
+}
+
+/// What is seen of memory in a simulated run.
+#[derive(Clone, Copy, Debug)]
+pub struct MemorySeen {
+    /// When, in seconds since the run began.
+    pub at: f64,
+    /// Whether it is short: see [`Scheduler::short_of_memory`].
+    pub short: bool,
+    /// What there is for jobs: see [`Scheduler::may_take`].
+    pub most: Option<u64>,
 }
 
 /// A job that begins in a simulated run.
@@ -54,7 +70,12 @@ pub fn simulate(groups: Vec<GroupSpec>, limits: Limits, course: &mut impl Course
     // In whole nanoseconds, which have an order.
     let mut ends: BinaryHeap<Reverse<(u64, usize, usize, usize)>> = BinaryHeap::new();
     let mut now = 0;
+    let mut memory = course.memory().into_iter().peekable();
     loop {
+        while let Some(seen) = memory.next_if(|seen| nanos(seen.at) <= now) {
+            scheduler.short_of_memory(seen.short);
+            seen.most.map(|most| scheduler.may_take(most));
+        }
         for group in 0..lanes.len() {
             while busy[group] < lanes[group] {
                 let Next::Run(start) = scheduler.next(group) else {
@@ -77,10 +98,20 @@ pub fn simulate(groups: Vec<GroupSpec>, limits: Limits, course: &mut impl Course
                 busy[group] += 1;
             }
         }
-        // What is to wait for its time may come before what runs is over.
-        if let Some(due) = scheduler.next_due() {
-            let at = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
-            if ends.peek().is_none_or(|Reverse((end, ..))| at < *end) {
+        // What is to wait for its time may come before what runs is over; so may what is seen of memory.
+        let end = ends.peek().map(|Reverse((end, ..))| *end);
+        let due = scheduler.next_due();
+        let nanos_of = |due: Duration| u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(seen) = memory.peek().map(|seen| nanos(seen.at))
+            && end.is_some_and(|end| seen < end)
+            && due.is_none_or(|due| seen < nanos_of(due))
+        {
+            now = seen;
+            continue;
+        }
+        if let Some(due) = due {
+            let at = nanos_of(due);
+            if end.is_none_or(|end| at < end) {
                 now = at.max(now);
                 scheduler.pass_to(due);
                 continue;

@@ -466,6 +466,7 @@ impl Reporter for Console {
             Event::HookOwed(_)
             | Event::HookStarted { .. }
             | Event::RepetitionStarted { .. }
+            | Event::MemoryChanged { .. }
             | Event::TestStarted { .. } => {}
         }
         Ok(())

@@ -486,6 +486,12 @@ impl Scheduler {
         is_more
     }
 
+    /// What jobs may be thought to need together now; none is no bound.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
     /// Whether [`Scheduler::short_of_memory`] said so last.
     #[must_use]
     pub fn is_short_of_memory(&self) -> bool {

@@ -108,6 +108,13 @@ impl Scheduler {
         Obstruction::of(WaitFor::Turn)
     }
 
+    /// Whether the first job of some group waits for memory, and for nothing else.
+    #[must_use]
+    pub fn lacks_memory(&self) -> bool {
+        let mut groups = 0..self.groups.len();
+        groups.any(|group| self.waits(group).what == WaitFor::Memory)
+    }
+
     /// The first lock or pool of a claim that can't be had now.
     fn taken_name(&self, claim: &Claim) -> Option<Obstruction> {
         if self.holdings.names_are_free(claim) {
@@ -153,7 +160,9 @@ mod tests {
         let mut scheduler = Scheduler::new(vec![group], limits);
         assert!(matches!(scheduler.next(0), Next::Run(_)));
         assert_eq!(scheduler.next(0), Next::Wait);
-        scheduler.waits(0)
+        let waits = scheduler.waits(0);
+        assert_eq!(scheduler.lacks_memory(), waits.what == WaitFor::Memory);
+        waits
     }
 
     #[test]

@@ -38,6 +38,7 @@ const TRIES: usize = 4;
 /// A suite with something planted in it, and what is explained of its shortest run.
 struct Planted<'a> {
     suite: &'a dyn Fn() -> Project,
+    arguments: &'a [&'a str],
     wall: f64,
     told: Value,
     text: String,
@@ -45,13 +46,18 @@ struct Planted<'a> {
 
 impl<'a> Planted<'a> {
     fn run(suite: &'a dyn Fn() -> Project) -> Self {
+        Self::run_with(&["-n", "4"], suite)
+    }
+
+    fn run_with(arguments: &'a [&'a str], suite: &'a dyn Fn() -> Project) -> Self {
         let project = suite();
-        let ran = project.run(&["-n", "4"]).exits(0);
+        let ran = project.run(arguments).exits(0);
         let told = project
             .orchestrate(&["explain", "--format", "json"])
             .exits(0);
         Self {
             suite,
+            arguments,
             wall: wall(&ran),
             told: serde_json::from_str(&told.stdout).unwrap(),
             text: project.orchestrate(&["explain"]).exits(0).stdout,
@@ -73,14 +79,14 @@ impl<'a> Planted<'a> {
         let mut shortest = f64::INFINITY;
         let mut why = String::new();
         for _ in 0..TRIES {
-            shortest = shortest.min(wall(&without().run(&["-n", "4"]).exits(0)));
+            shortest = shortest.min(wall(&without().run(self.arguments).exits(0)));
             let said = self.finding(kind)[number].as_f64().unwrap();
             let saved = self.wall - shortest;
             if (said - saved).abs() <= OFF * saved {
                 return;
             }
             why += &format!("{said:.3} s were said to be saved, {saved:.3} s were\n");
-            let again = Self::run(self.suite);
+            let again = Self::run_with(self.arguments, self.suite);
             if again.wall < self.wall {
                 *self = again;
             }
@@ -166,6 +172,62 @@ fn start_up_costs_what_is_saved_without_it() {
     assert_eq!(start["jobs"], 12);
     planted.says("start-up of 12 jobs of g");
     planted.saves("chunk-start", "saves", &|| slow_start(0.0));
+}
+
+/// Less is free than is to stay so, all the time: nothing starts beside what runs.
+#[test]
+fn a_shortage_of_memory_costs_what_is_saved_without_it() {
+    let suite = |lines: &str| sleepers(group(lines), &EIGHT, 0.5);
+    let short = || suite("[run]\nmin-free-memory = \"9000TiB\"");
+    let mut planted = Planted::run(&short);
+    planted.says("waits for memory: ");
+    planted.says("with memory for all that could run");
+    planted.saves("memory", "saves", &|| suite(""));
+}
+
+/// Jobs that took more together than there is are not started side by side.
+#[test]
+fn memory_that_is_reserved_costs_what_is_saved_without_it() {
+    let suite = || sleepers(group(""), &EIGHT, 0.5);
+    let line = |name: &&str| {
+        format!(
+            "{{\"v\":1,\"run\":\"20260101-000000.000-1\",\"test\":{{\"id\":\"g::t/{name}\",\"attempt\":1,\
+             \"outcome\":\"passed\",\"seconds\":0.5,\"alone\":0.5,\"cpu\":0,\"memory\":{},\"workers\":1}}}}\n",
+            1_u64 << 50
+        )
+    };
+    let large = || {
+        let lines: String = EIGHT.iter().map(line).collect();
+        let project = suite().file("history.jsonl", &lines);
+        project
+            .orchestrate(&["history", "import", "history.jsonl"])
+            .exits(0);
+        project
+    };
+    let mut planted = Planted::run(&large);
+    planted.says("waits for memory: ");
+    planted.saves("memory", "saves", &suite);
+}
+
+/// What holds up each repetition is one thing.
+#[test]
+fn repetitions_are_explained_as_they_follow_one_another() {
+    let suite = |seconds: &str| {
+        let project = sleepers(group(""), &EIGHT[..4], 0.5);
+        project.script("t/z", &format!("sleep {seconds}"))
+    };
+    let arguments = ["-n", "4", "--repeat", "3"];
+    let straggling = || suite("1.5");
+    let mut planted = Planted::run_with(&arguments, &straggling);
+    let straggler = planted.finding("straggler");
+    assert_eq!(straggler["jobs"], 3);
+    assert_eq!(straggler["tests"], serde_json::json!(["g::t/z"]));
+    let [replayed, bound] =
+        ["replayed", "bound"].map(|number| planted.told[number].as_f64().unwrap());
+    // Each begins when the one before is over.
+    assert!(replayed >= 6.0 && bound < replayed, "{}", planted.text);
+    let parts = || sleepers(suite("0.375"), &["w", "x", "y"], 0.375);
+    planted.saves("straggler", "saves", &parts);
 }
 
 #[test]

@@ -209,6 +209,51 @@ fn the_youngest_job_is_stopped_and_run_again_as_if_it_had_not_begun() {
     arena.is_clean();
 }
 
+/// What stopping costs is what the run takes less where nothing has to be stopped.
+#[test]
+fn a_stop_costs_what_is_saved_without_it() {
+    let Some(group) = Memory::new(400 << 20) else {
+        return;
+    };
+    let manifest = "[run]\nmin-free-memory = \"250MiB\"\n[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\nworkers = 2\norder = \"listed\"\n";
+    let suite = || {
+        Arena::new(manifest)
+            .script("t/a", "sleep 3; until [ -e stopped ]; do sleep 0.02; done")
+            .script("t/b", &GROWS.replacen("exit 0", "sleep 2; exit 0", 1))
+    };
+    let wall = |arena: &Arena| {
+        events(arena, "run-finished")[0]["seconds"]
+            .as_f64()
+            .unwrap()
+    };
+    let mut why = String::new();
+    // A busy machine makes a run longer: where the two do not fit, both are run again.
+    for _ in 0..4 {
+        let short = suite();
+        run(&short, &group, &["-n", "2"])
+            .exits(0)
+            .says("g::t/b is stopped, since");
+        let taken = wall(&short);
+        let mut explain = short.command(&["explain", "--format", "json"]);
+        short.finish(short.start(&mut explain)).exits(0);
+        let told: Value = serde_json::from_str(&short.read("log/stdout.txt")).unwrap();
+        let stops = &told["findings"][0];
+        assert_eq!(stops["kind"], "memory-stops", "{told}");
+        assert_eq!(stops["tests"], serde_json::json!(["g::t/b"]), "{told}");
+        assert_ne!(told["changes"], 0, "{told}");
+        let said = stops["saves"].as_f64().unwrap();
+        // As it is when it has been stopped.
+        let calm = suite().file("begun", "").file("stopped", "");
+        run(&calm, &group, &["-n", "2"]).exits(0);
+        let saved = taken - wall(&calm);
+        if (said - saved).abs() <= 0.15 * saved {
+            return;
+        }
+        why += &format!("{said:.3} s were said to be saved, {saved:.3} s were\n");
+    }
+    panic!("{why}");
+}
+
 /// What of its chunk has its result keeps it.
 #[test]
 fn the_youngest_of_a_session_is_stopped_and_run_again() {
