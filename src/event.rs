@@ -61,6 +61,9 @@ pub enum Event {
     RepetitionStarted {
         /// Which repetition this is, from 2.
         repetition: u32,
+        /// The ids of those that run again, where that are not all: of one of the runs that were merged.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        tests: Vec<String>,
     },
     /// A job was handed to a worker.
     JobStarted {

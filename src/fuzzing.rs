@@ -4,6 +4,7 @@
 //!
 //! Only there with the feature `fuzzing`, and for our own tests: it is no part of the library.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
 use std::path::Path;
@@ -14,7 +15,7 @@ use std::{io, str};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::event::{Event, Line};
+use crate::event::{Event, Line, VERSION};
 use crate::explain::{Explanation, Record};
 use crate::history::Journal;
 use crate::manifest::config::{CommandTemplate, Config, GroupConfig, Hook, Runner, SettingValue};
@@ -23,7 +24,9 @@ use crate::manifest::template::{Context, Lookup, Name, Own, Template};
 use crate::manifest::{Choices, LoadError, Manifest, load, source, validate};
 use crate::outcome::Outcome;
 use crate::plan::{Expression, Item};
-use crate::report::{Console, Junit, ReportError, Reporter, Verbosity, harmless, replay};
+use crate::report::{
+    self, Console, Junit, ReportError, Reporter, Source, Verbosity, harmless, replay,
+};
 use crate::runner::apart::tell_apart;
 use crate::runner::{discover, list, read};
 use crate::worker::frame::{self, Cause, Ended, Reply, Request, Status};
@@ -32,7 +35,7 @@ use crate::worker::frame::{self, Cause, Ended, Reply, Request, Status};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("manifest", manifest),
     ("template", template),
     ("frames", frames),
@@ -44,6 +47,7 @@ pub const TARGETS: [Target; 12] = [
     ("gtest", gtest),
     ("listings", listings),
     ("journal", journal),
+    ("merge", merge),
     ("expression", expression),
 ];
 
@@ -489,6 +493,83 @@ pub fn journal(bytes: &[u8]) {
     assert_eq!(named, told);
     assert_eq!(reported.totals.all(), named.len());
     assert!(reported.exit_with_reports() != 0 || (all_well && (is_part || !named.is_empty())));
+}
+
+/// Runs, with an empty line between them, are told as one, whatever they say: each test that one of them was to run, or knows
+/// others to have, has a result; where one lacks it, or is bad, that is no success; and what is told can be told again.
+pub fn merge(bytes: &[u8]) {
+    let mut rest = bytes;
+    let mut journals = Vec::new();
+    while let Some(at) = rest.windows(2).position(|two| two == b"\n\n") {
+        journals.extend(Journal::new(&rest[..=at]));
+        rest = &rest[at + 2..];
+    }
+    journals.extend(Journal::new(rest));
+    let sources = journals.iter_mut().zip(0..);
+    let sources =
+        sources.filter_map(|(journal, name)| Source::begin(format!("{name}"), journal, "why"));
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let everything = Everything {
+        events: events.clone(),
+        junit: Junit::create(Path::new("-")).expect("standard output is not opened"),
+    };
+    let console = Console::new(Box::new(io::sink()), true, false, Verbosity::Verbose);
+    let merged = report::merge(
+        sources.collect(),
+        vec![Box::new(everything), Box::new(console)],
+    );
+    assert!(merged.reported.errors.is_empty());
+    let events = events.lock().expect("nobody panicked").clone();
+    let results = |events: &[Event]| {
+        let told = events.iter().filter_map(|event| match event {
+            Event::TestFinished(test) => {
+                Some((test.id.clone(), test.repetition, test.outcome.word()))
+            }
+            _ => None,
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort_unstable();
+        told
+    };
+    let told = results(&events);
+    let mut named: BTreeSet<&String> = BTreeSet::new();
+    for event in &events {
+        match event {
+            Event::RunStarted { groups, .. } => {
+                named.extend(groups.iter().flat_map(|group| &group.ids));
+            }
+            // Those that are in it are there for it.
+            Event::TestsFound { of, tests, .. } => {
+                of.as_ref().map(|of| named.remove(of));
+                named.extend(tests);
+            }
+            _ => {}
+        }
+    }
+    assert!(
+        named
+            .into_iter()
+            .all(|id| told.iter().any(|(told, ..)| told == id))
+    );
+    assert_eq!(merged.reported.totals.all(), told.len());
+    let is_bad =
+        |event: &Event| matches!(event, Event::TestFinished(test) if !test.outcome.is_success());
+    let is_well = merged.gaps.is_empty() && !told.is_empty() && !events.iter().any(is_bad);
+    assert!(merged.reported.exit_with_reports() != 0 || is_well);
+
+    let again = Arc::new(Mutex::new(Vec::new()));
+    let everything = Everything {
+        events: again.clone(),
+        junit: Junit::create(Path::new("-")).expect("standard output is not opened"),
+    };
+    let mut lines = events.into_iter().map(|event| Line {
+        v: VERSION,
+        at: 0.0,
+        event,
+    });
+    let replayed = replay(&mut lines, vec![Box::new(everything)], "why");
+    assert_eq!(results(&again.lock().expect("nobody panicked")), told);
+    assert_eq!(replayed.exit, merged.reported.exit);
 }
 
 /// An expression is understood or its error names a character of it; `not` turns it round.

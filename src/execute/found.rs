@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::State;
 use super::job::Job;
 use super::lane::Lane;
 use crate::event::{Event, TestFinished};
@@ -43,6 +44,17 @@ pub fn by_item(items: usize, found: Vec<Reported>) -> (Vec<Vec<Reported>>, Vec<R
 #[expect(clippy::cast_precision_loss, reason = "a chunk has few items")]
 pub fn share(duration: Duration, count: usize) -> f64 {
     duration.as_secs_f64() / count.max(1) as f64
+}
+
+impl State {
+    /// Whether a result is to be told of a test that was not listed: it has one a round, but that it failed is never left out.
+    pub(super) fn is_news(&mut self, id: &str, outcome: Outcome) -> bool {
+        let failed = outcome.is_failure();
+        match self.found.get_mut(id) {
+            Some(told) => failed && !std::mem::replace(told, true),
+            None => self.found.insert(id.to_owned(), failed).is_none(),
+        }
+    }
 }
 
 impl Lane<'_, '_> {
@@ -124,8 +136,8 @@ impl Lane<'_, '_> {
         let mut failed = 0;
         for test in tests {
             let id = full_id(group, &test.id);
-            // What was listed has the result of the job that was to run it, and there is one result a run.
-            if shared.is_listed(&id) || !shared.state().found.insert(id.clone()) {
+            // What was listed has the result of the job that was to run it.
+            if shared.is_listed(&id) || !shared.state().is_news(&id, test.verdict.outcome) {
                 continue;
             }
             let message = format!(

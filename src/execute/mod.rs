@@ -125,8 +125,8 @@ struct State {
     waiting: usize,
     /// How many lanes of each group are at work.
     lanes: Vec<usize>,
-    /// The full ids of tests that were reported and not listed.
-    found: HashSet<String>,
+    /// The full ids of tests that were reported in this round and not listed: whether they were told to have failed.
+    found: HashMap<String, bool>,
     /// What was seen of the memory that is free.
     memory: Seen,
 }
@@ -414,7 +414,7 @@ fn initial(plan: &Plan, repeat: Repeat, reserve: &Reserve) -> State {
         reason: None,
         told_round: 1,
         begun: vec![None; plan.groups.len()],
-        found: HashSet::new(),
+        found: HashMap::new(),
         memory: Seen::new(reserve, plan.memory),
     }
 }

@@ -29,7 +29,12 @@ impl Shared<'_> {
         while state.told_round < state.scheduler.round() {
             state.told_round += 1;
             let repetition = state.told_round;
-            self.send(Event::RepetitionStarted { repetition });
+            // What nobody asked for has a result in each.
+            state.found.clear();
+            self.send(Event::RepetitionStarted {
+                repetition,
+                tests: Vec::new(),
+            });
             self.tell_known(repetition);
         }
     }

@@ -167,7 +167,7 @@ impl Record {
                 };
                 self.open.insert(number, job);
             }
-            Event::RepetitionStarted { repetition } => self.round = repetition,
+            Event::RepetitionStarted { repetition, .. } => self.round = repetition,
             Event::MemoryChanged { short, memory } => self.seen.push(MemorySeen {
                 at,
                 short,

@@ -268,8 +268,11 @@ impl Made {
             teller.round = round;
             teller.tries.fill(0);
             if round > 1 {
-                let repetition = round;
-                teller.tell(teller.begun, Event::RepetitionStarted { repetition });
+                let begins = Event::RepetitionStarted {
+                    repetition: round,
+                    tests: Vec::new(),
+                };
+                teller.tell(teller.begun, begins);
             }
             let seconds = simulate(self.specs(), limits.clone(), &mut teller);
             teller.begun += seconds;

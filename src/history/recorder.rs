@@ -212,7 +212,7 @@ pub fn insert(
 impl Reporter for Recorder {
     fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
         match event {
-            Event::RepetitionStarted { repetition } => self.repetition = *repetition,
+            Event::RepetitionStarted { repetition, .. } => self.repetition = *repetition,
             Event::JobStarted {
                 job, group, worker, ..
             } => {

@@ -335,8 +335,12 @@ impl Reporter for Console {
                     }
                 }
             }
-            Event::RepetitionStarted { .. } if self.repeat == 0 => {
-                self.tests = self.tests.saturating_add(self.selected);
+            Event::RepetitionStarted { tests, .. } if self.repeat == 0 => {
+                let again = match tests.len() {
+                    0 => self.selected,
+                    some => some,
+                };
+                self.tests = self.tests.saturating_add(again);
                 self.bar.set_length(self.tests as u64);
             }
             Event::JobStarted { job, tests, .. } => {

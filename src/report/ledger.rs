@@ -25,6 +25,17 @@ struct Account {
     owed: usize,
     /// Whether a job was started for it.
     has_begun: bool,
+    /// The repetition that it is in.
+    repetition: u32,
+}
+
+impl Account {
+    /// So many results of another repetition are to come.
+    fn again(&mut self, owed: usize, repetition: u32) {
+        self.owed += owed;
+        self.has_begun = false;
+        self.repetition = repetition;
+    }
 }
 
 impl Ledger {
@@ -41,14 +52,22 @@ impl Ledger {
                         account.group.clone_from(&group.name);
                         account.selected += 1;
                         account.owed += 1;
+                        account.repetition = 1;
                     }
                 }
             }
-            Event::RepetitionStarted { repetition } => {
+            Event::RepetitionStarted { repetition, tests } if tests.is_empty() => {
                 self.repetition = *repetition;
                 for account in self.tests.values_mut() {
-                    account.owed += account.selected;
-                    account.has_begun = false;
+                    account.again(account.selected, *repetition);
+                }
+            }
+            Event::RepetitionStarted { repetition, tests } => {
+                self.repetition = *repetition;
+                for id in tests {
+                    if let Some(account) = self.tests.get_mut(id) {
+                        account.again(1, *repetition);
+                    }
                 }
             }
             Event::JobStarted { tests, .. } => {
@@ -85,6 +104,7 @@ impl Ledger {
             group.clone_into(&mut account.group);
             account.has_begun = true;
             account.owed += 1;
+            account.repetition = self.repetition;
         }
         true
     }
@@ -98,7 +118,7 @@ impl Ledger {
                 Outcome::NotRun
             };
             (0..account.owed).map(move |_| TestFinished {
-                repetition: self.repetition,
+                repetition: account.repetition,
                 message: Some(why.to_owned()),
                 ..TestFinished::new(id.clone(), &account.group, outcome)
             })
@@ -172,7 +192,10 @@ mod tests {
                 ("g::twice".to_owned(), Outcome::NotRun)
             ]
         );
-        assert!(ledger.take(&Event::RepetitionStarted { repetition: 2 }));
+        assert!(ledger.take(&Event::RepetitionStarted {
+            repetition: 2,
+            tests: Vec::new()
+        }));
         let left = ledger.missing(Outcome::Cancelled, "why");
         assert_eq!(
             left.len(),

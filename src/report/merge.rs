@@ -3,7 +3,7 @@
 //! What was counted in each run is counted on, so that jobs and workers are told apart. A test that ran in none gets a result,
 //! not-run; one that ran in two has both of theirs: nothing that failed is left out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -284,6 +284,9 @@ struct End {
 fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar) -> End {
     let mut ledger = Ledger::default();
     ledger.take(&source.started);
+    let own = source.groups().iter().flat_map(|group| &group.ids);
+    let own: Vec<String> = own.cloned().collect();
+    let is_own: HashSet<&String> = own.iter().collect();
     let name = source.name;
     let mut last = 0.0;
     let mut end = None;
@@ -294,6 +297,16 @@ fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar) -> End {
             break;
         }
         last = line.at;
+        if let Event::RepetitionStarted { tests, .. } = &mut event {
+            // Those of the other runs have repetitions of their own.
+            if tests.is_empty() {
+                tests.extend(own.iter().cloned());
+            }
+            tests.retain(|id| is_own.contains(id));
+            if tests.is_empty() {
+                continue;
+            }
+        }
         if !ledger.take(&event) {
             continue;
         }

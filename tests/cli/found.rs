@@ -99,6 +99,48 @@ fn a_test_that_was_not_listed_counts_once_and_is_warned_of() {
     assert_eq!(ran.outcomes(), ["g::a passed", "g::z passed"]);
 }
 
+/// It explains a bad exit code, so nothing else would tell of it.
+#[test]
+fn a_test_that_was_not_listed_and_fails_later_is_not_left_out() {
+    let manifest = "[groups.g]\nrunner = \"mine\"\nfiles = [\"t/*\"]\nretries = 1\n\
+        [runners.mine]\nrun = [\"./mine\", \"<report>\", \"<items>\"]\nresults = \"events\"\n";
+    let script = |z: &str| {
+        format!(
+            "finished() {{ echo \"{{\\\"event\\\":\\\"finished\\\",\\\"id\\\":\\\"$1\\\",\\\"outcome\\\":\\\"$2\\\"}}\"; }}\n\
+             {z}\n(finished t/a $a; finished z $z) >$1; [ $a$z = passedpassed ]"
+        )
+    };
+    let project = |z: &str| {
+        Project::with(manifest)
+            .file("t/a", "")
+            .script("mine", &script(z))
+    };
+    // In the second repetition.
+    let ran = project("a=passed z=passed; [ -e seen ] && z=failed; touch seen")
+        .run(&["--repeat", "3"])
+        .exits(1)
+        .says("g::z was reported (failed), but never listed");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "g::t/a passed",
+            "g::t/a passed",
+            "g::t/a passed",
+            "g::z failed",
+            "g::z failed",
+            "g::z passed"
+        ]
+    );
+    // At the second try.
+    let ran = project("a=failed z=passed; [ $ORCHESTRATE_ATTEMPT = 2 ] && a=passed z=failed")
+        .run(&[])
+        .exits(1);
+    assert_eq!(
+        ran.outcomes(),
+        ["g::t/a flaky", "g::z failed", "g::z passed"]
+    );
+}
+
 #[test]
 fn the_failure_of_a_test_that_was_not_listed_is_seen() {
     let manifest = "[runners.mine]\nlist = [\"echo\", \"a\"]\nrun = [\"./mine\", \"<report>\"]\nresults = \"events\"\n[groups.g]\nrunner = \"mine\"\n";

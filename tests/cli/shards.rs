@@ -262,6 +262,132 @@ fn results_that_are_bad_or_missing_count_in_the_whole() {
     home.orchestrate(&["merge"]).exits(2);
 }
 
+/// The events of merged runs, which can be merged again.
+fn merged_events(home: &Project, code: i32) -> Ran {
+    let names = ["1.jsonl", "2.jsonl", "3.jsonl"];
+    let reports = ["--report", "junit=junit.xml", "--report", "jsonl=all.jsonl"];
+    let arguments = [&["merge"][..], &names, &reports].concat();
+    let merged = home.orchestrate(&arguments).exits(code);
+    let last = |ran: &Ran| ran.stdout.lines().last().unwrap_or_default().to_owned();
+    let again = home.orchestrate(&["merge", "all.jsonl"]).exits(code);
+    assert_eq!(last(&merged), last(&again));
+    merged
+}
+
+#[test]
+fn repetitions_of_shards_are_those_of_the_whole() {
+    let home = project();
+    for number in 1..=3 {
+        let option = format!("--shard={number}/3");
+        let arguments = [option.as_str(), "--repeat", "3"];
+        shard(&home, &number.to_string(), &project(), &arguments).exits(0);
+    }
+    merged_events(&home, 0).says("ok: 30 passed in ");
+    let junit = home.read("junit.xml");
+    for suite in [
+        "g\" tests=\"9\"",
+        "g (repetition 3)\" tests=\"9\"",
+        "lint (repetition 2)\" tests=\"1\"",
+    ] {
+        assert!(junit.contains(suite), "{suite} is not in {junit}");
+    }
+}
+
+/// Each shard goes on until something of its own fails.
+#[test]
+fn shards_that_repeat_differently_often_are_a_whole() {
+    let home = project();
+    for number in 1..=3 {
+        // A shard's own tests fail in the repetition of its number.
+        let fails = format!("echo + >>$0.log; [ $(grep -c + $0.log) -lt {number} ]");
+        let mut machine = project();
+        for test in 0..9 {
+            machine = machine.script(&format!("t/{}/{test}", test / 3), &fails);
+        }
+        let machine = machine.file(
+            "fastest.toml",
+            "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*/[0-9]\"]\n",
+        );
+        let option = format!("--shard={number}/3");
+        shard(
+            &home,
+            &number.to_string(),
+            &machine,
+            &[&option, "--until-fail"],
+        )
+        .exits(1);
+    }
+    let merged = merged_events(&home, 1).says("FAILED: ");
+    assert!(
+        !merged.stdout.contains("not-run") && !merged.stdout.contains("cancelled"),
+        "{}",
+        merged.stdout
+    );
+    // As many results as the shards had themselves.
+    let lines = |name: &str| {
+        home.read(name)
+            .matches("\"event\":\"test-finished\"")
+            .count()
+    };
+    let own: usize = (1..=3)
+        .map(|number| lines(&format!("{number}.jsonl")))
+        .sum();
+    assert_eq!(lines("all.jsonl"), own);
+    assert!(merged.stdout.contains(" 9 failed"), "{}", merged.stdout);
+}
+
+/// What is in a file is known only once it has run, and what is in none may be reported by each shard.
+#[test]
+fn tests_that_are_only_reported_are_merged_with_the_files_that_they_are_in() {
+    let machine = || {
+        let manifest = "[runners.mine]\nrun = [\"./mine\", \"<report>\", \"<items>\"]\nresults = \"junit\"\ntests = \"reported\"\n\
+            [groups.g]\nrunner = \"mine\"\nfiles = [\"t/*\"]\nchunk-size = 9\nchunk-by = \"any\"\n";
+        let script = "report=$1; shift\n{ echo '<testsuites><testsuite><testcase name=\"setup\"/></testsuite>'\nfor file; do \
+             echo \"<testsuite><testcase file='$file' name='x'/><testcase file='$file' name='y'><failure message='no'/></testcase></testsuite>\"; \
+             done; echo '</testsuites>'; } >$report; exit 1";
+        let project = Project::with(manifest).script("mine", script);
+        (0..9).fold(project, |project, number| {
+            project.file(&format!("t/{number}"), "")
+        })
+    };
+    let home = machine();
+    let mut setups = 0;
+    for number in 1..=3 {
+        let option = format!("--shard={number}/3");
+        let ran = shard(
+            &home,
+            &number.to_string(),
+            &machine(),
+            &[&option, "--repeat", "2"],
+        )
+        .exits(1);
+        let found = ran.events_of("tests-found");
+        setups += found.iter().filter(|found| found["of"].is_null()).count();
+    }
+    assert!(setups >= 2, "no shard reported what is in no file");
+    merged_events(&home, 1).says(&format!("FAILED: {} passed, 18 failed", 18 + setups));
+    let (junit, events) = (home.read("junit.xml"), home.read("all.jsonl"));
+    assert_eq!(junit.matches("name=\"t/0::").count(), 4, "{junit}");
+    assert!(
+        !events.contains("\"id\":\"g::t/0\""),
+        "a file has no result of its own"
+    );
+    // The files of a shard that is missing are what is known of its tests.
+    let files = home
+        .orchestrate(&["list", "--shard", "3/3"])
+        .exits(0)
+        .stdout;
+    let ran = home.orchestrate(&["merge", "1.jsonl", "2.jsonl"]).exits(3);
+    for file in files.lines() {
+        assert!(
+            ran.stderr.contains(file),
+            "{file} is not named in {}",
+            ran.stderr
+        );
+    }
+    ran.says(&format!("{} not-run", files.lines().count()));
+}
+
 #[test]
 fn runs_that_are_kept_here_are_merged_by_their_ids() {
     let project = project();

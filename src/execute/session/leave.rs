@@ -201,7 +201,7 @@ pub fn finish(shared: &Shared<'_>, group: usize, session: &Session) {
     // What a plugin finds wrong with the whole, such as too little coverage, is nobody's test, and must not be lost.
     let id = shared.plan.groups[group].config.name.to_string();
     // Where each worker has a host, the first that says so speaks for all.
-    if !shared.state().found.insert(id.clone()) {
+    if !shared.state().is_news(&id, Outcome::Failed) {
         return;
     }
     shared.send(Event::TestsFound {
