@@ -148,6 +148,7 @@ impl Lane<'_, '_> {
             pid: client.pid,
             slot: self.slot,
             attempt: job.attempt,
+            repetition: job.repetition,
             tmp: client.tmp.join(format!("job-{}", client.jobs)),
             report: client.tmp.join(format!("{}.report", client.jobs)),
             port: self.port.as_ref().map(|port| port.number),

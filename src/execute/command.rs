@@ -189,11 +189,15 @@ pub fn of_shard(
 }
 
 /// The rest.
-pub fn of_job(values: &JobValues<'_>, place: &Place) -> [(&'static str, OsString); 4] {
+pub fn of_job(values: &JobValues<'_>, place: &Place) -> [(&'static str, OsString); 5] {
     let global_slot = place.global_slot.to_string();
     [
         ("ORCHESTRATE_GLOBAL_SLOT", global_slot.into()),
         ("ORCHESTRATE_ATTEMPT", values.attempt.to_string().into()),
+        (
+            "ORCHESTRATE_REPETITION",
+            values.repetition.to_string().into(),
+        ),
         ("ORCHESTRATE_TMP", values.tmp.clone().into()),
         ("TMPDIR", values.tmp.clone().into()),
     ]

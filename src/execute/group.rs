@@ -83,6 +83,7 @@ fn run(
         pid: client.pid,
         slot: 0,
         attempt: 1,
+        repetition: 1,
         tmp: client.tmp.join("group"),
         report: PathBuf::new(),
         port: None,

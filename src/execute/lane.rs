@@ -327,6 +327,7 @@ impl<'l> Lane<'l, '_> {
             pid,
             slot: self.slot,
             attempt: 1,
+            repetition: 1,
             tmp: client.tmp.join("worker"),
             report: PathBuf::new(),
             port: self.port.as_ref().map(|port| port.number),

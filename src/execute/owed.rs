@@ -177,6 +177,7 @@ pub fn make_up(shared: &Shared<'_>, list: &[(Owed, GroupConfig)]) {
             pid,
             slot,
             attempt: 1,
+            repetition: 1,
             tmp: client.tmp.join("owed"),
             report: std::path::PathBuf::new(),
             port,

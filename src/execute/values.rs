@@ -28,6 +28,8 @@ pub struct JobValues<'a> {
     pub slot: usize,
     /// Which try this is.
     pub attempt: u32,
+    /// Which repetition of the run.
+    pub repetition: u32,
     /// The job's temporary folder.
     pub tmp: PathBuf,
     /// Where results are written to.

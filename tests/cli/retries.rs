@@ -237,6 +237,20 @@ fn each_repetition_is_a_result_of_its_own_and_no_test_runs_beside_itself() {
 }
 
 #[test]
+fn a_job_and_its_hooks_are_told_which_repetition_and_which_try_they_are() {
+    let manifest = format!(
+        "{GROUP}retries = 1\nbefore-job = [\"echo before $ORCHESTRATE_REPETITION.$ORCHESTRATE_ATTEMPT >>log\"]\n"
+    );
+    let project = Project::with(&manifest).script(
+        "t/a",
+        "now=$ORCHESTRATE_REPETITION.$ORCHESTRATE_ATTEMPT; echo $now >>log; [ $now != 2.1 ]",
+    );
+    project.run(&["--repeat", "3"]).exits(0);
+    let tries = ["1.1", "2.1", "2.2", "3.1"].map(|now| format!("before {now}\n{now}\n"));
+    assert_eq!(project.read("log"), tries.concat());
+}
+
+#[test]
 fn a_run_goes_on_until_something_fails() {
     let manifest = format!("{GROUP}workers = 2\n");
     let project = Project::with(&manifest)
@@ -308,15 +322,13 @@ fn tests_of_a_session_are_repeated_in_it_with_fixtures_of_their_own() {
     let tests = "import os, pytest\n\
         def note(text): open('log', 'a').write(f'{text} {os.getpid()}\\n')\n\
         @pytest.fixture(scope='module')\ndef made():\n    note('set up')\n    yield\n    note('taken down')\n\
-        def test_it(made): note('test')\n";
+        def test_it(made): note('test ' + os.environ['ORCHESTRATE_REPETITION'])\n";
     let manifest = format!("[groups.py]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\n");
     let project = Project::with(&manifest).file("tests/test_it.py", tests);
     let ran = project.run(&["-n", "1", "--repeat", "3"]).exits(0);
     assert_eq!(ran.outcomes(), ["py::tests/test_it.py::test_it passed"; 3]);
     let log = project.read("log");
     let pid = log.lines().next().unwrap().rsplit(' ').next().unwrap();
-    assert_eq!(
-        log.replace(pid, "PID"),
-        "set up PID\ntest PID\ntaken down PID\n".repeat(3)
-    );
+    let round = |number| format!("set up PID\ntest {number} PID\ntaken down PID\n");
+    assert_eq!(log.replace(pid, "PID"), [1, 2, 3].map(round).concat());
 }

@@ -209,6 +209,7 @@ impl Lane<'_, '_> {
             pid,
             slot: self.slot,
             attempt: 1,
+            repetition: 1,
             tmp,
             report: PathBuf::new(),
             port: self.port.as_ref().map(|port| port.number),

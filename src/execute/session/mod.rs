@@ -137,7 +137,10 @@ impl Lane<'_, '_> {
         let order = json!({ "run": {
             "ids": ids,
             "last": is_last,
-            "env": { "ORCHESTRATE_ATTEMPT": job.attempt.to_string() },
+            "env": {
+                "ORCHESTRATE_ATTEMPT": job.attempt.to_string(),
+                "ORCHESTRATE_REPETITION": job.repetition.to_string(),
+            },
         } });
         // One that is gone is noticed by what is heard of it.
         let _ = sitting.connection.send(&order);
