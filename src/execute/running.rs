@@ -78,8 +78,7 @@ impl RunningJob {
                 (index, ran(since), slow_after)
             }
             Current::Report(path) => {
-                let (id, at) = read::running(&read_report(path).ok()?)?;
-                let index = self.job.items.iter().position(|item| item.id == id)?;
+                let (index, at) = read::running(&read_report(path).ok()?, &self.job.items)?;
                 let ran = monotonic().saturating_sub(at).saturating_sub(held);
                 (index, ran, slow_after)
             }

@@ -289,7 +289,7 @@ fn in_session(
     paths: &[PathBuf],
 ) -> Result<list::Listing, String> {
     let session = discovery.session(&group.name);
-    let files: Vec<OsString> = paths.iter().map(Into::into).collect();
+    let files = list::as_arguments(paths);
     let prepare = |tmp: &Path| session::request_of_group(discovery, group, &files, tmp, &[]);
     let listing = session.list(&discovery.clients, &prepare, discovery.wants_keywords)?;
     if listing.cold.is_some() {

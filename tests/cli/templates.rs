@@ -83,6 +83,56 @@ fn a_job_starts_clean() {
         .exits(0);
 }
 
+/// What the page on runners says of names and how they are passed.
+#[test]
+fn a_file_is_passed_so_that_it_is_no_option_and_a_report_may_name_it_so() {
+    let manifest = "[runners.files]\nrun = [\"./run\", \"<report>\", \"<items>\"]\nresults = \"events\"\n\
+        [runners.listed]\nlist = [\"./list\", \"<files>\"]\nrun = [\"./run\", \"<report>\", \"<items>\"]\nresults = \"events\"\n\
+        [groups.files]\nrunner = \"files\"\nfiles = [\"t/*\", \"-x\"]\n\
+        [groups.listed]\nrunner = \"listed\"\nfiles = [\"t/*\", \"-x\"]\n\
+        [groups.plain]\ncommand = [\"./note\", \"<items>\"]\nitems = [\"t/1\", \"-x\", \"-y\"]\n";
+    let project = Project::with(manifest)
+        .file("t/1", "")
+        .file("-x", "")
+        .script("note", "for it; do echo plain $it >>log; done")
+        .script("list", "for it; do echo list $it >>log; echo test of ${it#./}; done")
+        .script(
+            "run",
+            "report=$1; shift; for it; do echo $ORCHESTRATE_GROUP $it >>log\n\
+             echo \"{\\\"event\\\":\\\"finished\\\",\\\"id\\\":\\\"$it\\\",\\\"outcome\\\":\\\"passed\\\"}\" >>$report; done",
+        );
+    let ran = project.run(&[]).exits(0);
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "files::-x passed",
+            "files::t/1 passed",
+            "listed::test of -x passed",
+            "listed::test of t/1 passed",
+            "plain::-x passed",
+            "plain::-y passed",
+            "plain::t/1 passed"
+        ]
+    );
+    let log = project.read("log");
+    let mut log: Vec<_> = log.lines().collect();
+    log.sort_unstable();
+    assert_eq!(
+        log,
+        [
+            "files ./-x",
+            "files ./t/1",
+            "list ./-x",
+            "list t/1",
+            "listed test of -x",
+            "listed test of t/1",
+            "plain -y",
+            "plain ./-x",
+            "plain t/1"
+        ]
+    );
+}
+
 #[test]
 fn a_name_can_never_be_code() {
     let manifest = "[groups.g]\ncommand = \"cat <items> > /dev/null && echo <items> >> names\"\nitems = { command = [\"ls\", \"-1\"] }\n\

@@ -154,4 +154,29 @@ fn ctest_and_gtest() {
             "g::build/calc_test::Few/P.Even/1 failed",
         ]
     );
+    // What fails outside of the tests is told with the program that it is of.
+    let main = "#include <gtest/gtest.h>\nTEST(A, a) {}\n\
+        struct Around : testing::Environment { void TearDown() override { ADD_FAILURE() << \"late\"; } };\n\
+        int main(int count, char **words) { testing::InitGoogleTest(&count, words);\n\
+        testing::AddGlobalTestEnvironment(new Around); return RUN_ALL_TESTS(); }\n";
+    let project = Project::with(manifest)
+        .file("CMakeLists.txt", CMAKE)
+        .file("calc.cc", main)
+        .script("build/other_test", "exec build/calc_test \"$@\"");
+    for step in [&["-S", ".", "-B", "build"][..], &["--build", "build"]] {
+        let built = std::process::Command::new("cmake")
+            .args(step)
+            .current_dir(project.path())
+            .output();
+        assert!(built.unwrap().status.success());
+    }
+    assert_eq!(
+        project.run(&[]).exits(1).says("late").outcomes(),
+        [
+            "g::build/calc_test::A.a passed",
+            "g::build/calc_test::NonTestSuiteFailure failed",
+            "g::build/other_test::A.a passed",
+            "g::build/other_test::NonTestSuiteFailure failed",
+        ]
+    );
 }

@@ -18,6 +18,7 @@ use crate::execute::values::{JobValues, Variables};
 use crate::manifest::config::{Hook, Session as Mode};
 use crate::manifest::template::Unset;
 use crate::plan::Item;
+use crate::runner::list;
 use crate::runner::session::{
     Connection, HOST, Heard, LONGEST, OUTPUT, Session, SessionLookup, Start, Told, request,
     request_of_group,
@@ -238,13 +239,11 @@ impl Lane<'_, '_> {
 
 /// The files of a group's tests, each once.
 fn files<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<OsString> {
-    let mut files: Vec<OsString> = items
-        .filter_map(|item| item.file.as_ref())
-        .map(Into::into)
-        .collect();
+    let files = items.filter_map(|item| item.file.clone());
+    let mut files: Vec<PathBuf> = files.collect();
     files.sort();
     files.dedup();
-    files
+    list::as_arguments(&files)
 }
 
 fn file_text(mut file: File) -> String {

@@ -1,6 +1,5 @@
 //! A listing as JSON lines, in a file of its own: what a module prints while it is imported can't be taken for a test.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,7 +79,7 @@ fn run(
     let report = discovery
         .folder()
         .join(format!("listing-{}.jsonl", group.name));
-    let files: Vec<OsString> = files.iter().map(Into::into).collect();
+    let files = super::as_arguments(files);
     let subject = Subject {
         files: &files,
         report: Some(&report),

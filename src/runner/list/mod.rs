@@ -9,7 +9,8 @@ pub(crate) mod gtest;
 pub(crate) mod jsonl;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use command::{Captured, Subject, capture};
@@ -68,12 +69,27 @@ pub fn output_of(
     command: &CommandTemplate,
     files: &[PathBuf],
 ) -> Result<Vec<u8>, String> {
-    let files: Vec<OsString> = files.iter().map(Into::into).collect();
+    let files = as_arguments(files);
     let subject = Subject {
         files: &files,
         ..Subject::default()
     };
     capture(discovery, group, command, subject)?.stdout_of_success()
+}
+
+/// Files as `<files>` has them: a name that begins with a dash must not be taken for an option.
+#[must_use]
+pub fn as_arguments(files: &[PathBuf]) -> Vec<OsString> {
+    let files = files.iter().map(|file| {
+        let is_option = file.as_os_str().as_bytes().first() == Some(&b'-');
+        let file = if is_option {
+            &Path::new(".").join(file)
+        } else {
+            file
+        };
+        file.into()
+    });
+    files.collect()
 }
 
 /// Reads what a listing printed.

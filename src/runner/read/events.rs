@@ -33,10 +33,14 @@ pub fn read(report: &[u8], holds: bool, items: &[Item]) -> Told {
         .map(|(index, item)| (item.id.as_str(), index))
         .collect();
     // The item that a test is, or is in: `a.js` holds `a.js::adds::two`.
+    let place = |id: &str| {
+        let as_given = || index.get(as_given(id)?);
+        index.get(id).or_else(as_given).copied()
+    };
     let find = |id: &str| {
-        let exact = index.get(id).map(|index| (*index, None));
+        let exact = place(id).map(|index| (index, None));
         let mut ends = id.match_indices("::").filter(|_| holds);
-        exact.or_else(|| ends.find_map(|(end, _)| Some((*index.get(&id[..end])?, Some(end + 2)))))
+        exact.or_else(|| ends.find_map(|(end, _)| Some((place(&id[..end])?, Some(end + 2)))))
     };
     let mut told = Told {
         started: Some(Vec::new()),
@@ -89,6 +93,11 @@ pub fn read(report: &[u8], holds: bool, items: &[Item]) -> Told {
     told
 }
 
+/// The id of a file that is named as its runner was given it: `./a` is `a`.
+fn as_given(name: &str) -> Option<&str> {
+    name.strip_prefix("./")
+}
+
 /// When the last test began, by the monotonic clock, if the report tells.
 pub fn last_start(report: &[u8]) -> Option<Duration> {
     report
@@ -102,12 +111,16 @@ pub fn last_start(report: &[u8]) -> Option<Duration> {
         })
 }
 
-/// The test that runs, and when it began by the monotonic clock, if the report tells.
-pub fn running(report: &[u8]) -> Option<(String, Duration)> {
+/// The item that runs, and when it began by the monotonic clock, if the report tells.
+pub fn running(report: &[u8], items: &[Item]) -> Option<(usize, Duration)> {
     let mut lines = report.rsplit(|byte| *byte == b'\n');
     let last = lines.find_map(|line| serde_json::from_slice(line).ok())?;
     match last {
-        Record::Started { id, at } => Some((id, Duration::try_from_secs_f64(at?).ok()?)),
+        Record::Started { id, at } => {
+            let is_it = |item: &Item| item.id == id || as_given(&id) == Some(&item.id);
+            let index = items.iter().position(is_it)?;
+            Some((index, Duration::try_from_secs_f64(at?).ok()?))
+        }
         Record::Finished { .. } => None,
     }
 }

@@ -6,16 +6,27 @@ use crate::plan::Item;
 
 pub fn read(report: &[u8], holds: bool, items: &[Item]) -> Told {
     let mut told = Told::of(items);
+    // What nobody listed is of the program that the items are of: `build/a_test::`.
+    let program = items.first().and_then(|first| {
+        let own = first.argument.to_str()?;
+        first.id.strip_suffix(own)
+    });
+    let program = program.unwrap_or_default();
     let (cases, is_whole) = junit::cases(report);
     for case in cases {
-        let name = format!("{}.{}", case.class, case.name);
+        // What fails outside of any test has a suite and no name.
+        let name = [case.class.as_str(), &case.name].join(".");
+        let name = name.trim_end_matches('.').to_owned();
         let spelt = items
             .iter()
             .position(|item| item.id == name || *item.argument == *name);
         let inside = holds && spelt.is_none() && items.len() == 1;
         let case = Case {
             item: spelt.or(inside.then_some(0)),
-            name,
+            name: match spelt {
+                None if !inside => format!("{program}{name}"),
+                _ => name,
+            },
             verdict: case.verdict(),
         };
         if inside && is_whole {

@@ -372,7 +372,9 @@ fn spoil(told: &mut Told, ended: &Ended) {
         Status::NotStarted(why) => (Outcome::Errored, why.clone()),
     };
     if let Some(verdict) = told.verdicts.get_mut(last) {
-        let mut spoiled = Verdict::new(outcome, format!("passed, but then its process {how}"));
+        let was = verdict.as_ref().map_or(Outcome::Passed, |was| was.outcome);
+        let message = format!("{}, but then its process {how}", was.word());
+        let mut spoiled = Verdict::new(outcome, message);
         spoiled.seconds = verdict.as_ref().and_then(|verdict| verdict.seconds);
         *verdict = Some(spoiled);
     }
