@@ -358,6 +358,9 @@ fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
     if config.session.is_warm() {
         session::finish(shared, group, &shared.discovery.session(&config.name));
     }
+    let mut state = shared.state();
+    state.scheduler.close(group);
+    shared.wake(state);
     shared.groups[group].close(shared, group);
 }
 
@@ -400,6 +403,12 @@ fn initial(plan: &Plan, repeat: Repeat, reserve: &Reserve) -> State {
     let has_failed = specs.iter().any(|spec| spec.failed);
     let scheduler = Scheduler::new(specs, plan.limits());
     let mut scheduler = scheduler.with_rounds(repeat.rounds, each_round);
+    for (index, group) in plan.groups.iter().enumerate() {
+        // What its session does at its end may fail. Without a job there is none.
+        if group.config.session.is_warm() && !group.jobs.is_empty() {
+            scheduler.keep_open(index);
+        }
+    }
     if repeat.until_fail && has_failed {
         scheduler.last_round();
     }

@@ -182,6 +182,8 @@ struct Group {
     failed: bool,
     /// Whether nothing of it starts any more.
     stopped: bool,
+    /// Whether it may yet fail when its last job is over.
+    is_open: bool,
     /// Whether all that it needs has passed.
     is_ready: bool,
     /// Why its jobs will not run: the group that it needs and that failed.
@@ -253,6 +255,7 @@ impl Scheduler {
                 taken: 0,
                 failed: spec.failed,
                 stopped: false,
+                is_open: false,
                 blocked_by: None,
                 ticket: None,
             });
@@ -524,6 +527,17 @@ impl Scheduler {
         self.groups[group].failed = true;
     }
 
+    /// A group may yet fail when its last job is over: those that need it wait until [`Scheduler::close`] is called for it.
+    /// In all rounds but the last they don't, since it stays as it is for the next one.
+    pub fn keep_open(&mut self, group: usize) {
+        self.groups[group].is_open = true;
+    }
+
+    /// Nothing can fail any more of a group whose jobs are over.
+    pub fn close(&mut self, group: usize) {
+        self.groups[group].is_open = false;
+    }
+
     /// Nothing starts any more.
     pub fn stop(&mut self) {
         self.stopped = true;
@@ -568,10 +582,12 @@ impl Scheduler {
                 .iter()
                 .map(|index| (*index, &self.groups[*index]))
         };
+        let is_over =
+            |needed: &Group| needed.is_done() && !(needed.is_open && self.rounds.is_last());
         let cause = needed()
-            .find(|(_, needed)| needed.blocked_by.is_some() || (needed.failed && needed.is_done()))
+            .find(|(_, needed)| needed.blocked_by.is_some() || (needed.failed && is_over(needed)))
             .map(|(index, _)| index);
-        let is_ready = cause.is_none() && needed().all(|(_, needed)| needed.is_done());
+        let is_ready = cause.is_none() && needed().all(|(_, needed)| is_over(needed));
         self.groups[group].blocked_by = cause;
         self.groups[group].is_ready = is_ready;
     }

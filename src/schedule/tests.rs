@@ -514,9 +514,13 @@ fn left(scheduler: &Scheduler) -> Vec<(usize, Option<usize>)> {
 }
 
 fn run(job: usize, slot: usize) -> Next {
+    in_round(job, slot, 1)
+}
+
+fn in_round(job: usize, slot: usize, round: u32) -> Next {
     Next::Run(Start {
         job,
-        round: 1,
+        round,
         slot,
         granted: Vec::new(),
     })
@@ -676,6 +680,52 @@ fn what_waits_for_its_time_takes_up_nothing_and_then_goes_first() {
     scheduler.stop();
     assert_eq!(scheduler.next(0), Next::Done);
     assert_eq!(left(&scheduler), [(9, None), (8, None)]);
+}
+
+#[test]
+fn who_needs_a_group_that_may_yet_fail_waits_until_it_is_closed() {
+    let groups = || {
+        let group = |needs, id| GroupSpec {
+            workers: 1,
+            needs,
+            jobs: jobs(id..id + 1),
+            ..GroupSpec::default()
+        };
+        vec![group(Vec::new(), 0), group(vec![0], 1)]
+    };
+    for fails in [false, true] {
+        let mut scheduler = scheduler(groups(), 2);
+        scheduler.keep_open(0);
+        assert_eq!(scheduler.next(0), run(0, 0));
+        scheduler.finished(0, false, &[]);
+        assert_eq!(scheduler.next(0), Next::Done);
+        assert_eq!(scheduler.next(1), Next::Wait);
+        assert_eq!(scheduler.waits(1).group, Some(0));
+        if fails {
+            scheduler.fail(0);
+        }
+        scheduler.close(0);
+        let next = if fails { Next::Done } else { run(1, 0) };
+        assert_eq!(scheduler.next(1), next);
+    }
+    // It stays open for the next round, for which nobody waits but in the last one.
+    let specs = groups();
+    let again = specs.iter().map(|spec| (spec.jobs.clone(), false));
+    let again = again.collect();
+    let mut scheduler = scheduler(specs, 2).with_rounds(Some(2), again);
+    scheduler.keep_open(0);
+    for round in [1, 2] {
+        assert_eq!(scheduler.next(0), in_round(0, 0, round));
+        scheduler.finished(0, false, &[]);
+        if round == 2 {
+            assert_eq!(scheduler.next(1), Next::Wait);
+            assert_eq!(scheduler.next(0), Next::Done);
+            scheduler.close(0);
+        }
+        assert_eq!(scheduler.next(1), in_round(1, 0, round));
+        scheduler.finished(0, false, &[]);
+    }
+    assert_eq!(scheduler.next(1), Next::Done);
 }
 
 #[test]

@@ -77,7 +77,10 @@ impl Scheduler {
         if !state.is_ready {
             let mut needs = state.needs.iter().copied();
             return Obstruction {
-                group: needs.find(|needed| !self.groups[*needed].is_done()),
+                group: needs.find(|needed| {
+                    let needed = &self.groups[*needed];
+                    needed.is_open || !needed.is_done()
+                }),
                 ..Obstruction::of(WaitFor::Needs)
             };
         }

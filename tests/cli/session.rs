@@ -449,6 +449,39 @@ fn what_fails_is_run_again_in_the_same_session() {
     assert_eq!(ran.events_of("test-retried").len(), 2);
 }
 
+/// What a session does at its end, such as to look at the coverage, belongs to its group.
+#[test]
+fn who_needs_a_group_waits_for_the_end_of_its_session_and_does_not_run_if_that_is_bad() {
+    let after = "[groups.after]\nneeds = [\"g\"]\ncommand = \"echo after >>log\"";
+    let ends = |code: u8| {
+        let host = format!(
+            "import atexit, os, time\nme = os.getpid()\ndef end():\n    if os.getpid() != me: return\n    time.sleep(0.2)\n    \
+             with open('log', 'a') as log: log.write('end\\n')\n    os._exit({code})\natexit.register(end)\n"
+        );
+        let project = project(after)?.file("conftest.py", &host);
+        Some(project.file(
+            "test_a.py",
+            "def test_a(): open('log', 'a').write('test\\n')\n",
+        ))
+    };
+    for repeat in ["1", "2"] {
+        let Some(project) = ends(0) else { return };
+        project.run(&["--repeat", repeat]).exits(0);
+        let first = if repeat == "1" { "" } else { "test\nafter\n" };
+        assert_eq!(project.read("log"), format!("{first}test\nend\nafter\n"));
+        let Some(project) = ends(3) else { return };
+        let ran = project.run(&["--repeat", repeat]).exits(1);
+        let ran = ran.says("their session exited with code 3");
+        let ran = ran.says("not run, as group g did not pass: after");
+        assert_eq!(
+            project.read("log"),
+            format!("{first}test\nend\n"),
+            "{}",
+            ran.stdout
+        );
+    }
+}
+
 #[test]
 fn coverage_is_of_all_forks_together_and_too_little_of_it_fails_the_run() {
     let Some(project) = project("workers = 2\nchunk-size = 1") else {

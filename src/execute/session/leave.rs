@@ -215,7 +215,9 @@ pub fn finish(shared: &Shared<'_>, group: usize, session: &Session) {
         output: Some(output).filter(|text| !text.is_empty()),
         ..TestFinished::new(id.clone(), &id, Outcome::Failed)
     }));
-    shared.state().failures += 1;
+    let mut state = shared.state();
+    state.failures += 1;
+    state.scheduler.fail(group);
 }
 
 /// How long a host may take to end.

@@ -123,7 +123,7 @@ pub struct Group {
     pub uses: Option<Map<Count>>,
     /// The failure that is expected: `"fail"`, or `{ exit = 3 }`. Failing so is `xfailed`, passing is `xpassed`.
     pub expect: Option<Expect>,
-    /// Groups that must have passed before this one starts.
+    /// Groups that must have passed before this one starts, with the end of their session where they have one.
     pub needs: Option<Vec<String>>,
     /// Environment variables of the group's jobs; values may hold templates such as `<pid>`.
     pub env: Option<Map<Text>>,
