@@ -603,7 +603,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::worker::frame::{JobRequest, Limits, Output};
+    use crate::worker::frame::{JOB_PID, JobRequest, Limits, OnTimeout, Output};
 
     /// Frames are no text, and change with the types: their seeds are written by these.
     #[test]
@@ -615,6 +615,11 @@ mod tests {
             env_only: Some(vec!["PATH".into()]),
             report: Some("/t/r".into()),
             timeout: Some(Duration::from_millis(1500)),
+            on_timeout: Some(OnTimeout {
+                shown: format!("x {JOB_PID}"),
+                words: vec!["x".into(), JOB_PID.into()],
+                ..OnTimeout::default()
+            }),
             limits: Limits {
                 memory: Some(1 << 30),
                 ..Limits::default()

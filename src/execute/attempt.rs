@@ -111,6 +111,7 @@ impl Lane<'_, '_> {
             slow: BTreeSet::new(),
             slot,
             makes_room: self.asked_anew(),
+            helper: None,
         };
         shared.state().running.insert(number, running);
     }

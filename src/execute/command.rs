@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::environment::Environment;
 use super::granted;
 use super::job::Job;
+use super::on_timeout;
 use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::ResultFormat;
@@ -59,11 +60,7 @@ pub fn request(
         folder: folder.into(),
         env,
         common: environment.common.clone(),
-        env_only: group
-            .bounds
-            .env_only
-            .as_ref()
-            .map(|names| names.iter().map(Into::into).collect()),
+        env_only: group.bounds.env_only.clone(),
         tmp: values.tmp.clone().into(),
         keep_tmp: group.bounds.keep_tmp,
         report: has_report.then(|| values.report.clone().into()),
@@ -80,6 +77,11 @@ pub fn request(
             }
         }),
         timeout_each: each,
+        on_timeout: job
+            .settings
+            .on_timeout
+            .as_deref()
+            .map(|template| on_timeout::command(template, values)),
         grace: job.settings.grace,
         capture: place.capture,
         output_limit: group.bounds.output_limit,

@@ -118,6 +118,7 @@ fn varies(template: &Template, group: &GroupConfig) -> bool {
         | Name::Port
         | Name::Support
         | Name::Files
+        | Name::JobPid
         | Name::Env { .. } => false,
     })
 }

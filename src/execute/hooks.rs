@@ -15,7 +15,7 @@ use crate::manifest::template::{Lookup, Name, Template};
 use crate::outcome::Outcome;
 use crate::runner::list;
 use crate::worker::client::Client;
-use crate::worker::frame::{Cause, Ended, EnvBlock, JobRequest, Leftovers, Output, Status};
+use crate::worker::frame::{Cause, Ended, EnvBlock, JobRequest, Leftovers, Output};
 
 /// A hook that failed.
 #[derive(Clone, Debug)]
@@ -129,22 +129,10 @@ fn one(
             ..failed("was stopped with the run".to_owned(), output)
         });
     }
-    if let Some(why) = why_failed(&ended) {
+    if let Some(why) = ended.why_failed() {
         return Err(failed(why, output));
     }
     read_variables(&ended, set).map_err(|why| failed(why, output))
-}
-
-fn why_failed(ended: &Ended) -> Option<String> {
-    match (&ended.status, ended.cause) {
-        (_, Cause::Timeout) => Some("took longer than `hook-timeout`".to_owned()),
-        (_, Cause::Output) => Some("wrote more than `output-max`".to_owned()),
-        (_, Cause::Memory) => Some("took more than `memory`".to_owned()),
-        (Status::Exit(0), _) => None,
-        (Status::Exit(code), _) => Some(format!("exited with code {code}")),
-        (Status::Signal(signal), _) => Some(format!("was killed by signal {signal}")),
-        (Status::NotStarted(why), _) => Some(why.clone()),
-    }
 }
 
 fn request(

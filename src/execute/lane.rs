@@ -390,12 +390,13 @@ impl<'l> Lane<'l, '_> {
     }
 }
 
-/// Whether a group's jobs or hooks name a port.
-fn names_port(group: &GroupConfig) -> bool {
+/// Whether what a group runs names a port.
+pub(super) fn names_port(group: &GroupConfig) -> bool {
     let is_port = |name: &Name| *name == Name::Port;
     let mut values = group.env.iter().chain(&group.resources);
-    let mut hooks = Hook::ALL.iter().flat_map(|hook| group.hooks.of(*hook));
+    let hooks = Hook::ALL.iter().flat_map(|hook| group.hooks.of(*hook));
+    let mut commands = hooks.chain(group.on_timeouts());
     values.any(|(_, template)| template.names().any(is_port))
         || group.runner.run.names().any(is_port)
-        || hooks.any(|command| command.names().any(is_port))
+        || commands.any(|command| command.names().any(is_port))
 }

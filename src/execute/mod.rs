@@ -13,6 +13,7 @@ mod group;
 mod hooks;
 mod job;
 mod lane;
+mod on_timeout;
 mod owed;
 mod port;
 mod probe;

@@ -146,7 +146,9 @@ fn stop_youngest(shared: &Shared<'_>, state: &mut State) -> Option<Arc<Job>> {
     let running = state.running.values().find(|job| job.slot == slot)?;
     // A warm job is stopped by its lane, which sees this.
     running.makes_room.store(true, Ordering::Relaxed);
-    shared.clients.stop_one(running.pid);
+    for pid in running.helper.into_iter().chain([running.pid]) {
+        shared.clients.stop_one(pid);
+    }
     Some(running.job.clone())
 }
 

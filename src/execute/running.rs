@@ -36,6 +36,8 @@ pub(super) struct RunningJob {
     pub(super) slot: usize,
     /// Whether it was asked to end, so that others have its memory.
     pub(super) makes_room: Arc<AtomicBool>,
+    /// A worker that does something for it meanwhile, which then ends too.
+    pub(super) helper: Option<u32>,
 }
 
 /// How it is known which test of a job runs.

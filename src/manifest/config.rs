@@ -4,8 +4,10 @@
 //! manifest itself.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexSet;
@@ -184,6 +186,13 @@ impl GroupConfig {
         names.into_iter()
     }
 
+    /// What some test of it may run when its time is over.
+    pub fn on_timeouts(&self) -> impl Iterator<Item = &CommandTemplate> {
+        let overrides = self.overrides.iter().map(|entry| &entry.on_timeout);
+        let all = overrides.chain([&self.tests.on_timeout]);
+        all.flatten().map(AsRef::as_ref)
+    }
+
     /// Whether a template names a pool: then only a job gives it a value.
     #[must_use]
     pub fn names_pool(&self, template: &Template) -> bool {
@@ -268,7 +277,7 @@ pub struct Bounds {
     /// What its processes may use.
     pub limits: Limits,
     /// Of the caller's variables only these; `None` is all.
-    pub env_only: Option<Vec<String>>,
+    pub env_only: Option<Vec<OsString>>,
     /// What holds its processes together.
     pub level: Level,
     /// When its temporary folder is kept.
@@ -324,7 +333,7 @@ pub enum SettingValue {
 }
 
 /// A command whose templates are parsed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandTemplate {
     /// A program and its arguments.
     Words(Vec<Template>),
@@ -381,6 +390,8 @@ pub struct TestSettings {
     pub slow_after: Option<Duration>,
     /// From TERM to KILL.
     pub grace: Duration,
+    /// What is run when its time is over, before it is ended.
+    pub on_timeout: Option<Arc<CommandTemplate>>,
     /// How often it is run again when it failed.
     pub retries: u32,
     /// How long it waits before that.
@@ -412,6 +423,8 @@ pub struct OverrideConfig {
     pub slow_after: Option<Option<Duration>>,
     /// See [`TestSettings::grace`].
     pub grace: Option<Duration>,
+    /// See [`TestSettings::on_timeout`].
+    pub on_timeout: Option<Arc<CommandTemplate>>,
     /// See [`TestSettings::retries`].
     pub retries: Option<u32>,
     /// See [`TestSettings::backoff`].

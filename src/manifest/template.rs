@@ -38,6 +38,8 @@ pub enum Name {
     Program,
     /// The file that results or a listing are written to.
     Report,
+    /// The process id of the job's process.
+    JobPid,
     /// A variable of the environment of `orchestrate`.
     Env {
         /// Its name.
@@ -60,6 +62,8 @@ pub enum Context {
     Session,
     /// The value of an environment variable or a resource of a worker.
     Value,
+    /// A command that runs when a job's time is over, while it is still there.
+    OnTimeout,
     /// A command that runs once for a group, outside of its workers.
     GroupHook,
     /// A setting of a runner, known before there are workers.
@@ -79,6 +83,7 @@ const REPORT: (&str, Name) = ("report", Name::Report);
 const PROGRAM: (&str, Name) = ("program", Name::Program);
 const OF_A_CHUNK: [(&str, Name); 2] = [("items", Name::Items), PROGRAM];
 const FILES: (&str, Name) = ("files", Name::Files);
+const JOB_PID: (&str, Name) = ("job-pid", Name::JobPid);
 
 impl Context {
     fn names(self) -> Vec<(&'static str, Name)> {
@@ -100,6 +105,10 @@ impl Context {
             Self::Value => {
                 names.extend(OF_A_JOB);
                 names.push(REPORT);
+            }
+            Self::OnTimeout => {
+                names.extend(OF_A_JOB);
+                names.push(JOB_PID);
             }
             Self::GroupHook | Self::Setting => {}
         }
@@ -337,13 +346,18 @@ fn name(word: &str, context: Context, own: &Own) -> Result<Name, TemplateError> 
     }
     let mine = own.single.iter().chain(&own.lists).map(String::as_str);
     let names = known.iter().map(|(name, _)| *name).chain(mine);
-    let help = did_you_mean(word, names.clone()).unwrap_or_else(|| {
-        let names: Vec<_> = names.map(|name| format!("<{name}>")).collect();
-        format!(
-            "known here: <env:NAME>, {}",
-            listed(names.iter().map(String::as_str))
-        )
-    });
+    let help = if word == JOB_PID.0 {
+        "a job has a process only once it runs: `on-timeout` may name it; <pid> is the worker's"
+            .to_owned()
+    } else {
+        did_you_mean(word, names.clone()).unwrap_or_else(|| {
+            let names: Vec<_> = names.map(|name| format!("<{name}>")).collect();
+            format!(
+                "known here: <env:NAME>, {}",
+                listed(names.iter().map(String::as_str))
+            )
+        })
+    };
     Err(TemplateError {
         message: format!("`<{}>` is not known here", shorten(word)),
         help: format!("{help} (write `<<` for a `<` that begins no name)"),
@@ -367,7 +381,7 @@ fn written(name: &Name) -> String {
                 .chain(&OF_A_GROUP)
                 .chain(&OF_A_JOB)
                 .chain(&OF_A_CHUNK)
-                .chain([&REPORT, &FILES]);
+                .chain([&REPORT, &FILES, &JOB_PID]);
             let mut all = all;
             all.find(|(_, name)| name == known)
                 .map_or_else(String::new, |(word, _)| (*word).to_owned())

@@ -2,8 +2,8 @@
 //! no amount of output fills our memory.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::frame::Output;
@@ -31,6 +31,16 @@ pub fn create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create_new(true).mode(0o600);
     options.open(path)
+}
+
+/// Adds text to a job's output that begins on a line of its own.
+pub fn add(mut file: &File, text: &str) -> io::Result<()> {
+    let mut last = [b'\n'];
+    if let Some(at) = file.metadata()?.len().checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    let begin = if last == [b'\n'] { "" } else { "\n" };
+    file.write_all(format!("{begin}{text}").as_bytes())
 }
 
 /// What was written, cut in its middle if it is longer than `limit`.
@@ -65,6 +75,17 @@ pub fn read_from(mut file: File, from: u64, limit: u64) -> io::Result<Output> {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn what_is_added_begins_on_a_line_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = open(folder.path()).unwrap();
+        add(&file, "a\n").unwrap();
+        add(&file, "b\n").unwrap();
+        file.write_all(b"c").unwrap();
+        add(&file, "d").unwrap();
+        assert_eq!(read(file, 100).unwrap().head, b"a\nb\nc\nd");
+    }
 
     #[test]
     fn long_output_keeps_its_head_and_tail() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use super::on_timeout::{JOB_PID, OnTimeout};
 pub use super::variables::EnvBlock;
 
 /// The longest frame that is read: reports and outputs have limits of their own that are far below.
@@ -84,6 +85,8 @@ pub struct JobRequest {
     pub timeout: Option<Duration>,
     /// Whether the timeout is each test's: then the report, a stream of events, says when the last one began.
     pub timeout_each: bool,
+    /// What is run when that is over, before it is ended.
+    pub on_timeout: Option<OnTimeout>,
     /// From TERM to KILL.
     pub grace: Duration,
     /// Whether output is captured; otherwise it goes where the worker's goes.
@@ -220,6 +223,21 @@ impl Ended {
             leaked: 0,
             kept: None,
             trouble: None,
+        }
+    }
+
+    /// How a command failed that is not a job but runs for one or beside it, in words that come after its name.
+    #[must_use]
+    pub fn why_failed(&self) -> Option<String> {
+        match (&self.status, self.cause) {
+            (_, Cause::Timeout) => Some("took longer than `hook-timeout`".to_owned()),
+            (_, Cause::Output) => Some("wrote more than `output-max`".to_owned()),
+            (_, Cause::Memory) => Some("took more than `memory`".to_owned()),
+            (_, Cause::Stop) => Some("was stopped with the run".to_owned()),
+            (Status::Exit(0), _) => None,
+            (Status::Exit(code), _) => Some(format!("exited with code {code}")),
+            (Status::Signal(signal), _) => Some(format!("was killed by signal {signal}")),
+            (Status::NotStarted(why), _) => Some(why.clone()),
         }
     }
 }

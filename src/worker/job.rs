@@ -1,5 +1,7 @@
 //! One job, from its temporary folder to the last of its processes.
 
+mod on_timeout;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -55,7 +57,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
         }
     };
     let lifeline = io::stdin();
-    let result = running.watch(job, lifeline.as_fd());
+    let result = running.watch(job, place, lifeline.as_fd());
     let group = running.process.group();
     let Ok((cause, term_at)) = result else {
         tree::kill_all(group);
@@ -67,7 +69,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
     // A job that was asked to end before has used up part of its grace.
     let until = term_at.unwrap_or_else(Instant::now) + job.grace;
     let mut leaked = kept.settle(job.leftovers, Some(group), until, lifeline.as_fd());
-    let mut trouble = None;
+    let mut trouble = running.trouble.take();
     let mut cause = cause;
     if let Some(group) = running.group.take() {
         if group.is_out_of_memory() {
@@ -82,10 +84,9 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
             Err(error) => trouble = Some(format!("its control group could not be ended: {error}")),
         }
     }
-    let report = job
-        .report
-        .as_ref()
-        .and_then(|path| read_report(Path::new(path)).ok());
+    let path = job.report.as_ref().map(Path::new);
+    let report = running.report.take();
+    let report = report.or_else(|| path.and_then(|path| read_report(path).ok()));
     let mut ended = Ended {
         cause,
         duration,
@@ -132,6 +133,10 @@ struct Running {
     peak: u64,
     /// The report when it was last looked at, where it says how far its tests are.
     written: Written,
+    /// The report as it said that a test's time is over: what is added later comes too late.
+    report: Option<Vec<u8>>,
+    /// What went wrong beside the job itself.
+    trouble: Option<String>,
 }
 
 /// When a report was last written to. The file's own time is that of the clock on the wall, which may jump: it only tells whether
@@ -225,6 +230,8 @@ impl Running {
                 at: begun,
                 paused: Duration::ZERO,
             },
+            report: None,
+            trouble: None,
         })
     }
 
@@ -232,11 +239,15 @@ impl Running {
     fn watch(
         &mut self,
         job: &JobRequest,
+        place: &Place<'_>,
         lifeline: BorrowedFd<'_>,
     ) -> Result<(Cause, Option<Instant>), Abandoned> {
         let cause = self.wait(job, lifeline)?;
         if cause == Cause::Itself {
             return Ok((cause, None));
+        }
+        if cause == Cause::Timeout {
+            self.look_into(job, place, lifeline)?;
         }
         self.process.signal(Signal::TERM);
         // A stopped process sees TERM only when it goes on.
@@ -359,10 +370,19 @@ impl Running {
         let timeout = job.timeout.filter(|_| job.timeout_each)?;
         let path = Path::new(job.report.as_ref()?);
         let text = read_report(path).unwrap_or_default();
-        let started = crate::runner::read::last_start(&text);
-        let later = match started {
+        let later = self.limit_of(job, timeout, &text);
+        let later = later.filter(|later| passed.is_none_or(|passed| *later > passed));
+        if later.is_none() {
+            self.report = Some(text);
+        }
+        later
+    }
+
+    /// When the time of the test is over that runs by what the report says.
+    fn limit_of(&mut self, job: &JobRequest, timeout: Duration, report: &[u8]) -> Option<Instant> {
+        Some(match crate::runner::read::last_start(report) {
             // Who does not say when a test began has said at least that it did, when it last wrote.
-            None if !text.is_empty() => {
+            None if !report.is_empty() => {
                 self.look_at_report(job);
                 let held = self.paused.saturating_sub(self.written.paused);
                 let ran = self.written.at.elapsed().saturating_sub(held);
@@ -375,8 +395,7 @@ impl Running {
                 Instant::now() + timeout.checked_sub(ran)?
             }
             None => self.begun + self.paused + timeout + START_UP,
-        };
-        Some(later).filter(|later| passed.is_none_or(|passed| *later > passed))
+        })
     }
 }
 

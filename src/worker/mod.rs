@@ -11,6 +11,7 @@ pub mod frame;
 mod host;
 mod job;
 mod level;
+mod on_timeout;
 mod process;
 mod scratch;
 mod supervisor;

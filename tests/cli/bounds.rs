@@ -127,7 +127,7 @@ fn a_failed_jobs_folder_can_be_kept() {
 }
 
 /// Whether a level works here, by the doctor's word.
-fn works(level: &str) -> bool {
+pub fn works(level: &str) -> bool {
     let told = Project::new().orchestrate(&["doctor"]).exits(0).stdout;
     let line = told
         .lines()

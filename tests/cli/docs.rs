@@ -127,7 +127,8 @@ fn the_page_of_retries_is_true() {
     let manifest = blocks(&page, "toml").concat();
     let project = Project::with(&manifest)
         .script("tests/browser/login.sh", "exit 0")
-        .script("tests/browser/known-flaky-menu.sh", "exit 0");
+        .script("tests/browser/known-flaky-menu.sh", "exit 0")
+        .script("api-tests", "exit 0");
     assert_eq!(run_all(&project, &page).len(), 5);
 }
 

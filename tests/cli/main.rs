@@ -11,6 +11,7 @@ mod hooks;
 mod kept;
 mod listings;
 mod manifests;
+mod on_timeout;
 mod outcomes;
 mod overlap;
 mod placements;

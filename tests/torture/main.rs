@@ -14,6 +14,7 @@ mod support;
 mod arena;
 mod memory;
 mod names;
+mod on_timeout;
 mod output;
 mod processes;
 mod scratch;

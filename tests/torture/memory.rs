@@ -288,6 +288,37 @@ fn the_youngest_of_a_session_is_stopped_and_run_again() {
     arena.is_clean();
 }
 
+/// A test that takes memory while it is looked at, since its time is over, is not waited for.
+#[test]
+fn the_youngest_of_a_session_is_stopped_while_it_is_looked_at() {
+    let Some(python) = python() else { return };
+    let Some(group) = Memory::new(500 << 20) else {
+        return;
+    };
+    let manifest = format!(
+        "[run]\nmin-free-memory = \"250MiB\"\n[groups.g]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\nworkers = 2\n\
+        order = \"listed\"\ntimeout = \"30s\"\ngrace = \"300ms\"\nhook-timeout = \"10m\"\non-timeout = \"touch looks; exec sleep 60\"\n\
+        [[groups.g.overrides]]\nmatch = [\"test_b.py\"]\ntimeout = \"1s\"\n"
+    );
+    let first = "import os, time\nfrom pathlib import Path\ndef test_first():\n    while not os.path.exists('hog'): time.sleep(0.02)\n\
+        \x20   while os.path.exists('/proc/' + Path('hog').read_text()): time.sleep(0.02)\n";
+    let second = "import os, time\nfrom pathlib import Path\ndef test_hog():\n    Path('new').write_text(str(os.getpid()))\n    os.rename('new', 'hog')\n\
+        \x20   while not os.path.exists('looks'): time.sleep(0.02)\n    taken = []\n    for _ in range(100):\n        \
+        taken.append(bytearray(b'x') * (5 << 20))\n        time.sleep(0.02)\n    time.sleep(60)\n";
+    let arena = Arena::new(&manifest)
+        .file("test_a.py", first)
+        .file("test_b.py", second);
+    let end = run(&arena, &group, &["-n", "2"])
+        .exits(1)
+        .says("is stopped, since")
+        .ends(&[
+            "g::test_a.py::test_first passed",
+            "g::test_b.py::test_hog timed-out",
+        ]);
+    counts_once(&end);
+    arena.is_clean();
+}
+
 /// With nothing running something starts, however little is free: the run goes on, one by one.
 #[test]
 fn a_run_that_may_take_no_memory_goes_on_one_by_one() {

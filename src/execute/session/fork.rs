@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::watch::LOOK;
 use crate::event::TestFinished;
 use crate::execute::command::{Place, environment, of_shard, own_variables};
-use crate::execute::lane::Lane;
+use crate::execute::lane::{Lane, names_port};
 use crate::execute::values::{JobValues, Variables};
 use crate::manifest::config::{Hook, Session as Mode};
 use crate::manifest::template::Unset;
@@ -31,6 +31,8 @@ pub struct Sitting {
     pub(super) connection: Connection,
     /// Its process id.
     pub(super) pid: u32,
+    /// The slot among all jobs that it began in, which its environment names.
+    pub(super) global_slot: usize,
     /// Who gathers what it leaves.
     pub(super) guard: Option<u32>,
     /// Whether it is the host itself, which ends with it.
@@ -87,7 +89,8 @@ impl Lane<'_, '_> {
             NoSitting::Broken(format!("can't prepare a worker of its session: {error}"))
         };
         let file = if is_host {
-            File::open(&output)
+            // It is added to as well.
+            File::options().read(true).append(true).open(&output)
         } else {
             let mut builder = fs::DirBuilder::new();
             let made = builder.mode(0o700).create(&tmp);
@@ -121,6 +124,7 @@ impl Lane<'_, '_> {
         match heard {
             Ok(Heard::Told(Told::Ready { pid, guard })) if is_host || pid.is_some() => {
                 Ok(Sitting {
+                    global_slot,
                     guard: if is_host { host } else { guard },
                     pid: pid.filter(|_| !is_host).or(host).unwrap_or_default(),
                     is_host,
@@ -202,7 +206,7 @@ impl Lane<'_, '_> {
         request(group, &lookup, &shared.discovery.root, env)
     }
 
-    fn values(&self, pid: u32, tmp: PathBuf) -> JobValues<'_> {
+    pub(super) fn values(&self, pid: u32, tmp: PathBuf) -> JobValues<'_> {
         JobValues {
             discovery: self.shared.discovery,
             group: self.config(),
@@ -220,7 +224,7 @@ impl Lane<'_, '_> {
         }
     }
 
-    fn place(&self, global_slot: usize) -> Place {
+    pub(super) fn place(&self, global_slot: usize) -> Place {
         Place {
             global_slot,
             workers: self.shared.plan.groups[self.group].workers,
@@ -233,7 +237,9 @@ impl Lane<'_, '_> {
     /// Whether this lane needs no process besides its fork.
     pub(in crate::execute) fn is_light(&self) -> bool {
         let group = self.config();
-        matches!(group.session, Mode::Shared(_)) && group.hooks.of(Hook::AfterWorker).is_empty()
+        matches!(group.session, Mode::Shared(_))
+            && group.hooks.of(Hook::AfterWorker).is_empty()
+            && !names_port(group)
     }
 }
 

@@ -25,13 +25,7 @@ impl Lane<'_, '_> {
     }
 
     /// Ends a fork that must not go on.
-    pub(super) fn oversee(
-        &self,
-        sitting: &Sitting,
-        watch: &Watch<'_>,
-        grace: Duration,
-        ending: &mut Ending,
-    ) {
+    pub(super) fn oversee(&self, sitting: &Sitting, watch: &Watch<'_>, ending: &mut Ending) {
         let now = Instant::now();
         if ending.cause.is_none() && ending.status.is_none() {
             let written = sitting.output.metadata().map_or(0, |meta| meta.len());
@@ -44,9 +38,12 @@ impl Lane<'_, '_> {
             } else {
                 None
             };
+            if ending.cause == Some(Cause::Timeout) {
+                self.look_into(sitting, watch);
+            }
             if ending.cause.is_some() {
                 sitting.signal(false);
-                ending.kill_at = Some(now + grace);
+                ending.kill_at = Some(Instant::now() + watch.settings.grace);
             }
         }
         if ending.kill_at.is_some_and(|at| now >= at) {
@@ -59,12 +56,11 @@ impl Lane<'_, '_> {
     pub(super) fn rise(&self, mut sitting: Sitting) -> usize {
         let mut failed = 0;
         sitting.connection.finish();
-        let timeout = self.config().tests.timeout;
-        let watch = Watch::new(self.shared, timeout, false);
+        let settings = &self.config().tests;
+        let watch = Watch::new(self.shared, (settings, 1), false);
         let mut ending = Ending::default();
-        let grace = self.config().tests.grace;
         loop {
-            self.oversee(&sitting, &watch, grace, &mut ending);
+            self.oversee(&sitting, &watch, &mut ending);
             let until = ending.wake(watch.next(Instant::now()));
             match sitting.connection.next(until) {
                 Ok(Heard::Told(Told::Finished {
@@ -98,7 +94,7 @@ impl Lane<'_, '_> {
                     failed += 1;
                     let passed = held.outcome.word();
                     held.message = Some(format!("{passed}, but then its process {how}"));
-                    held.outcome = read::ending(&ended, timeout).outcome;
+                    held.outcome = read::ending(&ended, settings.timeout).outcome;
                     held.output = Some(ended.output.into_text());
                 }
                 _ => self.warn(&format!("its process {how} after its last test")),

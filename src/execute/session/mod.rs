@@ -6,6 +6,7 @@
 
 mod fork;
 mod leave;
+mod on_timeout;
 mod watch;
 
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use crate::outcome::Outcome;
 use crate::plan::{Item, full_id};
 use crate::runner::read::{self, Verdict};
 use crate::runner::session::{Heard, Told};
-use crate::worker::frame::{Ended, Output, Status};
+use crate::worker::frame::{Cause, Ended, Output, Status};
 use fork::NoSitting;
 pub use fork::Sitting;
 pub use leave::finish;
@@ -144,10 +145,10 @@ impl Lane<'_, '_> {
         } });
         // One that is gone is noticed by what is heard of it.
         let _ = sitting.connection.send(&order);
-        let mut watch = Watch::new(shared, job.settings.timeout, sitting.has_begun);
+        let mut watch = Watch::new(shared, (&job.settings, job.attempt), sitting.has_begun);
         let mut ending = Ending::default();
         loop {
-            self.oversee(sitting, &watch, job.settings.grace, &mut ending);
+            self.oversee(sitting, &watch, &mut ending);
             let until = ending.wake(watch.next(Instant::now()));
             let heard = match sitting.connection.next(until) {
                 Ok(Heard::Told(told)) => told,
@@ -156,6 +157,9 @@ impl Lane<'_, '_> {
                 Ok(Heard::End) | Err(_) => return Some(ending),
             };
             match heard {
+                Told::Ended { exit, signal } => ending.has_ended(exit, signal),
+                // The test's time was over, whatever it still does: what is told now comes too late, and is no other test's either.
+                _ if ending.cause == Some(Cause::Timeout) => {}
                 Told::Started { id, written } => {
                     self.release(sitting, None);
                     sitting.written = written.unwrap_or_default();
@@ -212,7 +216,6 @@ impl Lane<'_, '_> {
                     }
                     return None;
                 }
-                Told::Ended { exit, signal } => ending.has_ended(exit, signal),
                 Told::Ready { .. } | Told::Refused { .. } | Told::Over | Told::Other => {}
             }
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::execute::Shared;
+use crate::manifest::config::TestSettings;
 use crate::worker::client::Clients;
 use crate::worker::frame::{Cause, Status};
 
@@ -37,18 +38,26 @@ pub struct Watch<'a> {
     since: Instant,
     held: Duration,
     limit: Option<Duration>,
-    timeout: Option<Duration>,
+    /// The test's settings.
+    pub(super) settings: &'a TestSettings,
+    /// Which try it is.
+    pub(super) attempt: u32,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(shared: &'a Shared<'_>, timeout: Option<Duration>, has_begun: bool) -> Self {
+    pub(super) fn new(
+        shared: &'a Shared<'_>,
+        (settings, attempt): (&'a TestSettings, u32),
+        has_begun: bool,
+    ) -> Self {
         let more = if has_begun { Duration::ZERO } else { START_UP };
         Self {
             clients: &shared.clients,
             since: Instant::now(),
             held: shared.clients.held(),
-            limit: timeout.map(|timeout| timeout + more),
-            timeout,
+            limit: settings.timeout.map(|timeout| timeout + more),
+            settings,
+            attempt,
         }
     }
 
@@ -56,7 +65,7 @@ impl<'a> Watch<'a> {
     pub(super) fn begin(&mut self, shared: &Shared<'_>) {
         self.since = Instant::now();
         self.held = shared.clients.held();
-        self.limit = self.timeout;
+        self.limit = self.settings.timeout;
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {

@@ -102,6 +102,10 @@ pub struct Group {
     pub group_timeout: Option<Span>,
     /// How long a process that was asked to end (TERM) has until it is killed (KILL). Default: `"5s"`.
     pub grace: Option<Span>,
+    /// A command that runs when a test's `timeout` is over, before its process is asked to end, and whose output joins the test's:
+    /// `["py-spy", "dump", "--pid", "<job-pid>"]`. `<job-pid>` is the process that runs the test. It has `hook-timeout`, and the job's
+    /// folder and environment; what it leaves running is ended, and the test is `timed-out` however it ends itself.
+    pub on_timeout: Option<Command>,
     /// How often a failed test is run again. One that then passes is `flaky`, which counts as passed unless `flaky` says
     /// otherwise. Default: `0`.
     pub retries: Option<Count>,
@@ -183,7 +187,7 @@ pub struct Group {
     pub after_worker: Option<Vec<Command>>,
     /// Commands that run once, after the group's last worker ended; made up for like `after-worker`.
     pub after_all: Option<Vec<Command>>,
-    /// The longest each command of a hook may take. Default: `"2m"`.
+    /// The longest each command of a hook, or `on-timeout`, may take. Default: `"2m"`.
     pub hook_timeout: Option<Span>,
 }
 
@@ -201,6 +205,8 @@ pub struct Override {
     pub slow_after: Option<Span>,
     /// How long a process that was asked to end (TERM) has until it is killed (KILL).
     pub grace: Option<Span>,
+    /// A command that runs when a test's `timeout` is over, before its process is asked to end. In place of the group's.
+    pub on_timeout: Option<Command>,
     /// How often a failed test is run again.
     pub retries: Option<Count>,
     /// How long a failed test waits until it is run again: a duration, or a table.

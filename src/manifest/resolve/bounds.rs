@@ -56,7 +56,10 @@ impl Resolver<'_> {
                 open_files: open_files.map(|count| u64::from(count.0)),
                 file_size: file_size.map(|size| size.0),
             },
-            env_only: clear.then(|| allow.cloned().unwrap_or_else(|| vec!["PATH".to_owned()])),
+            env_only: clear.then(|| match allow {
+                Some(names) => names.iter().map(Into::into).collect(),
+                None => vec!["PATH".into()],
+            }),
             level: match level {
                 None | Some(IsolationLevel::Supervisor) => Level::Supervisor,
                 Some(IsolationLevel::PidNamespace) => Level::PidNamespace,

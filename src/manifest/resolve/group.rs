@@ -145,10 +145,14 @@ impl Resolver<'_> {
                 shown.origin = origin.clone();
             }
         }
-        let tests = self.tests(&mut layers, chosen.table.results.unwrap_or_default());
+        let tests = self.tests(
+            &mut layers,
+            &names,
+            chosen.table.results.unwrap_or_default(),
+        );
         let timeout = layers.take("group-timeout", |group| group.group_timeout, built_in("0"));
         let serial = self.serial(&mut layers);
-        let overrides = self.overrides(&layers, chosen.table.results.unwrap_or_default());
+        let overrides = self.overrides(&layers, &names, chosen.table.results.unwrap_or_default());
         let needs = layers
             .take("needs", |group| group.needs.as_ref(), built_in("[]"))
             .into_iter()
@@ -407,10 +411,22 @@ impl Resolver<'_> {
         }
     }
 
-    fn tests(&mut self, layers: &mut Layers<'_>, results: ResultFormat) -> TestSettings {
+    fn tests(
+        &mut self,
+        layers: &mut Layers<'_>,
+        names: &Names,
+        results: ResultFormat,
+    ) -> TestSettings {
         let timeout = layers.take("timeout", |group| group.timeout, built_in("\"60s\""));
         let slow_after = layers.take("slow-after", |group| group.slow_after, built_in("\"60s\""));
         let grace = layers.take("grace", |group| group.grace, built_in("\"5s\""));
+        let at = layers.pointer("on-timeout", |group| group.on_timeout.as_ref());
+        let command = layers.take(
+            "on-timeout",
+            |group| group.on_timeout.as_ref(),
+            built_in("none"),
+        );
+        let on_timeout = self.on_timeout(command, names, &at.unwrap_or_default());
         let retries = layers.take("retries", |group| group.retries, built_in("0"));
         let at = layers.pointer("backoff", |group| group.backoff);
         let backoff = layers.take("backoff", |group| group.backoff, built_in("0"));
@@ -429,6 +445,7 @@ impl Resolver<'_> {
             timeout: self.limit(timeout.unwrap_or(Span(TIMEOUT))),
             slow_after: self.limit(slow_after.unwrap_or(Span(SLOW_AFTER))),
             grace: grace.map_or(GRACE, |span| span.0),
+            on_timeout,
             retries: retries.map_or(0, |n| n.0),
             backoff: backoff.unwrap_or_default(),
             flaky: flaky.unwrap_or_default(),
@@ -451,25 +468,40 @@ impl Resolver<'_> {
         }
     }
 
-    fn overrides(&mut self, layers: &Layers<'_>, results: ResultFormat) -> Vec<OverrideConfig> {
+    fn overrides(
+        &mut self,
+        layers: &Layers<'_>,
+        names: &Names,
+        results: ResultFormat,
+    ) -> Vec<OverrideConfig> {
         let mut list = Vec::new();
         // The weakest table's first: later ones win.
         for layer in layers.list.iter().rev() {
             for (index, entry) in layer.group.overrides.iter().flatten().enumerate() {
                 let pointer = join(&layer.at("overrides"), &index.to_string());
                 self.expect(entry.expect, results, &join(&pointer, "expect"));
-                list.push(self.override_config(entry, &pointer));
+                list.push(self.override_config(entry, names, &pointer));
             }
         }
         list
     }
 
-    fn override_config(&mut self, entry: &Override, pointer: &str) -> OverrideConfig {
+    fn override_config(
+        &mut self,
+        entry: &Override,
+        names: &Names,
+        pointer: &str,
+    ) -> OverrideConfig {
         OverrideConfig {
             matching: self.matchers(&entry.matching.0, &join(pointer, "match")),
             timeout: entry.timeout.map(|timeout| self.limit(timeout)),
             slow_after: entry.slow_after.map(|span| self.limit(span)),
             grace: entry.grace.map(|span| span.0),
+            on_timeout: self.on_timeout(
+                entry.on_timeout.as_ref(),
+                names,
+                &join(pointer, "on-timeout"),
+            ),
             retries: entry.retries.map(|n| n.0),
             backoff: entry
                 .backoff

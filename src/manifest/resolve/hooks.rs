@@ -1,5 +1,6 @@
-//! A group's hooks.
+//! A group's hooks, and what looks at a test whose time is over.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexSet;
@@ -60,5 +61,20 @@ impl Resolver<'_> {
             Some(span) => Some(span.0).filter(|span| !span.is_zero()),
         };
         hooks
+    }
+
+    /// What is run when a test's time is over, with all that a job's command may name but its items and its report.
+    pub(super) fn on_timeout(
+        &mut self,
+        command: Option<&Command>,
+        names: &Names,
+        pointer: &str,
+    ) -> Option<Arc<CommandTemplate>> {
+        let own = Own {
+            single: names.all(),
+            ..Own::default()
+        };
+        let parsed = self.command(command?, Context::OnTimeout, &own, Some(pointer));
+        parsed.map(Arc::new)
     }
 }

@@ -25,9 +25,11 @@ pub(super) fn wrong_name(name: &str) -> Option<&'static str> {
             "a resource's name is lower case: it becomes `<name>` and ORCHESTRATE_RESOURCE_NAME",
         );
     }
-    let taken = Template::parse(&format!("<{name}>"), Context::RunCommand, &Own::default());
-    taken
-        .is_ok()
+    let is_taken =
+        |context| Template::parse(&format!("<{name}>"), context, &Own::default()).is_ok();
+    [Context::RunCommand, Context::OnTimeout]
+        .into_iter()
+        .any(is_taken)
         .then_some("the name already stands for something else in templates")
 }
 
@@ -154,7 +156,7 @@ impl Resolver<'_> {
         let (name, _) = pools.find(|(name, _)| message.contains(&format!("<{name}>")))?;
         Some(format!(
             "{name} is a pool of [resources]: a group with `uses = {{ {name} = 1 }}` may name it where jobs are, in commands, `env`, \
-             `before-job` and `after-job`"
+             `before-job`, `after-job` and `on-timeout`"
         ))
     }
 

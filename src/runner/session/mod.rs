@@ -317,11 +317,7 @@ pub fn request(
         words: list::absolute_program(words, root),
         folder: root.into(),
         env: env.into_iter().collect(),
-        env_only: group
-            .bounds
-            .env_only
-            .as_ref()
-            .map(|names| names.iter().map(Into::into).collect()),
+        env_only: group.bounds.env_only.clone(),
         tmp: lookup.tmp.into(),
         grace: group.tests.grace,
         capture: true,
