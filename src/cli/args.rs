@@ -58,6 +58,9 @@ pub enum Command {
     /// The first process of a namespace; started by a worker
     #[command(hide = true)]
     Hold(HoldArguments),
+    /// Waits for a worker of a session's host; started by that
+    #[command(hide = true)]
+    Guard(GuardArguments),
     /// Serves jobs on standard input and output; started by `run`
     #[command(hide = true)]
     Worker(WorkerArguments),
@@ -397,6 +400,15 @@ pub struct HoldArguments {
     /// The program and its arguments.
     #[arg(last = true)]
     pub words: Vec<std::ffi::OsString>,
+}
+
+/// `orchestrate guard`.
+#[derive(Args, Debug)]
+pub struct GuardArguments {
+    /// The descriptor that is told how the worker ended.
+    pub channel: i32,
+    /// The worker's process id.
+    pub worker: i32,
 }
 
 /// `orchestrate worker`.

@@ -9,6 +9,7 @@ mod environment;
 mod error;
 pub mod exit;
 mod explain;
+mod guard;
 mod history;
 mod hold;
 mod init;
@@ -64,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Schema(arguments) => schema::schema(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Doctor => Ok(doctor::doctor()),
+        Command::Guard(arguments) => guard::guard(&arguments),
         Command::Hold(arguments) => hold::hold(&arguments),
         Command::Worker(arguments) => worker::worker(&arguments),
     };

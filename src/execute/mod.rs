@@ -104,6 +104,8 @@ struct Shared<'a> {
     changed: Condvar,
     clients: Arc<Clients>,
     groups: Vec<GroupHooks>,
+    /// Held while a fork of a group's shared session is made, so that it is known which is the last.
+    forking: Vec<Mutex<()>>,
     /// See [`Shared::is_listed`].
     listed: OnceLock<HashSet<String>>,
 }
@@ -235,6 +237,7 @@ pub fn execute(
         changed: Condvar::new(),
         clients: discovery.clients.clone(),
         groups: plan.groups.iter().map(|_| GroupHooks::default()).collect(),
+        forking: plan.groups.iter().map(|_| Mutex::default()).collect(),
         listed: OnceLock::new(),
     };
     shared.send(started(plan, options));

@@ -108,6 +108,13 @@ impl Discovery {
         sessions.entry(group.clone()).or_default().clone()
     }
 
+    /// The same for who needs a fork: if its host has left, another session takes its place.
+    #[must_use]
+    pub fn session_with_host(&self, group: &GroupName) -> Arc<Host> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        Host::with_host(sessions.entry(group.clone()).or_default())
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Client>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,6 +8,7 @@
 pub(crate) mod capture;
 pub mod client;
 pub mod frame;
+mod guard;
 mod host;
 mod job;
 mod level;
@@ -18,6 +19,7 @@ mod supervisor;
 mod tree;
 mod variables;
 
+pub use guard::{guard, guard_program};
 pub(crate) use job::{monotonic, read_report};
 #[cfg(target_os = "linux")]
 pub use level::hold;

@@ -90,7 +90,11 @@ fn serve(
             Request::Signal { pid, kill } => host::signal(pid, kill),
             Request::Settle { after, tmp, keep } => {
                 match &mut host {
-                    Some(host) if after == Some(host.pid()) => host.await_end(lifeline),
+                    Some(host) if after == Some(host.pid()) => {
+                        host.await_end(lifeline);
+                        // It ran the tests itself, so whoever is left of its group was left by them.
+                        kept.forget(host.pid());
+                    }
                     _ => host::wait_for(after),
                 }
                 let settled = host::settle(Path::new(&tmp), keep, place, &mut kept, lifeline);

@@ -32,20 +32,33 @@ pub fn adopt_orphans() {
 pub struct Kept {
     job: HashMap<i32, u64>,
     worker: HashMap<i32, u64>,
+    /// Groups of processes, by number: children of a host that has ended.
+    groups: BTreeSet<i32>,
 }
 
 impl Kept {
-    /// Keeps a process, and what is below it, as long as the worker.
-    pub fn keep(&mut self, pid: Pid) {
-        let pid = pid.as_raw_nonzero().get();
-        self.worker.extend(started(pid).map(|start| (pid, start)));
+    /// Keeps the processes of a host's group, and what is below them, as long as the worker: it may end, and leave them to us.
+    pub fn keep(&mut self, host: Pid) {
+        self.groups.insert(host.as_raw_nonzero().get());
     }
 
-    fn all(&self) -> BTreeSet<i32> {
-        let kept = self.job.iter().chain(&self.worker);
-        kept.filter(|(pid, start)| started(**pid) == Some(**start))
-            .map(|(pid, _)| *pid)
-            .collect()
+    /// Keeps nothing of a host any more.
+    pub fn forget(&mut self, host: u32) {
+        self.groups.retain(|group| group.unsigned_abs() != host);
+    }
+
+    /// Looked up anew each time: whose parent ends at this very moment is a child of ours only now.
+    fn has(&self, pid: i32) -> bool {
+        let mut starts = [&self.job, &self.worker]
+            .into_iter()
+            .filter_map(|kept| kept.get(&pid));
+        starts.any(|start| started(pid) == Some(*start))
+            || !self.groups.is_empty()
+                && group(pid).is_some_and(|group| self.groups.contains(&group))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.job.is_empty() && self.worker.is_empty() && self.groups.is_empty()
     }
 
     /// Deals with what is left when a request has ended. Returns how many processes were left that should not have been.
@@ -58,23 +71,22 @@ impl Kept {
     ) -> u32 {
         // The rule: nobody is left, which one call tells.
         if !reap() {
-            self.job.clear();
-            self.worker.clear();
+            *self = Self::default();
             return 0;
         }
         let keep = match leftovers {
             Leftovers::ForJob => &mut self.job,
             Leftovers::ForWorker => &mut self.worker,
             Leftovers::End | Leftovers::EndOwn => {
-                let left = clear(group, until, lifeline, &self.all());
+                let left = clear(group, until, lifeline, self);
                 if leftovers == Leftovers::End && !self.job.is_empty() {
                     self.job.clear();
-                    clear(group, until, lifeline, &self.all());
+                    clear(group, until, lifeline, self);
                 }
                 return left;
             }
         };
-        for pid in descendants(&BTreeSet::new()) {
+        for pid in descendants(nobody) {
             let pid = pid.as_raw_nonzero().get();
             keep.extend(started(pid).map(|start| (pid, start)));
         }
@@ -82,22 +94,33 @@ impl Kept {
     }
 }
 
-/// When a process began, in ticks since the system did: proc_pid_stat(5), field 22.
+/// When a process began, in ticks since the system did.
 fn started(pid: i32) -> Option<u64> {
+    stat(pid, 22)?.parse().ok()
+}
+
+/// The group that a process is of.
+fn group(pid: i32) -> Option<i32> {
+    stat(pid, 5)?.parse().ok()
+}
+
+/// A field of a process's status, from the third on, by its number in proc_pid_stat(5).
+fn stat(pid: i32, field: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; the fields after it begin with the third.
+    // The second is a name in parentheses, which may hold anything.
     let rest = stat.rsplit(')').next()?;
-    rest.split_whitespace().nth(19)?.parse().ok()
+    rest.split_whitespace().nth(field - 3).map(str::to_owned)
 }
 
 /// Ends what is left of the group `job` and of everything below this process but `kept`: TERM to all, until `until` to end by
 /// themselves, or until nobody holds the lifeline any more, then KILL until there is nobody. Returns how many there were.
-fn clear(job: Option<Pid>, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTreeSet<i32>) -> u32 {
-    let is_left = || reap() && (kept.is_empty() || !descendants(kept).is_empty());
+fn clear(job: Option<Pid>, until: Instant, lifeline: BorrowedFd<'_>, kept: &Kept) -> u32 {
+    let is_kept = |pid| kept.has(pid);
+    let is_left = || reap() && (kept.is_empty() || !descendants(is_kept).is_empty());
     if !is_left() {
         return 0;
     }
-    let left = descendants(kept);
+    let left = descendants(is_kept);
     let alive = left.iter().filter(|pid| is_alive(**pid)).count();
     // Somebody is, even if who it was has gone by the time that it was looked for.
     let count = u32::try_from(alive.max(1)).unwrap_or(u32::MAX);
@@ -120,7 +143,7 @@ fn clear(job: Option<Pid>, until: Instant, lifeline: BorrowedFd<'_>, kept: &BTre
     }
     let mut round = 0;
     while is_left() {
-        kill_round(kept);
+        kill_round(is_kept);
         pause_after(&mut round);
     }
     count
@@ -134,10 +157,9 @@ pub fn kill_all(job: Pid) {
 
 /// Kills everything below this process, whatever its group.
 pub fn kill_everything() {
-    let nobody = BTreeSet::new();
     let mut round = 0;
     while reap() {
-        kill_round(&nobody);
+        kill_round(nobody);
         pause_after(&mut round);
     }
 }
@@ -154,7 +176,7 @@ pub fn kill_strays(ours: &BTreeSet<i32>) {
         if strays.is_empty() {
             return;
         }
-        kill_round(ours);
+        kill_round(|pid| ours.contains(&pid));
         for pid in strays.into_iter().filter_map(Pid::from_raw) {
             let _ = waitpid(Some(pid), WaitOptions::NOHANG);
         }
@@ -172,9 +194,8 @@ pub fn signal_branch(pid: Pid, kill: bool) {
         }
         return;
     }
-    let nobody = BTreeSet::new();
     let branch = || {
-        let mut branch = below(pid.as_raw_nonzero().get(), &nobody);
+        let mut branch = below(pid.as_raw_nonzero().get(), nobody);
         branch.push(pid);
         branch
     };
@@ -187,7 +208,7 @@ pub fn signal_branch(pid: Pid, kill: bool) {
 }
 
 /// Stopped first, so that a process that forks faster than we kill can't win.
-fn kill_round(except: &BTreeSet<i32>) {
+fn kill_round(except: impl Fn(i32) -> bool + Copy) {
     let left = descendants(except);
     for pid in &left {
         signal(*pid, Signal::STOP);
@@ -209,7 +230,7 @@ fn pause_after(round: &mut u32) {
 /// Sends a signal to everything below this process; twice, for what was started meanwhile.
 pub fn signal_all(what: Signal) {
     for _ in 0..2 {
-        for pid in descendants(&BTreeSet::new()) {
+        for pid in descendants(nobody) {
             signal(pid, what);
         }
     }
@@ -225,13 +246,13 @@ pub fn first_child(pid: Pid) -> Option<Pid> {
 /// How many processes are below this one.
 pub fn count() -> u32 {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-    u32::try_from(descendants(&BTreeSet::new()).len()).unwrap_or(u32::MAX)
+    u32::try_from(descendants(nobody).len()).unwrap_or(u32::MAX)
 }
 
 /// The resident memory of everything below this process, in bytes. Shared pages count once for each: it is a bound.
 pub fn memory() -> u64 {
     let page = rustix::param::page_size() as u64;
-    let pages = descendants(&BTreeSet::new()).into_iter().filter_map(|pid| {
+    let pages = descendants(nobody).into_iter().filter_map(|pid| {
         let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).ok()?;
         text.split(' ').nth(1)?.parse::<u64>().ok()
     });
@@ -258,10 +279,8 @@ fn signal(pid: Pid, what: Signal) {
 
 /// Whether a process does something still, and does not only wait to be reaped: proc_pid_stat(5), field 3.
 pub fn is_alive(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    let stat = stat.unwrap_or_default();
-    let state = stat.rsplit(')').next().map(str::trim_start);
-    state.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
+    let state = stat(pid.as_raw_nonzero().get(), 3);
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
 
 /// Whether a process has this one among its ancestors.
@@ -270,15 +289,7 @@ fn is_below(pid: Pid) -> bool {
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let mut pid = pid.as_raw_nonzero().get();
     while pid > 1 {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-            return false;
-        };
-        // The name in parentheses may hold anything; proc_pid_stat(5).
-        let parent = stat
-            .rsplit(')')
-            .next()
-            .and_then(|rest| rest.split_whitespace().nth(1));
-        match parent.and_then(|text| text.parse().ok()) {
+        match stat(pid, 4).and_then(|parent| parent.parse().ok()) {
             Some(parent) if parent == own => return true,
             Some(parent) => pid = parent,
             None => return false,
@@ -307,19 +318,24 @@ fn reap() -> bool {
     }
 }
 
+/// No process is excepted.
+fn nobody(_: i32) -> bool {
+    false
+}
+
 /// Every process below this one, parents first, but for some children and what is below them.
 #[cfg(target_os = "linux")]
-fn descendants(except: &BTreeSet<i32>) -> Vec<Pid> {
+fn descendants(except: impl Fn(i32) -> bool) -> Vec<Pid> {
     below(rustix::process::getpid().as_raw_nonzero().get(), except)
 }
 
 #[cfg(target_os = "linux")]
-fn below(root: i32, except: &BTreeSet<i32>) -> Vec<Pid> {
+fn below(root: i32, except: impl Fn(i32) -> bool) -> Vec<Pid> {
     let mut found = Vec::new();
     let mut open = vec![root];
     while let Some(parent) = open.pop() {
         for child in children(parent) {
-            if except.contains(&child) {
+            if except(child) {
                 continue;
             }
             if let Some(pid) = Pid::from_raw(child) {
@@ -349,12 +365,12 @@ fn children(parent: i32) -> Vec<i32> {
 
 /// Without /proc only the job's own group is known.
 #[cfg(not(target_os = "linux"))]
-fn descendants(_: &BTreeSet<i32>) -> Vec<Pid> {
+fn descendants(_: impl Fn(i32) -> bool) -> Vec<Pid> {
     Vec::new()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn below(_: i32, _: &BTreeSet<i32>) -> Vec<Pid> {
+fn below(_: i32, _: impl Fn(i32) -> bool) -> Vec<Pid> {
     Vec::new()
 }
 

@@ -9,6 +9,7 @@ mod found;
 mod history;
 mod hooks;
 mod kept;
+mod leaving;
 mod listings;
 mod manifests;
 mod on_timeout;

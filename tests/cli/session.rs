@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::{Project, Ran, python};
 
 /// A project whose group `g` runs the Python in `venv`, or nothing where there is none.
-fn project(more: &str) -> Option<Project> {
+pub fn project(more: &str) -> Option<Project> {
     let python = python()?;
     Some(Project::with(&format!(
         "[groups.g]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\n{more}\n"
@@ -13,14 +13,14 @@ fn project(more: &str) -> Option<Project> {
 }
 
 /// What each test wrote to the log, sorted.
-fn log(project: &Project) -> Vec<String> {
+pub fn log(project: &Project) -> Vec<String> {
     let mut lines: Vec<_> = project.read("log").lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }
 
 /// Python that appends to `log` in one write.
-const LOG: &str = "import os, sys\ndef log(*words):\n    line = ' '.join(map(str, words)) + '\\n'\n    \
+pub const LOG: &str = "import os, sys\ndef log(*words):\n    line = ' '.join(map(str, words)) + '\\n'\n    \
     fd = os.open(os.path.join(os.path.dirname(__file__), 'log'), os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n    \
     os.write(fd, line.encode())\n    os.close(fd)\n";
 

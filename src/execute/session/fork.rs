@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -16,6 +16,7 @@ use crate::execute::command::{Place, environment, of_shard, own_variables};
 use crate::execute::lane::{Lane, names_port};
 use crate::execute::values::{JobValues, Variables};
 use crate::manifest::config::{Hook, Session as Mode};
+use crate::manifest::model::Isolation;
 use crate::manifest::template::Unset;
 use crate::plan::Item;
 use crate::runner::list;
@@ -23,7 +24,7 @@ use crate::runner::session::{
     Connection, HOST, Heard, LONGEST, OUTPUT, Session, SessionLookup, Start, Told, request,
     request_of_group,
 };
-use crate::worker::capture;
+use crate::worker::{capture, guard_program};
 
 /// A fork that runs this lane's tests.
 pub struct Sitting {
@@ -65,9 +66,17 @@ impl Lane<'_, '_> {
     pub(super) fn sit(&mut self, global_slot: usize) -> Result<Sitting, NoSitting> {
         let shared = self.shared;
         let group = self.config();
-        let session = match group.session {
-            Mode::Worker(_) => self.own_session.get_or_insert_default().clone(),
-            _ => shared.discovery.session(&group.name),
+        let (session, all, _turn) = match group.session {
+            Mode::Worker(_) => {
+                let own = self.own_session.get_or_insert_default();
+                (Session::with_host(own), 1, None)
+            }
+            _ => {
+                let turn = shared.forking[self.group].lock();
+                let turn = turn.unwrap_or_else(PoisonError::into_inner);
+                let session = shared.discovery.session_with_host(&group.name);
+                (session, shared.plan.groups[self.group].workers, Some(turn))
+            }
         };
         let place = self.place(global_slot);
         let prepare = |tmp: &Path| self.prepare(tmp, &place);
@@ -112,17 +121,24 @@ impl Lane<'_, '_> {
         for (name, value) in of_shard(group, &place).filter(|(name, _)| !is_set(name)) {
             env.insert(name.to_owned(), Value::String(value));
         }
+        let is_for_life = group.isolation == Isolation::Worker;
         let order = json!({ "work": {
             "output": output.to_string_lossy(),
             "tmp": tmp.to_string_lossy(),
             "env": env,
+            // It costs a millisecond to start, which is too much for a fork a test.
+            "guard": guard_program().filter(|_| is_for_life),
+            "last": is_for_life && session.forks_last(all),
         } });
         let sent = connection.send(&order);
         let heard = sent.and_then(|()| self.hear_first(&mut connection, &session));
         let _ = fs::remove_file(&output);
         let host = session.with_client(|client| client.host);
         match heard {
-            Ok(Heard::Told(Told::Ready { pid, guard })) if is_host || pid.is_some() => {
+            Ok(Heard::Told(Told::Ready { pid, guard, left })) if is_host || pid.is_some() => {
+                if left {
+                    session.leave();
+                }
                 Ok(Sitting {
                     global_slot,
                     guard: if is_host { host } else { guard },

@@ -293,6 +293,7 @@ impl Lane<'_, '_> {
         ending: Ending,
         progress: &mut Progress,
     ) -> (Ended, Vec<Job>) {
+        sitting.session.stay();
         let mut ended = self.settle(&mut sitting, ending);
         self.release(&mut sitting, None);
         if self.gives_way(job, &mut ended) {

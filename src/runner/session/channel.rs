@@ -24,6 +24,9 @@ pub enum Told {
         /// That of the process above it which gathers what it leaves, if there is one.
         #[serde(default)]
         guard: Option<u32>,
+        /// Whether its host has left, since this was to be the last fork.
+        #[serde(default)]
+        left: bool,
     },
     /// It could not be made.
     Refused {
@@ -197,6 +200,7 @@ mod tests {
         let ready = Heard::Told(Told::Ready {
             pid: Some(7),
             guard: None,
+            left: false,
         });
         assert_eq!(connection.next(soon()).unwrap(), ready);
         assert_eq!(connection.next(soon()).unwrap(), Heard::Nothing);

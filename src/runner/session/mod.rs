@@ -53,6 +53,12 @@ struct State {
     pipes: Option<Pipes>,
     /// How it ended, where that was noticed before anybody asked.
     ended: Option<Ended>,
+    /// How many forks there were of it.
+    forks: usize,
+    /// Whether another fork is likely to be needed, so that it had better stay.
+    stays: bool,
+    /// Whether the host has left before its forks have.
+    has_left: bool,
 }
 
 /// How a host is started.
@@ -68,6 +74,16 @@ pub struct Start {
 pub type Prepare<'a> = dyn Fn(&Path) -> Result<Start, String> + 'a;
 
 impl Session {
+    /// A session that has a host, or will: one whose host has left is replaced by one whose host stays.
+    pub fn with_host(session: &mut Arc<Self>) -> Arc<Self> {
+        if session.state().has_left {
+            let another = Self::default();
+            another.stay();
+            *session = Arc::new(another);
+        }
+        session.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,10 +162,31 @@ impl Session {
         self.state().client.as_mut().map(what)
     }
 
+    /// There is about to be one more fork, of `all` that are likely to be needed. Returns whether it is the last: then the host may
+    /// leave. What it has in memory is the forks' too, and what they have written to since would be there once more for nobody.
+    pub fn forks_last(&self, all: usize) -> bool {
+        let mut state = self.state();
+        state.forks += 1;
+        state.forks == all && !state.stays
+    }
+
+    /// Its host has left.
+    pub fn leave(&self) {
+        self.state().has_left = true;
+    }
+
+    /// Has the host stay: a fork has broken off, and so may others.
+    pub fn stay(&self) {
+        self.state().stays = true;
+    }
+
     /// Lets the host end, which it may take so long for. Returns how it did, if it was there.
     #[must_use]
     pub fn finish(&self, patience: Duration) -> Option<Ended> {
-        let asked = self.state().ask_to_finish();
+        let asked = {
+            let state = self.state();
+            state.has_left || state.ask_to_finish()
+        };
         self.dismiss(if asked { patience } else { Duration::ZERO })?
             .ok()
     }

@@ -9,6 +9,7 @@ has a socket instead (docs/session-protocol.md). An id is pytest's own, with its
 is relative to its rootdir, which it would not accept back from another folder).
 """
 
+import atexit
 import gc
 import os
 import resource
@@ -176,9 +177,10 @@ def reason(report):
 class Session:
     """In the place of pytest's own loop over the tests: serves connections, each in a fork."""
 
-    def __init__(self, host, lister):
+    def __init__(self, host, lister, ending):
         self.host = host
         self.lister = lister
+        self.ending = ending
         lister.loop = self
         self.runner = Runner(None)
         self.session = None
@@ -191,6 +193,7 @@ class Session:
             self.items[name] = item
             self.places[name] = place
         reporter = self.settle_down(session.config.pluginmanager)
+        self.host.may_leave(self.ending.over(session.config.hook))
         gc.freeze()
         self.host.serve(self.lister.records, self.work)
         if reporter is not None:
@@ -211,6 +214,9 @@ class Session:
         return manager.unregister(name="terminalreporter")
 
     def work(self, channel, order):
+        # What follows is done while others are forked.
+        channel.write(event="ready", pid=os.getpid(), guard=os.getppid(), left=order["last"])
+        channel.flush()
         return Worker(self, channel, order).serve()
 
 
@@ -229,6 +235,54 @@ def why_cold(manager, own):
         if not wraps and loop.plugin is not own and loop.plugin_name != "main":
             return "the plugin %s has a loop of its own over the tests" % loop.plugin_name
     return None
+
+
+def package(module):
+    return (module or "").split(".")[0]
+
+
+class Ending:
+    """Notices what others want to do when the session ends."""
+
+    # Hooks that are called then, and those that may be wrapped around the whole of it.
+    HOOKS = ("pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure")
+    AROUND = ("pytest_cmdline_main", "pytest_runtestloop")
+
+    def __init__(self):
+        self.is_empty = True
+        self.register = atexit.register
+
+        def register(function, *args, **kwargs):
+            self.notice(function)
+            return self.register(function, *args, **kwargs)
+
+        atexit.register = register
+
+    def notice(self, function):
+        # execnet is pytest-xdist's, which has nothing to do here.
+        if package(getattr(function, "__module__", None)) not in ("_pytest", "logging", "execnet"):
+            self.is_empty = False
+
+    def pytest_addoption(self, pluginmanager):
+        config = pluginmanager.get_plugin("pytestconfig")
+        add = config.add_cleanup
+
+        def add_cleanup(function):
+            # Some of pytest's own are others' functions.
+            if package(sys._getframe(1).f_globals.get("__name__")) != "_pytest":
+                self.notice(function)
+            add(function)
+
+        config.add_cleanup = add_cleanup
+
+    def over(self, hooks):
+        """Whether nobody would miss anything if this process, once it has forked, just ended."""
+        atexit.register = self.register
+        for name in self.HOOKS + self.AROUND:
+            for hook in getattr(hooks, name).get_hookimpls():
+                if name in self.HOOKS or getattr(hook, "hookwrapper", False) or getattr(hook, "wrapper", False):
+                    self.notice(hook.function)
+        return self.is_empty
 
 
 class Worker:
@@ -279,8 +333,6 @@ class Worker:
         faulthandler.register(signal.SIGTERM, file=output, all_threads=True, chain=True)
 
     def serve(self):
-        self.channel.write(event="ready", pid=os.getpid(), guard=os.getppid())
-        self.channel.flush()
         while True:
             request = self.channel.read()
             if request is None or "run" not in request:
@@ -442,7 +494,8 @@ def main():
     lister = Lister()
     whole = ["--continue-on-collection-errors", "--maxfail=0"]
     if mode == "session":
-        code = pytest.main(whole + arguments, plugins=[lister, Session(host, lister), OneProcess()])
+        ending = Ending()
+        code = pytest.main(whole + arguments, plugins=[lister, ending, Session(host, lister, ending), OneProcess()])
         orchestrate_session.leave(int(code))
     code = pytest.main(["--collect-only", "-q"] + whole + arguments, plugins=[lister, OneProcess()])
     for record in lister.records(True):

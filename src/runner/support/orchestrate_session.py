@@ -70,6 +70,7 @@ class Host:
         self.listener.bind(path)
         self.listener.listen(64)
         self.guards = set()
+        self.leaves = False
 
     def serve(self, tests, work):
         """Answers until it is told to finish. `tests(keywords)` gives the listing's records and the closing one; `work(channel, order)`
@@ -104,6 +105,16 @@ class Host:
         except OSError:
             pass
 
+    def may_leave(self, yes):
+        """Whether it may end before its forks do, since nothing is left to be done at its end."""
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            # What was started while it loaded may look for the one who did.
+            yes = False
+        except ChildProcessError:
+            pass
+        self.leaves = yes
+
     def reap(self):
         # By number: other children are somebody else's.
         for pid in list(self.guards):
@@ -113,6 +124,7 @@ class Host:
     def fork(self, channel, order, work):
         sys.stdout.flush()
         sys.stderr.flush()
+        order["last"] = self.leaves and order.get("last", False)
         try:
             guard = os.fork()
         except OSError as error:
@@ -120,6 +132,8 @@ class Host:
             channel.flush()
             return
         if guard:
+            if order["last"]:
+                os._exit(0)
             self.guards.add(guard)
             return
         try:
@@ -128,6 +142,7 @@ class Host:
             worker = os.fork()
             if not worker:
                 run(channel, order, work)
+            become_guard(order.get("guard"), channel, worker)
             status = os.waitpid(worker, 0)[1]
             channel.pid = os.getpid()
             # On a line of its own: the worker may have died within one.
@@ -143,6 +158,17 @@ class Host:
             channel.flush()
         finally:
             os._exit(0)
+
+
+def become_guard(program, channel, worker):
+    """Executes the program that does what follows, if there is one: it has none of the host's memory."""
+    try:
+        if program:
+            os.set_inheritable(channel.socket.fileno(), True)
+            # With no variables: those of the group are for Python, and may be of another system's libraries.
+            os.execve(program, ["orchestrate", "guard", str(channel.socket.fileno()), str(worker)], {})
+    except OSError:
+        pass
 
 
 def leave(code):
