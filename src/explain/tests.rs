@@ -157,7 +157,11 @@ impl Course for Teller<'_> {
     }
 
     fn memory(&self) -> Vec<MemorySeen> {
-        self.made.seen.clone()
+        let seen = self.made.seen.iter().map(|seen| MemorySeen {
+            at: seen.at - self.begun,
+            ..*seen
+        });
+        seen.collect()
     }
 }
 
@@ -260,10 +264,6 @@ impl Made {
             memory: self.memory,
             ..Limits::default()
         };
-        for seen in &self.seen {
-            let (short, memory) = (seen.short, seen.most);
-            teller.tell(seen.at, Event::MemoryChanged { short, memory });
-        }
         for round in 1..=self.rounds {
             teller.round = round;
             teller.tries.fill(0);
@@ -278,6 +278,10 @@ impl Made {
             teller.begun += seconds;
         }
         let seconds = teller.begun;
+        for seen in self.seen.iter().filter(|seen| seen.at < seconds) {
+            let (short, memory) = (seen.short, seen.most);
+            teller.tell(seen.at, Event::MemoryChanged { short, memory });
+        }
         teller.tell(
             seconds,
             Event::RunFinished {
@@ -350,9 +354,9 @@ fn near(a: f64, b: f64) {
 
 fn fake() -> impl Strategy<Value = Fake> {
     let tests = prop::collection::vec(1_u32..50, 1..4);
-    let claims = (0_u8..6, 0_u8..10, 0_u8..3);
-    (0_usize..2, tests, 0_u32..10, claims, 0_u8..12).prop_map(
-        |(group, tests, start, (serial, exclusive, locked), again)| Fake {
+    let claims = (0_u8..6, 0_u8..10, 0_u8..3, 0_u64..12);
+    (0_usize..2, tests, 0_u32..10, claims, 0_u8..14).prop_map(
+        |(group, tests, start, (serial, exclusive, locked, memory), again)| Fake {
             group,
             spec: JobSpec {
                 serial: serial == 0,
@@ -362,6 +366,7 @@ fn fake() -> impl Strategy<Value = Fake> {
                 } else {
                     Vec::new()
                 },
+                memory,
                 ..JobSpec::default()
             },
             start: f64::from(start),
@@ -371,7 +376,7 @@ fn fake() -> impl Strategy<Value = Fake> {
                 1 => Some(7.0),
                 _ => None,
             },
-            stopped: None,
+            stopped: (again >= 12).then_some(3.0),
         },
     )
 }
@@ -384,8 +389,16 @@ proptest! {
         slots in 1_usize..5,
         needs in any::<bool>(),
         rounds in 1_u32..4,
+        seen in prop::collection::vec((0_u32..200, any::<bool>(), 10_u64..40), 0..4),
     ) {
-        let made = Made { workers, slots, needs, rounds, ..made(jobs) };
+        let mut seen: Vec<MemorySeen> = seen.into_iter().map(|(at, short, most)| MemorySeen {
+            at: f64::from(at),
+            short,
+            most: (!short).then_some(most),
+        }).collect();
+        seen.sort_by(|a, b| a.at.total_cmp(&b.at));
+        let memory = Some(10);
+        let made = Made { workers, slots, needs, rounds, memory, seen, ..made(jobs) };
         let (wall, _) = made.run();
         let told = made.explained();
         prop_assert!((told.replayed - wall).abs() < 1e-3, "{} is not {wall}", told.replayed);
@@ -397,6 +410,15 @@ proptest! {
         let unlocked = made.saved(|made| made.each(|job| job.spec.locks.clear()));
         if made.jobs.iter().any(|job| !job.spec.locks.is_empty()) {
             prop_assert!((finding(&told, Kind::Lock).saves - unlocked).abs() < 1e-3);
+        }
+        let with_memory = made.saved(|made| {
+            made.memory = None;
+            made.seen.clear();
+        });
+        if let Some(memory) = told.findings.iter().find(|finding| finding.kind == Kind::Memory) {
+            prop_assert!((memory.saves - with_memory).abs() < 1e-3);
+        } else {
+            prop_assert!(with_memory.abs() < 1e-3);
         }
     }
 }
