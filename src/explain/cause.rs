@@ -1,11 +1,12 @@
 //! What can make a run longer than its work, and how it is taken away.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::record::Record;
 use super::scene::{Piece, Scene};
+use super::straggler::{cut, main_test, stragglers};
 use crate::manifest::config::Hook;
 
 /// A kind of cause.
@@ -359,54 +360,6 @@ fn each(scene: &mut Scene, what: impl Fn(&mut Piece)) {
 fn of_group(scene: &mut Scene, group: usize, what: impl Fn(&mut Piece)) {
     let pieces = scene.pieces.iter_mut();
     pieces.filter(|piece| piece.group == group).for_each(what);
-}
-
-/// The test that takes most of a job's time, if one does.
-fn main_test(piece: &Piece) -> Option<usize> {
-    let tests = piece.tests.iter().enumerate();
-    let (index, (_, seconds)) = tests.max_by(|a, b| a.1.1.total_cmp(&b.1.1))?;
-    (*seconds * 2.0 > piece.work()).then_some(index)
-}
-
-/// Into how many parts a straggler is cut.
-pub fn parts(scene: &Scene, job: usize) -> usize {
-    let stage = &scene.groups[scene.pieces[job].group];
-    stage.workers.min(scene.limits.slots).max(2)
-}
-
-/// Cuts a straggler: a chunk by its tests, a test into equal parts.
-fn cut(scene: &mut Scene, job: usize) {
-    let Some(main) = main_test(&scene.pieces[job]) else {
-        scene.recut(job);
-        return;
-    };
-    let parts = parts(scene, job);
-    let mut rest = scene.pieces[job].tests.clone();
-    let (id, seconds) = rest.remove(main);
-    #[expect(clippy::cast_precision_loss, reason = "workers are few")]
-    let part = vec![(id, seconds / parts as f64)];
-    let mut lists = vec![part; parts];
-    if !rest.is_empty() {
-        lists.push(rest);
-    }
-    scene.part(job, lists);
-}
-
-/// How many stragglers are looked at.
-const STRAGGLERS: usize = 3;
-
-/// The longest jobs, and the one that ends last; each once, in however many repetitions it is.
-fn stragglers(scene: &Scene, spans: &[(f64, f64)]) -> Vec<usize> {
-    let mut jobs: Vec<usize> = (0..scene.pieces.len()).collect();
-    let last = jobs.iter().copied();
-    let last = last.max_by(|a, b| spans[*a].1.total_cmp(&spans[*b].1));
-    let seconds = |job: &usize| scene.pieces[*job].seconds();
-    jobs.sort_by(|a, b| seconds(b).total_cmp(&seconds(a)));
-    let chunk = |job: &usize| scene.pieces[*job].chunk;
-    let mut chunks = BTreeSet::new();
-    jobs.retain(|job| chunks.len() < STRAGGLERS && chunks.insert(chunk(job)));
-    jobs.extend(last.filter(|last| !chunks.contains(&chunk(last))));
-    jobs
 }
 
 /// Whether another worker would find a processor: what the jobs used of them, and a worker's share more. Starting a job costs

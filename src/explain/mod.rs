@@ -5,8 +5,10 @@
 //! that thing costs. Pure: events come in, numbers go out; it knows no file, no clock and no terminal.
 
 mod cause;
+mod change;
 mod record;
 mod scene;
+mod straggler;
 mod verdict;
 
 pub use cause::Kind;

@@ -9,9 +9,10 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::cause::{Cause, Kind, WORTH, has_room, parts};
+use super::cause::{Cause, Kind, WORTH, has_room};
 use super::record::Record;
 use super::scene::Scene;
+use super::straggler::parts;
 use crate::event::Wait;
 
 /// How many changes are named.
