@@ -188,7 +188,7 @@ impl GroupConfig {
 
     /// What some test of it may run when its time is over.
     pub fn on_timeouts(&self) -> impl Iterator<Item = &CommandTemplate> {
-        let overrides = self.overrides.iter().map(|entry| &entry.on_timeout);
+        let overrides = self.overrides.iter().flat_map(|entry| &entry.on_timeout);
         let all = overrides.chain([&self.tests.on_timeout]);
         all.flatten().map(AsRef::as_ref)
     }
@@ -423,8 +423,8 @@ pub struct OverrideConfig {
     pub slow_after: Option<Option<Duration>>,
     /// See [`TestSettings::grace`].
     pub grace: Option<Duration>,
-    /// See [`TestSettings::on_timeout`].
-    pub on_timeout: Option<Arc<CommandTemplate>>,
+    /// See [`TestSettings::on_timeout`]; outer `None` leaves it as it is.
+    pub on_timeout: Option<Option<Arc<CommandTemplate>>>,
     /// See [`TestSettings::retries`].
     pub retries: Option<u32>,
     /// See [`TestSettings::backoff`].

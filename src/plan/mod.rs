@@ -387,8 +387,8 @@ impl GroupConfig {
             if let Some(grace) = entry.grace {
                 settings.grace = grace;
             }
-            if entry.on_timeout.is_some() {
-                settings.on_timeout.clone_from(&entry.on_timeout);
+            if let Some(on_timeout) = &entry.on_timeout {
+                settings.on_timeout.clone_from(on_timeout);
             }
             if let Some(retries) = entry.retries {
                 settings.retries = retries;

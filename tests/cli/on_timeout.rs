@@ -74,16 +74,23 @@ fn it_looks_at_the_job_before_that_is_asked_to_end() {
 #[test]
 fn a_line_for_the_shell_and_an_override_have_the_process_id_too() {
     let manifest = "on-timeout = \"echo of group: <job-pid>\"\n\
-        [[groups.g.overrides]]\nmatch = [\"t/own\"]\non-timeout = [\"echo\", \"own: <job-pid>, try <attempt>\"]";
+        [[groups.g.overrides]]\nmatch = [\"t/own\"]\non-timeout = [\"echo\", \"own: <job-pid>, try <attempt>\"]\n\
+        [[groups.g.overrides]]\nmatch = [\"t/none\"]\non-timeout = []";
     let hangs = "echo $$ >$0.pid; exec sleep 600";
     let project = programs(manifest)
+        .script("t/none", hangs)
         .script("t/own", hangs)
         .script("t/usual", hangs);
     let ran = project.run(&["-n", "2"]).exits(1);
     assert_eq!(
         ran.outcomes(),
-        ["g::t/own timed-out", "g::t/usual timed-out"]
+        [
+            "g::t/none timed-out",
+            "g::t/own timed-out",
+            "g::t/usual timed-out"
+        ]
     );
+    assert_eq!(output(&ran, "g::t/none"), "");
     let [own, usual] = ["own", "usual"].map(|name| project.read(&format!("t/{name}.pid")));
     let (own, usual) = (own.trim(), usual.trim());
     assert_eq!(

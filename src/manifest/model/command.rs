@@ -1,4 +1,4 @@
-//! A command: an array is run as it is, a string by `sh -c`.
+//! A command: an array is run as it is, a string by `sh -c`. Where one may be taken back, an empty array does it.
 
 use std::borrow::Cow;
 
@@ -46,6 +46,37 @@ impl JsonSchema for Command {
             "type": ["array", "string"],
             "items": { "type": "string" },
             "minItems": 1,
+            "minLength": 1,
+        })
+    }
+}
+
+/// A command where a stronger table may say that there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandOrNone(pub Option<Command>);
+
+impl<'de> Deserialize<'de> for CommandOrNone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Array(words) if words.is_empty() => Ok(Self(None)),
+            other => Command::deserialize(other)
+                .map(|command| Self(Some(command)))
+                .map_err(D::Error::custom),
+        }
+    }
+}
+
+impl JsonSchema for CommandOrNone {
+    fn schema_name() -> Cow<'static, str> {
+        "CommandOrNone".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["array", "string"],
+            "items": { "type": "string" },
             "minLength": 1,
         })
     }

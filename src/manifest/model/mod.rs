@@ -21,7 +21,7 @@ mod setting;
 mod size;
 mod tables;
 
-pub use command::Command;
+pub use command::{Command, CommandOrNone};
 pub use detect::{Contains, Detect};
 pub use duration::{Span, parse as parse_span};
 pub use expect::Expect;

@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backoff, ChunkSize, Command, Count, Detect, Expect, Factor, Flaky, Isolation, Items, Lock,
-    MaxFail, Order, Parallel, Serial, SessionMode, Setting, Size, Slots, Span, Text, Workers,
+    Backoff, ChunkSize, Command, CommandOrNone, Count, Detect, Expect, Factor, Flaky, Isolation,
+    Items, Lock, MaxFail, Order, Parallel, Serial, SessionMode, Setting, Size, Slots, Span, Text,
+    Workers,
 };
 
 /// A table of named things, in the order of the file.
@@ -104,8 +105,8 @@ pub struct Group {
     pub grace: Option<Span>,
     /// A command that runs when a test's `timeout` is over, before its process is asked to end, and whose output joins the test's:
     /// `["py-spy", "dump", "--pid", "<job-pid>"]`. `<job-pid>` is the process that runs the test. It has `hook-timeout`, and the job's
-    /// folder and environment; what it leaves running is ended, and the test is `timed-out` however it ends itself.
-    pub on_timeout: Option<Command>,
+    /// folder and environment; what it leaves running is ended, and the test is `timed-out` however it ends itself. `[]`, the default, is none.
+    pub on_timeout: Option<CommandOrNone>,
     /// How often a failed test is run again. One that then passes is `flaky`, which counts as passed unless `flaky` says
     /// otherwise. Default: `0`.
     pub retries: Option<Count>,
@@ -205,8 +206,9 @@ pub struct Override {
     pub slow_after: Option<Span>,
     /// How long a process that was asked to end (TERM) has until it is killed (KILL).
     pub grace: Option<Span>,
-    /// A command that runs when a test's `timeout` is over, before its process is asked to end. In place of the group's.
-    pub on_timeout: Option<Command>,
+    /// A command that runs when a test's `timeout` is over, before its process is asked to end. In place of the group's;
+    /// `[]` is none.
+    pub on_timeout: Option<CommandOrNone>,
     /// How often a failed test is run again.
     pub retries: Option<Count>,
     /// How long a failed test waits until it is run again: a duration, or a table.

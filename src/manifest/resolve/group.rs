@@ -424,9 +424,10 @@ impl Resolver<'_> {
         let command = layers.take(
             "on-timeout",
             |group| group.on_timeout.as_ref(),
-            built_in("none"),
+            built_in("[]"),
         );
-        let on_timeout = self.on_timeout(command, names, &at.unwrap_or_default());
+        let on_timeout =
+            command.and_then(|command| self.on_timeout(command, names, &at.unwrap_or_default()));
         let retries = layers.take("retries", |group| group.retries, built_in("0"));
         let at = layers.pointer("backoff", |group| group.backoff);
         let backoff = layers.take("backoff", |group| group.backoff, built_in("0"));
@@ -497,11 +498,10 @@ impl Resolver<'_> {
             timeout: entry.timeout.map(|timeout| self.limit(timeout)),
             slow_after: entry.slow_after.map(|span| self.limit(span)),
             grace: entry.grace.map(|span| span.0),
-            on_timeout: self.on_timeout(
-                entry.on_timeout.as_ref(),
-                names,
-                &join(pointer, "on-timeout"),
-            ),
+            on_timeout: entry
+                .on_timeout
+                .as_ref()
+                .map(|command| self.on_timeout(command, names, &join(pointer, "on-timeout"))),
             retries: entry.retries.map(|n| n.0),
             backoff: entry
                 .backoff

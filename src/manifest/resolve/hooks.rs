@@ -9,7 +9,7 @@ use super::Resolver;
 use super::group::Names;
 use super::layers::Layers;
 use crate::manifest::config::{CommandTemplate, Hook, Hooks, Origin};
-use crate::manifest::model::{Command, Group};
+use crate::manifest::model::{Command, CommandOrNone, Group};
 use crate::manifest::source::join;
 use crate::manifest::template::{Context, Own};
 
@@ -66,7 +66,7 @@ impl Resolver<'_> {
     /// What is run when a test's time is over, with all that a job's command may name but its items and its report.
     pub(super) fn on_timeout(
         &mut self,
-        command: Option<&Command>,
+        command: &CommandOrNone,
         names: &Names,
         pointer: &str,
     ) -> Option<Arc<CommandTemplate>> {
@@ -74,7 +74,7 @@ impl Resolver<'_> {
             single: names.all(),
             ..Own::default()
         };
-        let parsed = self.command(command?, Context::OnTimeout, &own, Some(pointer));
+        let parsed = self.command(command.0.as_ref()?, Context::OnTimeout, &own, Some(pointer));
         parsed.map(Arc::new)
     }
 }
