@@ -570,24 +570,24 @@ impl Scheduler {
         groups.map(|group| group.queue.len() + group.delayed).sum()
     }
 
+    /// Whether nothing of a group can come or fail any more, in this round.
+    fn is_over(&self, group: usize) -> bool {
+        let state = &self.groups[group];
+        state.is_done() && !(state.is_open && self.rounds.is_last())
+    }
+
     /// Finds whether what a group needs has passed, has failed, or can't pass any more.
     fn settle(&mut self, group: usize) {
         let state = &self.groups[group];
         if state.is_ready || state.blocked_by.is_some() {
             return;
         }
-        let needed = || {
-            state
-                .needs
-                .iter()
-                .map(|index| (*index, &self.groups[*index]))
-        };
-        let is_over =
-            |needed: &Group| needed.is_done() && !(needed.is_open && self.rounds.is_last());
-        let cause = needed()
-            .find(|(_, needed)| needed.blocked_by.is_some() || (needed.failed && is_over(needed)))
-            .map(|(index, _)| index);
-        let is_ready = cause.is_none() && needed().all(|(_, needed)| is_over(needed));
+        let needed = || state.needs.iter().copied();
+        let cause = needed().find(|index| {
+            let needed = &self.groups[*index];
+            needed.blocked_by.is_some() || (needed.failed && self.is_over(*index))
+        });
+        let is_ready = cause.is_none() && needed().all(|index| self.is_over(index));
         self.groups[group].blocked_by = cause;
         self.groups[group].is_ready = is_ready;
     }

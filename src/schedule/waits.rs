@@ -77,10 +77,7 @@ impl Scheduler {
         if !state.is_ready {
             let mut needs = state.needs.iter().copied();
             return Obstruction {
-                group: needs.find(|needed| {
-                    let needed = &self.groups[*needed];
-                    needed.is_open || !needed.is_done()
-                }),
+                group: needs.find(|needed| !self.is_over(*needed)),
                 ..Obstruction::of(WaitFor::Needs)
             };
         }
