@@ -119,6 +119,8 @@ impl Record {
 
     fn take(&mut self, at: f64, event: Event) {
         match event {
+            // Jobs are of the groups of the first beginning.
+            Event::RunStarted { .. } if !self.groups.is_empty() => {}
             Event::RunStarted {
                 run,
                 groups,
