@@ -151,10 +151,7 @@ impl Run {
         let mut warnings = Vec::new();
         let mut empty = Vec::new();
         let folder = Folder::of(&config.root);
-        let id = new_id();
-        let (store, unread) = Store::read(&folder.database(), &id);
-        warnings.extend(unread);
-        let mut discovery = Discovery::new(&config, id, environment)?;
+        let mut discovery = Discovery::new(&config, new_id(), environment)?;
         discovery.wants_keywords = selection.words.is_some();
         discovery.reads_listings = !asked.no_cache;
         let (excluded, groups): (Vec<_>, Vec<_>) = config
@@ -171,11 +168,15 @@ impl Run {
         let list =
             |(group, files): (Arc<GroupConfig>, _)| (discover(&discovery, &group, files), group);
         let jobs = asked.collect_jobs.unwrap_or(0);
+        let recall = || Store::read(&folder.database(), &discovery.run);
         // Where no threads are to be had, one after the other will do.
-        let found: Vec<_> = match ThreadPoolBuilder::new().num_threads(jobs).build() {
-            Ok(pool) => pool.install(|| groups.into_par_iter().map(list).collect()),
-            Err(_) => groups.into_iter().map(list).collect(),
-        };
+        let (found, (store, unread)): (Vec<_>, _) =
+            match ThreadPoolBuilder::new().num_threads(jobs).build() {
+                Ok(pool) => pool
+                    .install(|| rayon::join(|| groups.into_par_iter().map(list).collect(), recall)),
+                Err(_) => (groups.into_iter().map(list).collect(), recall()),
+            };
+        warnings.extend(unread);
         discovery.close();
         let mut listed = Vec::new();
         for (found, mut group) in found {

@@ -104,7 +104,7 @@ struct Shared<'a> {
     changed: Condvar,
     clients: Arc<Clients>,
     groups: Vec<GroupHooks>,
-    /// Held while a fork of a group's shared session is made, so that it is known which is the last.
+    /// Held while a fork of a group's shared session is asked for, so that the last one is asked for last.
     forking: Vec<Mutex<()>>,
     /// See [`Shared::is_listed`].
     listed: OnceLock<HashSet<String>>,

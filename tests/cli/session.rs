@@ -629,3 +629,28 @@ fn coverage_of_workers_apart_is_refused_with_what_to_do() {
             .says("pytest-cov can't measure workers apart: pass --no-cov");
     }
 }
+
+#[test]
+fn tests_find_the_collector_of_garbage_as_python_or_the_project_set_it() {
+    let as_set = |conftest: &str, test: &str| {
+        let Some(project) = project("") else { return };
+        let project = project
+            .file("conftest.py", conftest)
+            .file("test_a.py", test);
+        project.run(&[]).exits(0);
+    };
+    as_set(
+        "",
+        "import gc, subprocess, sys\ndef test_x():\n    \
+         plain = subprocess.check_output([sys.executable, '-c', 'import gc; print(gc.get_threshold())'], text=True)\n    \
+         assert str(gc.get_threshold()) == plain.strip() and gc.isenabled()\n",
+    );
+    as_set(
+        "import gc\ngc.set_threshold(123, 4, 5)\n",
+        "import gc\ndef test_x():\n    assert gc.get_threshold() == (123, 4, 5)\n",
+    );
+    as_set(
+        "import gc\ngc.disable()\n",
+        "import gc\ndef test_x():\n    assert not gc.isenabled()\n",
+    );
+}

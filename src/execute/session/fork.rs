@@ -66,7 +66,7 @@ impl Lane<'_, '_> {
     pub(super) fn sit(&mut self, global_slot: usize) -> Result<Sitting, NoSitting> {
         let shared = self.shared;
         let group = self.config();
-        let (session, all, _turn) = match group.session {
+        let (session, all, mut turn) = match group.session {
             Mode::Worker(_) => {
                 let own = self.own_session.get_or_insert_default();
                 (Session::with_host(own), 1, None)
@@ -122,23 +122,27 @@ impl Lane<'_, '_> {
             env.insert(name.to_owned(), Value::String(value));
         }
         let is_for_life = group.isolation == Isolation::Worker;
+        let is_last = is_for_life && session.forks_last(all);
         let order = json!({ "work": {
             "output": output.to_string_lossy(),
             "tmp": tmp.to_string_lossy(),
             "env": env,
             // It costs a millisecond to start, which is too much for a fork a test.
             "guard": guard_program().filter(|_| is_for_life),
-            "last": is_for_life && session.forks_last(all),
+            "last": is_last,
         } });
         let sent = connection.send(&order);
+        // The host takes one order after the other, so that this one is carried out before any last one, in which it may leave.
+        turn = turn.filter(|_| is_last);
         let heard = sent.and_then(|()| self.hear_first(&mut connection, &session));
+        if let Ok(Heard::Told(Told::Ready { left: true, .. })) = heard {
+            session.leave();
+        }
+        drop(turn);
         let _ = fs::remove_file(&output);
         let host = session.with_client(|client| client.host);
         match heard {
-            Ok(Heard::Told(Told::Ready { pid, guard, left })) if is_host || pid.is_some() => {
-                if left {
-                    session.leave();
-                }
+            Ok(Heard::Told(Told::Ready { pid, guard, .. })) if is_host || pid.is_some() => {
                 Ok(Sitting {
                     global_slot,
                     guard: if is_host { host } else { guard },
