@@ -254,6 +254,8 @@ class Ending:
     # Hooks that are called then, and those that may be wrapped around the whole of it.
     HOOKS = ("pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure")
     AROUND = ("pytest_cmdline_main", "pytest_runtestloop")
+    # What they do at the end is for their own process. execnet is pytest-xdist's, which does nothing here.
+    HARMLESS = ("_pytest", "logging", "rlcompleter", "execnet")
 
     def __init__(self):
         self.is_empty = True
@@ -266,8 +268,7 @@ class Ending:
         atexit.register = register
 
     def notice(self, function):
-        # execnet is pytest-xdist's, which has nothing to do here.
-        if package(getattr(function, "__module__", None)) not in ("_pytest", "logging", "execnet"):
+        if package(getattr(function, "__module__", None)) not in self.HARMLESS:
             self.is_empty = False
 
     def pytest_addoption(self, pluginmanager):

@@ -163,7 +163,8 @@ class Host:
 def become_guard(program, channel, worker):
     """Executes the program that does what follows, if there is one: it has none of the host's memory."""
     try:
-        if program:
+        # Below another root it would not find its libraries, or find other ones.
+        if program and os.path.samestat(os.stat("/"), os.stat(os.path.join(os.path.dirname(program), "root"))):
             os.set_inheritable(channel.socket.fileno(), True)
             # With no variables: those of the group are for Python, and may be of another system's libraries.
             os.execve(program, ["orchestrate", "guard", str(channel.socket.fileno()), str(worker)], {})
