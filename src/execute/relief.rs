@@ -16,6 +16,7 @@ use super::{Shared, State};
 use crate::event::Event;
 use crate::machine::{Gauge, Memory};
 use crate::manifest::model::{ResultFormat, Size};
+use crate::worker::client::Client;
 use crate::worker::frame::{Cause, Ended, Status};
 
 /// How often it is looked how much is free, and how often where that is not much: a job may take a gigabyte a second.
@@ -216,6 +217,7 @@ impl Lane<'_, '_> {
 
     /// Nobody has asked the job that begins now.
     pub(super) fn asked_anew(&mut self) -> Arc<AtomicBool> {
+        self.client.iter().for_each(Client::asked_anew);
         self.begun = Some(Instant::now());
         self.makes_room = Arc::default();
         self.makes_room.clone()

@@ -50,6 +50,8 @@ struct Worker {
     serves: Option<usize>,
     /// What it runs must not be ended early: a hook that takes back what another has done.
     to_its_end: bool,
+    /// Whether it alone was asked to end what it runs, or is about to.
+    is_asked: bool,
 }
 
 impl Worker {
@@ -120,10 +122,12 @@ impl Clients {
 
     /// Tells a worker to end the job that it runs, if it is one of ours and nothing that must not be ended early.
     pub fn stop_one(&self, pid: u32) {
-        let inputs = self.inputs();
-        let worker = inputs.by_pid.get(&pid);
+        let mut inputs = self.inputs();
+        let worker = inputs.by_pid.get_mut(&pid);
         if let Some(worker) = worker.filter(|worker| !worker.to_its_end) {
             worker.tell(&Request::Stop);
+            // It may not have been handed the job yet.
+            worker.is_asked = true;
         }
     }
 
@@ -237,6 +241,7 @@ impl Client {
             input: Some(input.clone()),
             serves: None,
             to_its_end: false,
+            is_asked: false,
         };
         inputs.by_pid.insert(child.id(), worker);
         drop(inputs);
@@ -304,6 +309,13 @@ impl Client {
         }
     }
 
+    /// What it is handed from now on was not asked to end yet.
+    pub fn asked_anew(&self) {
+        if let Some(worker) = self.clients.inputs().by_pid.get_mut(&self.child.id()) {
+            worker.is_asked = false;
+        }
+    }
+
     /// Whether a folder below its own was asked for before.
     pub fn made_tmp(&mut self, path: &Path) -> bool {
         !self.made.insert(path.to_owned())
@@ -339,7 +351,8 @@ impl Client {
             let worker = inputs.by_pid.get(&self.child.id());
             let served = worker.and_then(|worker| worker.serves);
             let is_ended = served.is_some_and(|served| inputs.ended.contains(&served));
-            let is_stopping = inputs.stopping || is_ended;
+            let is_asked = worker.is_some_and(|worker| worker.is_asked);
+            let is_stopping = inputs.stopping || is_ended || is_asked;
             if is_stopping && !worker.is_some_and(|worker| worker.to_its_end) {
                 send(input, &Request::Stop);
             }
