@@ -315,6 +315,7 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
         list_format: ListFormat::Lines,
         session: None,
         session_forks: true,
+        finish: None,
         run: CommandTemplate::Words(Vec::new()),
         item_separator: None,
         item_escape: None,

@@ -11,7 +11,7 @@ use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::ResultFormat;
 use crate::manifest::template::{Template, Unset};
 use crate::plan::shard::Shard;
-use crate::runner::{compat, list};
+use crate::runner::{compat, list, parts};
 use crate::worker::frame::{JobRequest, Leftovers};
 
 /// What is told of a job besides its templates.
@@ -45,6 +45,7 @@ pub fn request(
     let mut env = environment.of(group, values, place)?;
     env.extend(variables);
     env.extend(set.iter().cloned());
+    env.extend(parts::variable(values.discovery, group));
     let has_report = group.runner.results != ResultFormat::Exit;
     if has_report {
         env.push("ORCHESTRATE_REPORT".as_ref(), values.report.as_os_str());

@@ -23,6 +23,7 @@ mod running;
 mod session;
 mod stop;
 mod values;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
@@ -43,7 +44,7 @@ use crate::outcome::Outcome;
 use crate::plan::shard::{Part, Shard};
 use crate::plan::{GroupPlan, Plan};
 use crate::report::Sender;
-use crate::runner::Discovery;
+use crate::runner::{Discovery, parts};
 use crate::schedule::Scheduler;
 use crate::worker::client::Clients;
 use crate::worker::{adopt_orphans, kill_strays, sweep};
@@ -334,7 +335,13 @@ fn watch_memory<'s>(
 }
 
 fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
-    let name = &shared.plan.groups[group].config.name;
+    let config = &shared.plan.groups[group].config;
+    let name = &config.name;
+    if let Err(error) = parts::prepare(shared.discovery, config) {
+        shared.send(Event::Warning {
+            message: format!("group {name}: there is no folder for what its jobs leave: {error}"),
+        });
+    }
     let pool = ThreadPoolBuilder::new()
         .num_threads(workers)
         .thread_name({
@@ -358,10 +365,10 @@ fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
         }
     }
     shared.state().begun[group] = None;
-    let config = &shared.plan.groups[group].config;
     if config.session.is_warm() {
         session::finish(shared, group, &shared.discovery.session(&config.name));
     }
+    whole::finish(shared, group);
     let mut state = shared.state();
     state.scheduler.close(group);
     shared.wake(state);
@@ -408,8 +415,9 @@ fn initial(plan: &Plan, repeat: Repeat, reserve: &Reserve) -> State {
     let scheduler = Scheduler::new(specs, plan.limits());
     let mut scheduler = scheduler.with_rounds(repeat.rounds, each_round);
     for (index, group) in plan.groups.iter().enumerate() {
-        // What its session does at its end may fail. Without a job there is none.
-        if group.config.session.is_warm() && !group.jobs.is_empty() {
+        // What its session or its runner does at its end may fail. Without a job there is none.
+        let has_end = group.config.session.is_warm() || group.config.runner.finish.is_some();
+        if has_end && !group.jobs.is_empty() {
             scheduler.keep_open(index);
         }
     }

@@ -303,6 +303,8 @@ pub struct Runner {
     pub session: Option<CommandTemplate>,
     /// Whether that forks for its workers; otherwise it is one itself.
     pub session_forks: bool,
+    /// The command that finishes what the group's processes have left for it.
+    pub finish: Option<CommandTemplate>,
     /// Where results come from.
     pub results: ResultFormat,
     /// Whether they are its standard output.

@@ -58,7 +58,7 @@ pub enum Context {
     RunCommand,
     /// A command that lists tests or items, before there are workers.
     ListCommand,
-    /// A command that starts a session host.
+    /// A command that starts a session host, or that finishes what processes of a group have left.
     Session,
     /// The value of an environment variable or a resource of a worker.
     Value,

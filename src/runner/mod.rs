@@ -8,6 +8,7 @@ pub mod compat;
 pub mod discover;
 pub mod files;
 pub mod list;
+pub mod parts;
 pub mod preset;
 pub mod read;
 pub mod session;

@@ -3,6 +3,7 @@
 mod admission;
 mod bounds;
 mod commands;
+mod coverage;
 mod docs;
 mod explain;
 mod found;
@@ -15,6 +16,7 @@ mod manifests;
 mod on_timeout;
 mod outcomes;
 mod overlap;
+mod parts;
 mod placements;
 mod plans;
 mod pools;

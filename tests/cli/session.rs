@@ -483,49 +483,6 @@ fn who_needs_a_group_waits_for_the_end_of_its_session_and_does_not_run_if_that_i
 }
 
 #[test]
-fn coverage_is_of_all_forks_together_and_too_little_of_it_fails_the_run() {
-    let Some(project) = project("workers = 2\nchunk-size = 1") else {
-        return;
-    };
-    let has_cov = std::process::Command::new(python().unwrap())
-        .args(["-c", "import pytest_cov"])
-        .output();
-    if !has_cov.is_ok_and(|output| output.status.success()) {
-        let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-        assert!(!is_ci, "there is no pytest-cov: run `tests/setup`");
-        return;
-    }
-    let project = project
-        .file(
-            "shop.py",
-            "def a():\n    return 1\ndef b():\n    return 2\ndef c():\n    return 3\ndef d():\n    return 4\n",
-        )
-        .file("test_a.py", "import shop\ndef test_a():\n    shop.a()\n")
-        .file("test_b.py", "import shop\ndef test_b():\n    shop.b()\n")
-        .file("pytest.ini", "[pytest]\naddopts = --cov=shop --cov-report=json\n");
-    project.run(&[]).exits(0);
-    let report: serde_json::Value = serde_json::from_str(&project.read("coverage.json")).unwrap();
-    // Four lines while it is imported, and one of each test.
-    assert_eq!(report["totals"]["covered_lines"], 6);
-    let project = project.file(
-        "pytest.ini",
-        "[pytest]\naddopts = --cov=shop --cov-fail-under=90\n",
-    );
-    let ran = project
-        .run(&[])
-        .exits(1)
-        .says("Required test coverage of 90");
-    assert_eq!(
-        ran.outcomes(),
-        [
-            "g failed",
-            "g::test_a.py::test_a passed",
-            "g::test_b.py::test_b passed"
-        ]
-    );
-}
-
-#[test]
 fn tests_of_a_group_mark_run_in_one_process_in_their_order() {
     let Some(project) = project("workers = 4\nchunk-size = 1") else {
         return;
@@ -608,25 +565,6 @@ fn tests_of_the_same_name_each_have_a_result() {
         if session == "auto" {
             assert_eq!(outcome(&outcomes, "test_a.py::test_a#2"), "passed");
         }
-    }
-}
-
-#[test]
-fn coverage_of_workers_apart_is_refused_with_what_to_do() {
-    let Some(project) = project("compat = [\"xdist\"]") else {
-        return;
-    };
-    let project = project
-        .file("test_a.py", "def test_a(): pass\n")
-        .file("pytest.ini", "[pytest]\naddopts = --cov=.\n");
-    let has_cov = std::process::Command::new(python().unwrap())
-        .args(["-c", "import pytest_cov"])
-        .output();
-    if has_cov.is_ok_and(|output| output.status.success()) {
-        project
-            .run(&[])
-            .exits(1)
-            .says("pytest-cov can't measure workers apart: pass --no-cov");
     }
 }
 

@@ -19,11 +19,11 @@ use crate::manifest::config::{Hook, Session as Mode};
 use crate::manifest::model::Isolation;
 use crate::manifest::template::Unset;
 use crate::plan::Item;
-use crate::runner::list;
 use crate::runner::session::{
     Connection, HOST, Heard, LONGEST, OUTPUT, Session, SessionLookup, Start, Told, request,
     request_of_group,
 };
+use crate::runner::{list, parts};
 use crate::worker::{capture, guard_program};
 
 /// A fork that runs this lane's tests.
@@ -218,6 +218,7 @@ impl Lane<'_, '_> {
         }
         env.extend(environment(group, &values, place, |_| true).map_err(unset)?);
         env.extend(self.variables.iter().cloned());
+        env.extend(parts::variable(shared.discovery, group));
         let lookup = SessionLookup {
             inner: &values,
             files: &files,
@@ -263,8 +264,8 @@ impl Lane<'_, '_> {
     }
 }
 
-/// The files of a group's tests, each once.
-fn files<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<OsString> {
+/// The files of a group's tests, each once, as arguments.
+pub fn files<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<OsString> {
     let files = items.filter_map(|item| item.file.clone());
     let mut files: Vec<PathBuf> = files.collect();
     files.sort();

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::fork::Sitting;
 use super::watch::{Ending, Watch};
-use crate::event::{Event, TestFinished};
+use crate::event::Event;
 use crate::execute::Shared;
 use crate::execute::attempt;
 use crate::execute::lane::Lane;
+use crate::execute::whole;
 use crate::manifest::model::Isolation;
 use crate::outcome::Outcome;
 use crate::runner::read::{self, Verdict};
@@ -194,26 +195,8 @@ pub fn finish(shared: &Shared<'_>, group: usize, session: &Session) {
     let Some(how) = badly(&ended).filter(|_| !shared.clients.is_stopping_for(group)) else {
         return;
     };
-    // What a plugin finds wrong with the whole, such as too little coverage, is nobody's test, and must not be lost.
-    let id = shared.plan.groups[group].config.name.to_string();
-    // Where each worker has a host, the first that says so speaks for all.
-    if !shared.state().is_news(&id, Outcome::Failed) {
-        return;
-    }
-    shared.send(Event::TestsFound {
-        group: id.clone(),
-        of: None,
-        tests: vec![id.clone()],
-    });
-    let output = ended.output.into_text();
-    shared.send(Event::TestFinished(TestFinished {
-        message: Some(format!("all tests are over, but their session {how}")),
-        output: Some(output).filter(|text| !text.is_empty()),
-        ..TestFinished::new(id.clone(), &id, Outcome::Failed)
-    }));
-    let mut state = shared.state();
-    state.failures += 1;
-    state.scheduler.fail(group);
+    let why = format!("all tests are over, but their session {how}");
+    whole::failed(shared, group, why, ended.output.into_text());
 }
 
 /// How long a host may take to end.

@@ -27,7 +27,7 @@ use crate::runner::read::{self, Verdict};
 use crate::runner::session::{Heard, Told};
 use crate::worker::frame::{Cause, Ended, Output, Status};
 use fork::NoSitting;
-pub use fork::Sitting;
+pub use fork::{Sitting, files};
 pub use leave::finish;
 use watch::{Ending, Watch};
 

@@ -128,7 +128,7 @@ pub struct Group {
     pub uses: Option<Map<Count>>,
     /// The failure that is expected: `"fail"`, or `{ exit = 3 }`. Failing so is `xfailed`, passing is `xpassed`.
     pub expect: Option<Expect>,
-    /// Groups that must have passed before this one starts, with the end of their session where they have one.
+    /// Groups that must have passed before this one starts, with what their session or runner does at its end.
     pub needs: Option<Vec<String>>,
     /// Environment variables of the group's jobs; values may hold templates such as `<pid>`.
     pub env: Option<Map<Text>>,
@@ -269,6 +269,10 @@ pub struct RunnerTable {
     /// Whether that process forks for its workers. One that can't, serves a single worker itself, over two named pipes: then
     /// each worker has one. Default: `true`.
     pub session_forks: Option<bool>,
+    /// The command that finishes what several processes of a group have left for it in the folder that `ORCHESTRATE_PARTS`
+    /// names, such as coverage. It runs once when the group's tests are over, if anything is there. See
+    /// [parts](session-protocol.md#parts).
+    pub finish: Option<Command>,
     /// Where results come from.
     pub results: Option<ResultFormat>,
     /// What the program's standard output is. `"report"`: its results, which is what some formats are; what else the program

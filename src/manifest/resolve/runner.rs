@@ -216,6 +216,10 @@ impl Resolver<'_> {
                 }
             }
         }
+        let finish = table
+            .finish
+            .as_ref()
+            .map(|finish| self.command(finish, Context::Session, &own, at("finish").as_deref()));
         // A listing runs before there is a worker, so a resource of one is not known to it.
         own.single.retain(|name| !names.of_worker.contains(name));
         let list = table
@@ -248,6 +252,10 @@ impl Resolver<'_> {
                 None => None,
             },
             session_forks: table.session_forks.unwrap_or(true),
+            finish: match finish {
+                Some(finish) => Some(finish?),
+                None => None,
+            },
             results: table.results.unwrap_or_default(),
             stdout_is_report: table.stdout == Some(Stdout::Report),
             report: match report {

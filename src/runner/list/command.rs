@@ -44,20 +44,35 @@ impl Captured {
     /// # Errors
     /// How it failed, with the end of what it wrote.
     pub fn check(&self) -> Result<(), String> {
-        if self.status == Status::Exit(0) {
+        let Some(how) = self.how_it_failed() else {
             return Ok(());
-        }
-        let how = &self.status;
+        };
         let mut text = self.stderr.clone();
         if text.trim().is_empty() {
-            let from = self.stdout.len().saturating_sub(TAIL);
-            text = String::from_utf8_lossy(&self.stdout[from..]).into_owned();
+            text = self.end_of_stdout();
         }
         Err(format!(
             "the listing failed ({how})\n{}\nthe command was: {}",
             text.trim_end(),
             self.shown
         ))
+    }
+
+    /// How it ended, if that was not well.
+    #[must_use]
+    pub fn how_it_failed(&self) -> Option<&Status> {
+        (self.status != Status::Exit(0)).then_some(&self.status)
+    }
+
+    /// The end of what it printed, and of what it wrote to standard error.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.end_of_stdout() + &self.stderr
+    }
+
+    fn end_of_stdout(&self) -> String {
+        let from = self.stdout.len().saturating_sub(TAIL);
+        String::from_utf8_lossy(&self.stdout[from..]).into_owned()
     }
 }
 
@@ -70,6 +85,8 @@ pub struct Subject<'a> {
     pub program: Option<&'a Path>,
     /// Where the listing is written to, if not to standard output.
     pub report: Option<&'a Path>,
+    /// More variables, stronger than the group's.
+    pub env: &'a [(OsString, OsString)],
 }
 
 /// What a listing may name. It runs before the group has workers, but code that is imported for it may ask for what they have:
@@ -186,6 +203,7 @@ pub fn capture(
             .into_iter()
             .map(|(name, value)| (name.into(), value)),
     );
+    env.extend_from_slice(subject.env);
     run(client, discovery, &words, &env, &discovery.root)
 }
 

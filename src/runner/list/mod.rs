@@ -13,8 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use command::{Captured, Subject, capture};
-pub use command::{absolute_program, resource_variable, words};
+use command::Captured;
+pub use command::{Subject, absolute_program, capture, resource_variable, words};
 pub use jsonl::Listing;
 
 use super::discover::Discovery;

@@ -15,6 +15,7 @@ fn runner(results: ResultFormat) -> Runner {
         list_format: ListFormat::Lines,
         session: None,
         session_forks: true,
+        finish: None,
         run: CommandTemplate::Words(Vec::new()),
         item_separator: None,
         item_escape: None,

@@ -21,6 +21,7 @@ pub use channel::{Connection, Heard, Told};
 
 use super::discover::{Discovery, GroupLookup};
 use super::list::{self, Listing};
+use super::parts;
 use crate::manifest::config::GroupConfig;
 use crate::manifest::template::{Lookup, Name};
 use crate::worker::client::{Client, Clients};
@@ -389,6 +390,7 @@ pub fn request_of_group(
     env.push(("ORCHESTRATE_RUN_ID".into(), discovery.run.clone().into()));
     env.push(("ORCHESTRATE_GROUP".into(), group.name.as_str().into()));
     env.extend(set.iter().cloned());
+    env.extend(parts::variable(discovery, group));
     let lookup = SessionLookup {
         inner: &inner,
         files,

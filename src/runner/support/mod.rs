@@ -4,10 +4,14 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     (
         "orchestrate_pytest.py",
         include_str!("orchestrate_pytest.py"),
+    ),
+    (
+        "orchestrate_coverage.py",
+        include_str!("orchestrate_coverage.py"),
     ),
     (
         "orchestrate_report.py",

@@ -3,6 +3,7 @@
     orchestrate_pytest.py list REPORT [ARGUMENT…]    one object a test: id, file, line, tags, keywords; or id and error
     orchestrate_pytest.py run  REPORT [ARGUMENT…]    {"event":"started",…}, {"event":"finished",…}, as they happen
     orchestrate_pytest.py session [ARGUMENT…]        collects once, then forks a worker for each connection
+    orchestrate_pytest.py finish  [ARGUMENT…]        runs no test: makes one of the coverage that the processes of a group left
 
 The report is a file of its own, opened before any test is imported: what a test prints can't be taken for a result. A session
 has a socket instead (docs/session-protocol.md). An id is pytest's own, with its path relative to the current folder (pytest's
@@ -18,6 +19,7 @@ import sys
 import threading
 import time
 
+import orchestrate_coverage
 from orchestrate_report import Report
 
 # While tests are loaded and collected next to nothing becomes garbage, and looking for it takes a tenth of the time.
@@ -322,6 +324,7 @@ class Worker:
         if factory is not None and order.get("tmp"):
             factory._basetemp = Path(order["tmp"]) / "pytest"
             factory._basetemp.mkdir(mode=0o700, exist_ok=True)
+        orchestrate_coverage.is_forked(self.config)
         self.adopt_faulthandler()
 
     def adopt_faulthandler(self):
@@ -349,7 +352,7 @@ class Worker:
         self.tear_down(None)
         self.channel.write(event="over")
         self.channel.flush()
-        save_coverage(self.config)
+        orchestrate_coverage.save(self.config)
         return 0
 
     def chunk(self, order):
@@ -424,15 +427,6 @@ class Worker:
         self.runner.finish()
 
 
-def save_coverage(config):
-    """pytest-cov measures the host; a fork's part of it is a file of its own, which the host combines with the rest."""
-    plugin = config.pluginmanager.getplugin("_cov")
-    coverage = getattr(getattr(plugin, "cov_controller", None), "cov", None)
-    if coverage is not None:
-        coverage.stop()
-        coverage.save()
-
-
 class OneProcess:
     """`-n` in a project's addopts would start pytest-xdist's own workers inside each of ours, and a report of one process would
     be one of a part of the tests."""
@@ -446,11 +440,7 @@ class OneProcess:
         worker = os.environ.get("PYTEST_XDIST_WORKER")
         if worker is None:
             return
-        if getattr(config.option, "cov_source", None) and not getattr(config.option, "no_cov", False):
-            import pytest
-
-            # It would take us for a worker of pytest-xdist, and wait for what only its controller sends.
-            raise pytest.UsageError("pytest-cov can't measure workers apart: pass --no-cov, or take `compat = [\"xdist\"]` out")
+        orchestrate_coverage.is_no_worker(config)
         # As in a worker of pytest-xdist, for projects that look for it.
         config.workerinput = {
             "workerid": worker,
@@ -489,7 +479,7 @@ def main():
     del sys.path[0]
     if mode == "session":
         host = orchestrate_session.Host()
-    else:
+    elif mode != "finish":
         report = Report(arguments.pop(0))
     try:
         import pytest
@@ -497,16 +487,21 @@ def main():
         sys.exit("%s has no pytest: install it there, or name another with `with = { python = \"…\" }`" % sys.executable)
     OneProcess.pytest_cmdline_main = pytest.hookimpl(tryfirst=True)(OneProcess.pytest_cmdline_main)
     Session.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(Session.pytest_runtestloop)
+    common = [OneProcess()] + orchestrate_coverage.plugins(mode, pytest)
     # The last word on stopping early is ours: what is not run has no result.
     if mode == "run":
-        sys.exit(int(pytest.main(["--maxfail=0"] + arguments, plugins=[Follower(report), OneProcess()])))
+        sys.exit(int(pytest.main(["--maxfail=0"] + arguments, plugins=[Follower(report)] + common)))
+    if mode == "finish":
+        code = pytest.main(arguments, plugins=common)
+        # No test was collected, which is not wrong here.
+        sys.exit(0 if code == 5 else int(code))
     lister = Lister()
     whole = ["--continue-on-collection-errors", "--maxfail=0"]
     if mode == "session":
         ending = Ending()
-        code = pytest.main(whole + arguments, plugins=[lister, ending, Session(host, lister, ending), OneProcess()])
+        code = pytest.main(whole + arguments, plugins=[lister, ending, Session(host, lister, ending)] + common)
         orchestrate_session.leave(int(code))
-    code = pytest.main(["--collect-only", "-q"] + whole + arguments, plugins=[lister, OneProcess()])
+    code = pytest.main(["--collect-only", "-q"] + whole + arguments, plugins=[lister] + common)
     for record in lister.records(True):
         report.write(**record)
     # Tests that can't be collected are in the listing; only what keeps pytest from listing at all is an error.
