@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 
 import orchestrate_coverage
 from orchestrate_report import Report
@@ -292,7 +293,8 @@ class Ending:
             for hook in getattr(hooks, name).get_hookimpls():
                 if name in self.HOOKS or getattr(hook, "hookwrapper", False) or getattr(hook, "wrapper", False):
                     self.notice(hook.function)
-        return self.is_empty
+        # They register once for all of them, which may have been before.
+        return self.is_empty and not getattr(weakref.finalize, "_registry", None)
 
 
 class Worker:
