@@ -284,6 +284,15 @@ impl Arena {
         assert!(self.victim().join("0/1/2").is_dir(), "the victim's folder");
     }
 
+    /// A run is killed, and nothing of it goes on.
+    #[track_caller]
+    pub fn kill(&self, started: Started) {
+        started.signal(Signal::KILL);
+        self.is_soon_without_processes(Duration::ZERO);
+        self.has_its_victim();
+        self.finish(started).exits(-9);
+    }
+
     /// No process is left soon: `orchestrate` itself was killed, so nobody tells when.
     #[track_caller]
     pub fn is_soon_without_processes(&self, grace: Duration) {

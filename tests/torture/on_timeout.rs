@@ -125,10 +125,7 @@ fn a_run_that_is_killed_while_it_looks() {
         let arena = arena.file("look", "setsid sleep 60 & touch up; sleep 60");
         let started = arena.start(&mut arena.run_command(&[]));
         arena.until_file("up");
-        started.signal(Signal::KILL);
-        arena.is_soon_without_processes(Duration::ZERO);
-        arena.has_its_victim();
-        arena.finish(started).exits(-9);
+        arena.kill(started);
     }
 }
 

@@ -39,10 +39,7 @@ fn a_killed_run_leaves_nothing_of_its_session() {
     let Some(arena) = arena() else { return };
     let started = arena.start(&mut arena.run_command(&[]));
     until_both_run(&arena);
-    started.signal(Signal::KILL);
-    arena.is_soon_without_processes(Duration::ZERO);
-    arena.has_its_victim();
-    arena.finish(started).exits(-9);
+    arena.kill(started);
 }
 
 #[test]
@@ -124,8 +121,5 @@ fn a_killed_run_leaves_nothing_of_a_host_that_can_t_fork() {
     let arena = arena_without_fork();
     let started = arena.start(&mut arena.run_command(&[]));
     arena.until_file("up");
-    started.signal(Signal::KILL);
-    arena.is_soon_without_processes(Duration::ZERO);
-    arena.has_its_victim();
-    arena.finish(started).exits(-9);
+    arena.kill(started);
 }

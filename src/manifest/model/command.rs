@@ -73,11 +73,9 @@ impl JsonSchema for CommandOrNone {
     fn inline_schema() -> bool {
         true
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["array", "string"],
-            "items": { "type": "string" },
-            "minLength": 1,
-        })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Command::json_schema(generator);
+        schema.remove("minItems");
+        schema
     }
 }
