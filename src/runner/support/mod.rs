@@ -4,46 +4,43 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-const FILES: [(&str, &str); 12] = [
-    (
-        "orchestrate_pytest.py",
-        include_str!("orchestrate_pytest.py"),
-    ),
-    (
-        "orchestrate_coverage.py",
-        include_str!("orchestrate_coverage.py"),
-    ),
-    (
-        "orchestrate_report.py",
-        include_str!("orchestrate_report.py"),
-    ),
-    (
-        "orchestrate_session.py",
-        include_str!("orchestrate_session.py"),
-    ),
-    (
-        "orchestrate_unittest.py",
-        include_str!("orchestrate_unittest.py"),
-    ),
-    ("orchestrate_node.mjs", include_str!("orchestrate_node.mjs")),
-    ("orchestrate_jest.cjs", include_str!("orchestrate_jest.cjs")),
-    (
-        "orchestrate_vitest.mjs",
-        include_str!("orchestrate_vitest.mjs"),
-    ),
-    (
-        "orchestrate_busted.lua",
-        include_str!("orchestrate_busted.lua"),
-    ),
-    (
-        "orchestrate_busted_records.lua",
-        include_str!("orchestrate_busted_records.lua"),
-    ),
-    (
-        "orchestrate_busted_session.lua",
-        include_str!("orchestrate_busted_session.lua"),
-    ),
-    ("OrchestrateProve.pm", include_str!("OrchestrateProve.pm")),
+/// Names and texts of files in a folder beside this one.
+macro_rules! files {
+    ($folder:literal, $($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!($folder, $name)))),*]
+    };
+}
+
+/// The files for Python: scripts, and the package that they load.
+const PYTHON: &[(&str, &str)] = files![
+    "python/",
+    "orchestrate_pytest.py",
+    "orchestrate_unittest.py",
+    "_orchestrate/__init__.py",
+    "_orchestrate/coverage.py",
+    "_orchestrate/forks.py",
+    "_orchestrate/host.py",
+    "_orchestrate/listing.py",
+    "_orchestrate/main_module.py",
+    "_orchestrate/names.py",
+    "_orchestrate/real.py",
+    "_orchestrate/report.py",
+    "_orchestrate/results.py",
+    "_orchestrate/under_pytest.py",
+    "_orchestrate/under_unittest.py",
+    "_orchestrate/warm.py",
+    "_orchestrate/xdist.py",
+];
+
+const FILES: &[(&str, &str)] = files![
+    "",
+    "orchestrate_node.mjs",
+    "orchestrate_jest.cjs",
+    "orchestrate_vitest.mjs",
+    "orchestrate_busted.lua",
+    "orchestrate_busted_records.lua",
+    "orchestrate_busted_session.lua",
+    "OrchestrateProve.pm",
 ];
 
 /// Writes them all into a folder.
@@ -51,7 +48,8 @@ const FILES: [(&str, &str); 12] = [
 /// # Errors
 /// The folder can't be written.
 pub fn write(folder: &Path) -> io::Result<()> {
-    for (name, text) in FILES {
+    fs::create_dir(folder.join("_orchestrate"))?;
+    for (name, text) in PYTHON.iter().chain(FILES) {
         fs::write(folder.join(name), text)?;
     }
     Ok(())

@@ -6,12 +6,13 @@ that does nothing but wait: what the worker leaves behind when it ends comes to 
 guard tells how the worker ended, which a process that crashes can't tell itself.
 """
 
+import _socket
 import atexit
-import json
 import os
-import socket
 import sys
 import traceback
+
+from .real import line_of, real
 
 try:
     # Not `ctypes`, which every fork would carry along: 1 MB.
@@ -31,12 +32,13 @@ class Channel:
         try:
             import fcntl
 
-            high = fcntl.fcntl(connection.fileno(), fcntl.F_DUPFD_CLOEXEC, 200)
-            self.socket = socket.socket(fileno=high)
-            connection.close()
+            high = fcntl.fcntl(connection, fcntl.F_DUPFD_CLOEXEC, 200)
+            os.close(connection)
         except OSError:
-            self.socket = connection
-        self.pid = os.getpid()
+            high = connection
+        # Not the class of `socket`, which a project may have replaced.
+        self.socket = _socket.socket(fileno=high)
+        self.pid = real.getpid()
         self.read_already = b""
         self.waiting = []
 
@@ -48,16 +50,16 @@ class Channel:
                 return None
             self.read_already += more
         line, self.read_already = self.read_already.split(b"\n", 1)
-        return json.loads(line)
+        return real.decode(line.decode())
 
     def write(self, **record):
-        self.waiting.append(json.dumps(record))
+        self.waiting.append(line_of(record))
 
     def flush(self):
         lines, self.waiting = self.waiting, []
         # A test may fork and come back twice; only the process that was started reports.
-        if lines and os.getpid() == self.pid:
-            self.socket.sendall("".join(line + "\n" for line in lines).encode("utf-8", "replace"))
+        if lines and real.getpid() == self.pid:
+            self.socket.sendall(b"".join(lines))
 
 
 class Host:
@@ -66,7 +68,7 @@ class Host:
     def __init__(self):
         # Not for tests, which would inherit it.
         path = os.environ.pop("ORCHESTRATE_SOCKET")
-        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener = _socket.socket(_socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen(64)
         self.guards = set()
@@ -76,7 +78,7 @@ class Host:
         """Answers until it is told to finish. `tests(keywords)` gives the listing's records and the closing one; `work(channel, order)`
         serves a worker's connection in a process of its own."""
         while True:
-            channel = Channel(self.listener.accept()[0])
+            channel = Channel(self.listener._accept()[0])
             self.reap()
             try:
                 channel.socket.settimeout(PATIENCE)
@@ -144,17 +146,17 @@ class Host:
                 run(channel, order, work)
             become_guard(order.get("guard"), channel, worker)
             status = os.waitpid(worker, 0)[1]
-            channel.pid = os.getpid()
+            channel.pid = real.getpid()
             # On a line of its own: the worker may have died within one.
-            channel.waiting = [""]
+            channel.waiting = [b"\n"]
             if os.WIFSIGNALED(status):
                 channel.write(event="ended", signal=os.WTERMSIG(status))
             else:
                 channel.write(event="ended", exit=os.WEXITSTATUS(status))
             channel.flush()
         except BaseException as error:
-            channel.waiting = ["", json.dumps({"event": "refused", "message": str(error)})]
-            channel.pid = os.getpid()
+            channel.pid = real.getpid()
+            channel.waiting = [b"\n", line_of({"event": "refused", "message": str(error)})]
             channel.flush()
         finally:
             os._exit(0)
@@ -191,7 +193,7 @@ def run(channel, order, work):
     """A worker's whole life."""
     code = 1
     try:
-        channel.pid = os.getpid()
+        channel.pid = real.getpid()
         os.setsid()
         # What the host has registered is the host's to do.
         atexit._clear()

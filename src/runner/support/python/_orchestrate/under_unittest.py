@@ -1,7 +1,4 @@
-"""Runs the standard library's unittest and writes what it does as JSON lines, for `orchestrate`.
-
-    orchestrate_unittest.py list REPORT FILE…    one object a test: id, file, line; or id and error
-    orchestrate_unittest.py run  REPORT ID…      {"event":"started",…}, {"event":"finished",…}, as they happen
+"""The command line of `orchestrate_unittest.py`.
 
 An id is `FILE::CLASS::METHOD`. A file is imported by its name below the nearest folder that is no package, as
 `python -m unittest FILE` does it; the root is on the path too.
@@ -10,10 +7,11 @@ An id is `FILE::CLASS::METHOD`. A file is imported by its name below the nearest
 import importlib
 import os
 import sys
-import time
 import unittest
 
-from orchestrate_report import Report
+from .main_module import become
+from .real import real
+from .report import Report
 
 
 def load(file):
@@ -86,13 +84,13 @@ class Result(unittest.TestResult):
     def startTest(self, test):
         super().startTest(test)
         self.verdict = ("passed", None, None)
-        self.begun = time.monotonic()
+        self.begun = real.clock()
         self.report.write(event="started", id=self.names[id(test)], at=self.begun)
 
     def stopTest(self, test):
         super().stopTest(test)
         outcome, message, output = self.verdict
-        seconds = time.monotonic() - self.begun
+        seconds = real.clock() - self.begun
         self.report.write(
             event="finished", id=self.names[id(test)], outcome=outcome, seconds=seconds, message=message, output=output or ""
         )
@@ -152,15 +150,16 @@ def run(report, ids):
     suite.run(Result(report, names))
 
 
-def main():
-    task, path, *rest = sys.argv[1:]
-    sys.path[0] = os.getcwd()
-    sys.argv[:] = ["python -m unittest"]
+def main(arguments):
+    """Does what the first word asks for."""
+    task, path, *rest = arguments
     report = Report(path)
+    become("unittest", [])
+    sys.argv[0] = os.path.basename(sys.executable) + " -m unittest"
+    # `python -m` puts the current folder there, unless it is told to leave the path alone.
+    if not (getattr(sys.flags, "safe_path", False) or sys.flags.isolated):
+        sys.path.insert(0, os.getcwd())
     if task == "list":
         listing(report, rest)
     else:
         run(report, rest)
-
-
-main()

@@ -1,0 +1,204 @@
+"""A session: a process that has collected all tests, and its forks, which run them."""
+
+import gc
+import os
+import resource
+import signal
+import sys
+
+from . import coverage
+from .forks import Ending
+from .real import real
+from .results import Runner
+
+# While tests are loaded and collected next to nothing becomes garbage, and looking for it takes a tenth of the time.
+COLLECTING = gc.get_threshold()
+LOADING = (500_000, *COLLECTING[1:])
+
+
+class Session:
+    """In the place of pytest's own loop over the tests: serves connections, each in a fork."""
+
+    def __init__(self, host, lister, ending):
+        self.host = host
+        self.lister = lister
+        self.ending = ending
+        lister.loop = self
+        self.runner = Runner(None)
+        self.session = None
+        self.items = {}
+        self.places = {}
+
+    def pytest_runtestloop(self, session):
+        self.session = session
+        for place, (name, _, item) in enumerate(self.lister.tests):
+            self.items[name] = item
+            self.places[name] = place
+        reporter = self.settle_down(session.config.pluginmanager)
+        self.host.may_leave(self.ending.over(session.config.hook))
+        gc.freeze()
+        # Unless the project has chosen its own.
+        if gc.get_threshold() == LOADING:
+            gc.set_threshold(*COLLECTING)
+        self.host.serve(self.lister.records, self.work)
+        if reporter is not None:
+            session.config.pluginmanager.register(reporter, "terminalreporter")
+        # What could not be collected is in the listing; what is said by the exit code is said by somebody else.
+        session.testsfailed = 0
+        return True
+
+    def settle_down(self, manager):
+        """Does once what each fork would have to do, and so write to memory that it shares with the host. Gives what prints."""
+        # It would be a file whose position all forks share.
+        capture = manager.getplugin("capturemanager")
+        if capture is not None:
+            capture.stop_global_capturing()
+        manager.unregister(self)
+        manager.register(self.runner, "orchestrate-runner")
+        # Nobody reads what a fork prints.
+        return manager.unregister(name="terminalreporter")
+
+    def work(self, channel, order):
+        # What follows is done while others are forked.
+        channel.write(event="ready", pid=real.getpid(), guard=os.getppid(), left=order["last"])
+        channel.flush()
+        return Worker(self, channel, order).serve()
+
+
+class Worker:
+    """A fork: runs the tests that it is sent through pytest's own protocol."""
+
+    def __init__(self, host, channel, order):
+        self.host = host
+        self.session = host.session
+        self.config = host.session.config
+        self.channel = channel
+        self.runner = host.runner
+        self.runner.report = channel
+        # What was run last, while something that is not the test's alone may still be set up.
+        self.last = None
+        self.cpu = 0.0
+        self.prepare(order)
+
+    def prepare(self, order):
+        """Whatever must not be shared with the host: files and folders."""
+        import tempfile
+        from pathlib import Path
+
+        tempfile.tempdir = None
+        capture = self.config.pluginmanager.getplugin("capturemanager")
+        if capture is not None:
+            capture.start_global_capturing()
+            capture.suspend_global_capture(in_=False)
+        factory = getattr(self.config, "_tmp_path_factory", None)
+        if factory is not None and order.get("tmp"):
+            factory._basetemp = Path(order["tmp"]) / "pytest"
+            factory._basetemp.mkdir(mode=0o700, exist_ok=True)
+        coverage.is_forked(self.config)
+        self.adopt_faulthandler()
+
+    def adopt_faulthandler(self):
+        """A crash's traceback goes to this process's output, not to the host's."""
+        import faulthandler
+        import fcntl
+
+        # While a test runs, 2 is what captures its output.
+        output = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 200)
+        try:
+            from _pytest.faulthandler import fault_handler_stderr_fd_key as key
+
+            os.dup2(output, self.config.stash[key], inheritable=False)
+        except (ImportError, AttributeError, KeyError, OSError):
+            pass
+        # It is asked to end where a test takes too long: then it says what it was at.
+        faulthandler.register(signal.SIGTERM, file=output, all_threads=True, chain=True)
+
+    def serve(self):
+        while True:
+            request = self.channel.read()
+            if request is None or "run" not in request:
+                break
+            self.chunk(request["run"])
+        self.tear_down(None)
+        self.channel.write(event="over")
+        self.channel.flush()
+        coverage.save(self.config)
+        return 0
+
+    def chunk(self, order):
+        os.environ.update(order.get("env", {}))
+        items = self.host.items
+        chosen = [name for name in order["ids"] if name in items]
+        if chosen:
+            # Between the tests of a chunk pytest does so itself.
+            self.tear_down(items[chosen[0]])
+        for place, name in enumerate(chosen):
+            item = items[name]
+            if place + 1 < len(chosen):
+                following = items[chosen[place + 1]]
+            else:
+                following = None if order.get("last") else self.neighbour(name)
+            self.runner.begin(name)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if real.getpid() != self.channel.pid:
+                # A test has forked and come back twice: this one has nothing to say.
+                real.exit(0)
+            self.last = (name, item)
+        if not self.session._setupstate.stack:
+            self.last = None
+        pending = self.last is not None and self.is_pending()
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu = used.ru_utime + used.ru_stime
+        self.channel.write(
+            event="done",
+            pending=self.last[0] if pending else None,
+            cpu=cpu - self.cpu,
+            # In KiB, but on macOS in bytes: getrusage(2).
+            memory=used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        )
+        self.cpu = cpu
+        self.channel.flush()
+
+    def neighbour(self, name):
+        """The test that has most in common with one: what both need is kept for whatever comes next."""
+        place = self.host.places[name]
+        everyone = self.host.lister.tests
+        chain = self.host.items[name].listchain()
+        best, common = None, 0
+        for _, _, other in everyone[max(place - 1, 0) : place] + everyone[place + 1 : place + 2]:
+            both = sum(a is b for a, b in zip(chain, other.listchain()))
+            if both > common:
+                best, common = other, both
+        return best
+
+    def is_pending(self):
+        """Whether something is set up that is not the last test's alone and will have to be torn down."""
+        stack = self.session._setupstate.stack
+        try:
+            return any(len(entry[0]) > 1 for entry in stack.values())
+        except (AttributeError, TypeError, IndexError):
+            return True
+
+    def tear_down(self, following):
+        """Tears down what the next test does not need; an error is the last one's."""
+        if self.last is None:
+            return
+        from _pytest.runner import CallInfo
+
+        name, item = self.last
+        self.last = None
+        state = self.session._setupstate
+        call = CallInfo.from_call(lambda: state.teardown_exact(following), when="teardown")
+        if call.excinfo is None:
+            return
+        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        self.runner.current = name
+        self.runner.reports = [report]
+        self.runner.finish()
+
+
+def plugins(host, lister, pytest):
+    """What makes pytest a session."""
+    Session.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(Session.pytest_runtestloop)
+    ending = Ending()
+    return [ending, Session(host, lister, ending)]
