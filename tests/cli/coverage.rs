@@ -36,7 +36,7 @@ fn shop(more: &str) -> Option<Project> {
         .file("shop.py", SHOP)
         .file(
             "conftest.py",
-            "import pytest, sys\nopen('modes', 'a').write(sys.argv[1] + '\\n')\n\
+            "import pytest, sys\nopen('modes', 'a').write(sys.orig_argv[2] + '\\n')\n\
              @pytest.fixture(scope='session')\ndef shop():\n    import shop\n    yield shop\n    shop.c()\n",
         )
         .file(

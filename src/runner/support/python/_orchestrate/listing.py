@@ -1,7 +1,10 @@
 """What a listing says of each test."""
 
+import pytest
+
 from .forks import why_cold
-from .names import item_id
+from .names import id_of_node, named
+from .results import reason
 
 # Marks whose arguments `orchestrate` itself understands.
 GROUPS = ("xdist_group", "group")
@@ -38,39 +41,38 @@ class Lister:
     """Keeps what was collected, and what could not be."""
 
     def __init__(self):
-        self.broken = []
-        # (name, path, item) of each test.
+        # Records of what is no test: files that could not be collected, or did not want to.
+        self.others = []
+        # (id, file, item) of each test.
         self.tests = []
         # Why a session can't be had, and what is its own loop.
         self.cold = None
         self.loop = None
+        self.config = None
 
+    def pytest_configure(self, config):
+        self.config = config
+
+    @pytest.hookimpl(hookwrapper=True)
     def pytest_collectreport(self, report):
+        yield
+        if not (report.failed or report.skipped):
+            return
+        name = id_of_node(report.nodeid, self.config) if report.nodeid else "pytest"
+        record = {"id": name, "file": name.split("::")[0] if report.nodeid else None}
         if report.failed:
-            name = report.nodeid or "pytest"
-            self.broken.append(dict(id=name, file=report.nodeid.split("::")[0] or None, error=str(report.longrepr)))
+            record["error"] = str(report.longrepr)
+        else:
+            record["skip"] = reason(report)
+        self.others.append(record)
 
     def pytest_collection_finish(self, session):
-        self.tests = [(*item_id(item), item) for item in session.items]
+        self.tests = named(session.items)
         self.cold = why_cold(session.config.pluginmanager, self.loop)
-        if self.loop is not None:
-            self.tell_apart()
-
-    def tell_apart(self):
-        """Numbers names that came before: a session is asked for tests by name, and pytest itself would not know the number."""
-        taken = {name for name, _, _ in self.tests}
-        seen = set()
-        for place, (name, path, item) in enumerate(self.tests):
-            plain, number = name, 1
-            while name in seen or (number > 1 and name in taken):
-                number += 1
-                name = "%s#%d" % (plain, number)
-            seen.add(name)
-            self.tests[place] = (name, path, item)
 
     def records(self, with_keywords):
         """What a listing says, line for line."""
-        yield from self.broken
+        yield from self.others
         for name, path, item in self.tests:
             record = record_of(name, path, item)
             if with_keywords:

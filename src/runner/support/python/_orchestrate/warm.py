@@ -6,14 +6,28 @@ import resource
 import signal
 import sys
 
+import pytest
+
 from . import coverage
 from .forks import Ending
+from .garbage import looks_again
+from .names import id_of_node
 from .real import real
-from .results import Runner
+from .results import Results, finished
 
-# While tests are loaded and collected next to nothing becomes garbage, and looking for it takes a tenth of the time.
-COLLECTING = gc.get_threshold()
-LOADING = (500_000, *COLLECTING[1:])
+
+class Running(Results):
+    """The results of the tests that a fork runs."""
+
+    def __init__(self):
+        super().__init__(None)
+        # The test that was asked for, and its id.
+        self.asked = (None, None)
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item):
+        asked, name = self.asked
+        yield from self.run(name if item is asked else id_of_node(item.nodeid, self.config), item)
 
 
 class Session:
@@ -24,11 +38,12 @@ class Session:
         self.lister = lister
         self.ending = ending
         lister.loop = self
-        self.runner = Runner(None)
+        self.results = Running()
         self.session = None
         self.items = {}
         self.places = {}
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         self.session = session
         for place, (name, _, item) in enumerate(self.lister.tests):
@@ -37,9 +52,7 @@ class Session:
         reporter = self.settle_down(session.config.pluginmanager)
         self.host.may_leave(self.ending.over(session.config.hook))
         gc.freeze()
-        # Unless the project has chosen its own.
-        if gc.get_threshold() == LOADING:
-            gc.set_threshold(*COLLECTING)
+        looks_again()
         self.host.serve(self.lister.records, self.work)
         if reporter is not None:
             session.config.pluginmanager.register(reporter, "terminalreporter")
@@ -54,7 +67,7 @@ class Session:
         if capture is not None:
             capture.stop_global_capturing()
         manager.unregister(self)
-        manager.register(self.runner, "orchestrate-runner")
+        manager.register(self.results, "orchestrate-results")
         # Nobody reads what a fork prints.
         return manager.unregister(name="terminalreporter")
 
@@ -73,8 +86,8 @@ class Worker:
         self.session = host.session
         self.config = host.session.config
         self.channel = channel
-        self.runner = host.runner
-        self.runner.report = channel
+        self.results = host.results
+        self.results.report = channel
         # What was run last, while something that is not the test's alone may still be set up.
         self.last = None
         self.cpu = 0.0
@@ -138,7 +151,7 @@ class Worker:
                 following = items[chosen[place + 1]]
             else:
                 following = None if order.get("last") else self.neighbour(name)
-            self.runner.begin(name)
+            self.results.asked = (item, name)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if real.getpid() != self.channel.pid:
                 # A test has forked and come back twice: this one has nothing to say.
@@ -192,13 +205,10 @@ class Worker:
         if call.excinfo is None:
             return
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
-        self.runner.current = name
-        self.runner.reports = [report]
-        self.runner.finish()
+        self.channel.write(**finished(name, [report], None))
 
 
-def plugins(host, lister, pytest):
+def plugins(host, lister):
     """What makes pytest a session."""
-    Session.pytest_runtestloop = pytest.hookimpl(tryfirst=True)(Session.pytest_runtestloop)
     ending = Ending()
     return [ending, Session(host, lister, ending)]
