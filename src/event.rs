@@ -303,6 +303,13 @@ pub struct GroupStarted {
     /// Why so.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub because: Option<String>,
+    /// Why all of its tests run in one process, where they must.
+    #[serde(
+        rename = "one-process",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub one_process: Option<String>,
     /// The ids of the selected tests: a stream that was cut off still tells who has no result.
     pub ids: Vec<String>,
 }

@@ -181,8 +181,14 @@ impl Run {
         let mut listed = Vec::new();
         for (found, mut group) in found {
             empty.extend(found.empty);
+            let name = group.name.clone();
+            let of_group = |warning| format!("group {name}: {warning}");
+            warnings.extend(found.warnings.into_iter().map(of_group));
             if let Some(why) = found.cold {
                 Arc::make_mut(&mut group).session = Session::Cold(why);
+            }
+            if let Some(why) = found.one_process {
+                Arc::make_mut(&mut group).run_as_one_process(why);
             }
             listed.push((group, found.items));
         }

@@ -153,6 +153,7 @@ impl Lane<'_, '_> {
             tmp: client.tmp.join(format!("job-{}", client.jobs)),
             report: client.tmp.join(format!("{}.report", client.jobs)),
             port: self.port.as_ref().map(|port| port.number),
+            workers: job.workers_of(group),
             items: &job.items,
             launch: job.items.first().and_then(|item| item.launch.as_deref()),
             granted: Some(&self.granted),

@@ -119,6 +119,7 @@ fn varies(template: &Template, group: &GroupConfig) -> bool {
         | Name::Support
         | Name::Files
         | Name::JobPid
+        | Name::Workers
         | Name::Env { .. } => false,
     })
 }

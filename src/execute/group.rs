@@ -87,6 +87,7 @@ fn run(
         tmp: client.tmp.join("group"),
         report: PathBuf::new(),
         port: None,
+        workers: 1,
         items: &[],
         launch: None,
         granted: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::TestFinished;
-use crate::manifest::config::TestSettings;
+use crate::manifest::config::{GroupConfig, TestSettings};
 use crate::manifest::model::Flaky;
 use crate::outcome::Outcome;
 use crate::plan::random::{Random, hash};
@@ -41,6 +41,14 @@ pub struct Job {
 }
 
 impl Job {
+    /// How many workers it stands for: `<workers>`.
+    pub fn workers_of(&self, group: &GroupConfig) -> usize {
+        match group.one_process {
+            Some(_) => self.settings.slots.max(1),
+            None => 1,
+        }
+    }
+
     /// The job as the scheduler sees it, at a time of the run.
     pub fn spec(&self, id: usize, now: Duration) -> JobSpec {
         // What ran out of time or memory may have done so for the others' sake.

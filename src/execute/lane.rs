@@ -331,6 +331,7 @@ impl<'l> Lane<'l, '_> {
             tmp: client.tmp.join("worker"),
             report: PathBuf::new(),
             port: self.port.as_ref().map(|port| port.number),
+            workers: 1,
             items: &[],
             launch: None,
             granted: None,

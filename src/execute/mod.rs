@@ -454,6 +454,7 @@ fn started(plan: &Plan, options: &Options) -> Event {
         },
         session: group.config.session.told().map(|(word, _)| word.to_owned()),
         because: group.config.session.told().map(|(_, why)| why.to_owned()),
+        one_process: group.config.one_process.clone(),
         ids: group.ids(),
     });
     Event::RunStarted {

@@ -181,6 +181,7 @@ pub fn make_up(shared: &Shared<'_>, list: &[(Owed, GroupConfig)]) {
             tmp: client.tmp.join("owed"),
             report: std::path::PathBuf::new(),
             port,
+            workers: 1,
             items: &[],
             launch: None,
             granted: None,

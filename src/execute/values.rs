@@ -36,6 +36,8 @@ pub struct JobValues<'a> {
     pub report: PathBuf,
     /// The worker's port.
     pub port: Option<u16>,
+    /// How many workers the job stands for.
+    pub workers: usize,
     /// The items.
     pub items: &'a [Item],
     /// How they are started.
@@ -53,6 +55,7 @@ impl Lookup for JobValues<'_> {
             Name::Slot => one(self.slot.to_string().into()),
             Name::Attempt => one(self.attempt.to_string().into()),
             Name::Tmp => one(self.tmp.clone().into()),
+            Name::Workers => one(self.workers.to_string().into()),
             Name::Report => one(self.report.clone().into()),
             Name::Port => one(self.port?.to_string().into()),
             Name::Program => Some(self.launch?.program.clone()),

@@ -241,6 +241,7 @@ impl Made {
             },
             session: None,
             because: None,
+            one_process: None,
             ids: Vec::new(),
         });
         teller.tell(

@@ -103,6 +103,8 @@ pub struct GroupConfig {
     pub parallel: Parallel,
     /// Whether its tests run in warm processes, and in whose.
     pub session: Session,
+    /// Why all of its tests run in one process, where the listing says that they must.
+    pub one_process: Option<String>,
     /// How much tests of a session share a process.
     pub isolation: Isolation,
     /// The longest that it may take as a whole.
@@ -165,6 +167,14 @@ impl Session {
 const WARM_COST: Duration = Duration::from_millis(1);
 
 impl GroupConfig {
+    /// Makes one process of all of its tests, for this reason.
+    pub fn run_as_one_process(&mut self, why: String) {
+        if self.session.is_warm() {
+            self.session = Session::Cold(format!("all tests run in one process: {why}"));
+        }
+        self.one_process = Some(why);
+    }
+
     /// What starting a job costs.
     #[must_use]
     pub fn start_cost(&self) -> Duration {
@@ -412,6 +422,31 @@ pub struct TestSettings {
     pub uses: Vec<(String, usize)>,
     /// The failure that is expected.
     pub expect: Option<Expect>,
+}
+
+impl TestSettings {
+    /// Takes over what another test needs that runs in the same process: the longer time, and everything that either claims.
+    pub fn join(&mut self, other: Self) {
+        let longer = |a: Option<Duration>, b: Option<Duration>| Some(a?.max(b?));
+        self.timeout = longer(self.timeout, other.timeout);
+        self.slow_after = longer(self.slow_after, other.slow_after);
+        self.grace = self.grace.max(other.grace);
+        self.retries = self.retries.max(other.retries);
+        self.exclusive |= other.exclusive;
+        self.slots = self.slots.max(other.slots);
+        for lock in other.locks {
+            if !self.locks.contains(&lock) {
+                self.locks.push(lock);
+            }
+        }
+        for (pool, number) in other.uses {
+            match self.uses.iter_mut().find(|(known, _)| *known == pool) {
+                Some((_, most)) => *most = number.max(*most),
+                None => self.uses.push((pool, number)),
+            }
+        }
+        self.uses.sort_unstable();
+    }
 }
 
 /// Settings for the tests that match.

@@ -38,6 +38,8 @@ pub enum Name {
     Program,
     /// The file that results or a listing are written to.
     Report,
+    /// How many workers the job stands for, or how many processors a listing may use.
+    Workers,
     /// The process id of the job's process.
     JobPid,
     /// A variable of the environment of `orchestrate`.
@@ -83,6 +85,7 @@ const REPORT: (&str, Name) = ("report", Name::Report);
 const PROGRAM: (&str, Name) = ("program", Name::Program);
 const OF_A_CHUNK: [(&str, Name); 2] = [("items", Name::Items), PROGRAM];
 const FILES: (&str, Name) = ("files", Name::Files);
+const WORKERS: (&str, Name) = ("workers", Name::Workers);
 const JOB_PID: (&str, Name) = ("job-pid", Name::JobPid);
 
 impl Context {
@@ -95,13 +98,13 @@ impl Context {
             Self::RunCommand => {
                 names.extend(OF_A_JOB);
                 names.extend(OF_A_CHUNK);
-                names.push(REPORT);
+                names.extend([REPORT, WORKERS]);
             }
             Self::Session => {
                 names.extend(OF_A_JOB);
                 names.push(FILES);
             }
-            Self::ListCommand => names.extend([REPORT, FILES, PROGRAM]),
+            Self::ListCommand => names.extend([REPORT, FILES, PROGRAM, WORKERS]),
             Self::Value => {
                 names.extend(OF_A_JOB);
                 names.push(REPORT);
@@ -381,7 +384,7 @@ fn written(name: &Name) -> String {
                 .chain(&OF_A_GROUP)
                 .chain(&OF_A_JOB)
                 .chain(&OF_A_CHUNK)
-                .chain([&REPORT, &FILES, &JOB_PID]);
+                .chain([&REPORT, &FILES, &WORKERS, &JOB_PID]);
             let mut all = all;
             all.find(|(_, name)| name == known)
                 .map_or_else(String::new, |(word, _)| (*word).to_owned())

@@ -85,6 +85,16 @@ impl<'a> Draft<'a> {
         let mut alike: Vec<(TestSettings, Vec<usize>)> = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let settings = config.settings_of(item);
+            if config.one_process.is_some() {
+                match alike.first_mut() {
+                    Some((all, list)) => {
+                        all.join(settings);
+                        list.push(index);
+                    }
+                    None => alike.push((settings, vec![index])),
+                }
+                continue;
+            }
             // What must run alone gets a job of its own kind, so few kinds: a linear search is enough.
             match alike.iter_mut().find(|(known, _)| *known == settings) {
                 Some((_, list)) => list.push(index),
@@ -135,6 +145,9 @@ impl<'a> Draft<'a> {
 
     /// Cuts the items into chunks for so many workers, in the order in which they start.
     pub fn cut(&self, workers: usize) -> Vec<Cut> {
+        if self.config.one_process.is_some() {
+            return self.one_process();
+        }
         let mut cuts = Vec::new();
         for (number, (settings, items)) in self.alike.iter().enumerate() {
             let (whole, rest): (Vec<usize>, Vec<usize>) =
@@ -159,6 +172,17 @@ impl<'a> Draft<'a> {
         }
         self.sort(&mut cuts);
         cuts
+    }
+
+    /// All items in one chunk, in the order of the listing.
+    fn one_process(&self) -> Vec<Cut> {
+        let cut = |(number, (_, items)): (usize, &(TestSettings, Vec<usize>))| Cut {
+            settings: number,
+            seconds: self.start + self.seconds.iter().sum::<f64>(),
+            memory: self.memory(items),
+            items: items.clone(),
+        };
+        self.alike.iter().enumerate().map(cut).collect()
     }
 
     fn memory(&self, items: &[usize]) -> u64 {

@@ -20,7 +20,7 @@ pub use select::{Changed, Exclusion, Selection, Selector};
 pub use specs::spec;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +59,18 @@ pub struct Item {
 }
 
 impl Item {
+    /// An item that is a file, relative to the root.
+    #[must_use]
+    pub fn of_file(path: PathBuf) -> Self {
+        let id = path.to_string_lossy().into_owned();
+        Self {
+            // A name without a folder would be looked for on PATH, one that begins with a dash would be taken for an option.
+            argument: Path::new(".").join(&path).into(),
+            file: Some(path),
+            ..Self::plain(id)
+        }
+    }
+
     /// An item that is its id and nothing more.
     #[must_use]
     pub fn plain(id: String) -> Self {
@@ -246,6 +258,12 @@ impl Plan {
                 let own = config.workers.unwrap_or(automatic).min(workers).max(1);
                 let cuts = draft.cut(own).into_iter();
                 let cuts = cuts.map(|cut| (draft.settings(&cut).clone(), cut));
+                let cuts = cuts.map(|(mut settings, cut)| {
+                    if config.one_process.is_some() {
+                        settings.slots = own;
+                    }
+                    (settings, cut)
+                });
                 Shaped {
                     workers: own,
                     cuts: cuts.collect(),

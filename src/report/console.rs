@@ -96,6 +96,14 @@ impl Console {
         }
     }
 
+    /// Why a group runs as one process: its tests do not run in parallel as others do, so it is always said.
+    fn one_process(&mut self, group: &GroupStarted) {
+        if let Some(why) = &group.one_process {
+            let text = format!("group {} runs as one process: {why}", group.name);
+            self.line(&one_line(&text));
+        }
+    }
+
     /// How a group's tests share processes, and why so.
     fn session(&mut self, group: &GroupStarted) {
         if let (Some(session), Some(because)) = (&group.session, &group.because) {
@@ -328,6 +336,9 @@ impl Reporter for Console {
                         let text = self.paint.dim(&text);
                         self.line(&text);
                     }
+                }
+                for group in groups {
+                    self.one_process(group);
                 }
                 if self.verbosity == Verbosity::Verbose {
                     for group in groups {

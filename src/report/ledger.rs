@@ -147,6 +147,7 @@ mod tests {
             groups: vec![GroupStarted {
                 session: None,
                 because: None,
+                one_process: None,
                 name: "g".into(),
                 tests: 4,
                 workers: 1,

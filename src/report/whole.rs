@@ -233,6 +233,7 @@ mod tests {
                 needs: Vec::new(),
                 session: None,
                 because: None,
+                one_process: None,
                 ids: ids(own),
             }],
             shard: (shard.1 > 0).then(|| ShardStarted {

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::apart::tell_apart;
+use super::files::Wanted;
 use super::session::{self, Session as Host};
 use super::{list, support};
 use crate::manifest::config::{
-    Config, GroupConfig, GroupName, Hook, ItemSource, Session, SettingValue,
+    CommandTemplate, Config, GroupConfig, GroupName, Hook, ItemSource, Session, SettingValue,
 };
 use crate::manifest::model::Separator;
-use crate::manifest::pattern::Pattern;
 use crate::manifest::template::{Lookup, Name};
 use crate::plan::{Item, Known};
 use crate::worker::Scratch;
@@ -52,8 +52,12 @@ pub struct Found {
     pub items: Vec<Item>,
     /// Why there are none, where there should be some.
     pub empty: Option<String>,
-    /// Why its session can't serve them, where only its collection could tell.
+    /// Why its session cannot serve them, where only its collection can show that.
     pub cold: Option<String>,
+    /// Why they must run in one process, if they must.
+    pub one_process: Option<String>,
+    /// Warnings about the group.
+    pub warnings: Vec<String>,
 }
 
 impl Discovery {
@@ -226,6 +230,8 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
         items: Vec::new(),
         empty: None,
         cold: None,
+        one_process: None,
+        warnings: Vec::new(),
     };
     let items = match &group.source {
         ItemSource::Once => Ok(vec![Item::plain(String::new())]),
@@ -237,8 +243,15 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
             list::output_of(discovery, group, command, &[]).map(|bytes| split(&bytes, *separator))
         }
         ItemSource::Files {
-            files: patterns, ..
-        } => in_files(discovery, group, patterns, files, &mut found),
+            files: patterns,
+            exclude,
+        } => {
+            let wanted = Wanted {
+                files: patterns,
+                exclude,
+            };
+            in_files(discovery, group, wanted, files, &mut found)
+        }
     };
     found.items = items.unwrap_or_else(|why| {
         let broken = Some(Known::Broken(why));
@@ -254,12 +267,12 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
 fn in_files(
     discovery: &Discovery,
     group: &GroupConfig,
-    patterns: &[Pattern],
+    wanted: Wanted<'_>,
     paths: Vec<PathBuf>,
     found: &mut Found,
 ) -> Result<Vec<Item>, String> {
-    if paths.is_empty() && !patterns.is_empty() {
-        let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+    if paths.is_empty() && !wanted.files.is_empty() {
+        let patterns: Vec<_> = wanted.files.iter().map(ToString::to_string).collect();
         found.empty = Some(format!(
             "group {}: no file matches {}",
             group.name,
@@ -269,19 +282,30 @@ fn in_files(
     }
     match &group.runner.list {
         Some(command) => {
-            let listing = if is_served_whole(group) {
+            let mut listing = if is_served_whole(group) {
                 in_session(discovery, group, &paths)?
             } else {
                 list::tests(discovery, group, command, &paths)?
             };
+            if !takes_files(command) {
+                listing.narrow(wanted, &paths);
+            }
             if listing.items.is_empty() {
                 found.empty = Some(format!("group {}: its runner lists no test", group.name));
             }
             found.cold = listing.cold.filter(|_| group.session.is_warm());
+            found.one_process = listing.one_process;
+            found.warnings = listing.warnings;
             Ok(listing.items)
         }
-        None => Ok(paths.into_iter().map(file_item).collect()),
+        None => Ok(paths.into_iter().map(Item::of_file).collect()),
     }
+}
+
+/// Whether a listing command is told the group's files. One that is not lists what its tool runs by itself.
+fn takes_files(command: &CommandTemplate) -> bool {
+    let mut names = command.names();
+    names.any(|name| matches!(name, Name::Files | Name::Program))
 }
 
 /// Whether one host lists a group's tests and then runs them. What `before-all` brings about must be there before it starts.
@@ -299,21 +323,10 @@ fn in_session(
     let files = list::as_arguments(paths);
     let prepare = |tmp: &Path| session::request_of_group(discovery, group, &files, tmp, &[]);
     let listing = session.list(&discovery.clients, &prepare, discovery.wants_keywords)?;
-    if listing.cold.is_some() {
+    if listing.cold.is_some() || listing.one_process.is_some() {
         let _ = session.finish(Duration::ZERO);
     }
     Ok(listing)
-}
-
-/// The item of a file that is one test.
-fn file_item(path: PathBuf) -> Item {
-    let id = path.to_string_lossy().into_owned();
-    Item {
-        // A name without a folder would be looked for on PATH, one that begins with a dash be taken for an option.
-        argument: Path::new(".").join(&path).into(),
-        file: Some(path),
-        ..Item::plain(id)
-    }
 }
 
 /// The items that a list names.

@@ -239,7 +239,10 @@ fn keys_of_a_runner_that_would_do_nothing_are_errors() {
             "report = \"<tmp>/x\"",
             "results are the exit code, so there is no report",
         ),
-        ("tests = \"reported\"", "an item holds tests only where"),
+        (
+            "tests = \"reported\"",
+            "an item holds tests only where a report names them",
+        ),
         ("list-format = \"gtest\"", "there is no `list`"),
         (
             "results = \"junit\"\nreport = \"out.xml\"",

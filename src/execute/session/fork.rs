@@ -239,6 +239,7 @@ impl Lane<'_, '_> {
             tmp,
             report: PathBuf::new(),
             port: self.port.as_ref().map(|port| port.number),
+            workers: 1,
             items: &[],
             launch: None,
             granted: None,

@@ -196,6 +196,7 @@ impl Resolver<'_> {
             serial,
             parallel: parallel.unwrap_or_default(),
             session,
+            one_process: None,
             isolation,
             timeout: timeout.map(|span| span.0).filter(|span| !span.is_zero()),
             tests,

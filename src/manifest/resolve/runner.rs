@@ -293,10 +293,16 @@ impl Resolver<'_> {
             }
         }
         let names_tests = !matches!(results, ResultFormat::Exit | ResultFormat::Libtest);
-        if table.tests == Some(Tests::Reported) && (table.list.is_some() || !names_tests) {
-            let message =
-                "an item holds tests only where they are not listed and a report names them";
-            problem("tests", message, "take it out");
+        if table.tests == Some(Tests::Reported) {
+            if !names_tests {
+                let message = "an item holds tests only where a report names them";
+                problem("tests", message, "take it out");
+            }
+            let format = table.list_format.unwrap_or_default();
+            if !matches!(format, ListFormat::Lines | ListFormat::Jsonl) {
+                let message = "this `list-format` names single tests, so no item holds tests";
+                problem("tests", message, "take it out");
+            }
         }
         if table.session_forks.is_some() && table.session.is_none() {
             problem(

@@ -206,3 +206,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_process_runs_all_items_in_the_listings_order_with_the_longest_timeout() {
+    let mut config = group(&format!(
+        "{PYTEST}\nchunk-size = 1\ntimeout = \"1s\"\noverrides = [{{ match = [\"m1::*\"], timeout = \"9s\" }}]"
+    ));
+    config.run_as_one_process("a reason".into());
+    let items = items(&[2, 2]);
+    let memory = known(&[("m1::t1", past(5.0, true))]);
+    let draft = Draft::new(&config, &items, &memory, 7);
+    let cuts = draft.cut(4);
+    assert_eq!(cuts.len(), 1);
+    assert_eq!(cuts[0].items, [0, 1, 2, 3]);
+    let settings = draft.settings(&cuts[0]);
+    assert_eq!(settings.timeout, Some(Duration::from_secs(9)));
+}

@@ -98,6 +98,14 @@ struct ListLookup<'a> {
     tmp: &'a Path,
 }
 
+impl ListLookup<'_> {
+    /// How many processors the listing may use: it often builds the tests.
+    fn processors(&self) -> usize {
+        let workers = self.inner.group.workers;
+        workers.unwrap_or_else(crate::machine::cores)
+    }
+}
+
 impl Lookup for ListLookup<'_> {
     fn values(&self, name: &Name) -> Option<Vec<OsString>> {
         match name {
@@ -110,6 +118,7 @@ impl Lookup for ListLookup<'_> {
             Name::Pid => Some(vec![self.pid.to_string().into()]),
             // No port is leased for it: 0 is any that is free.
             Name::Slot | Name::Port => Some(vec!["0".into()]),
+            Name::Workers => Some(vec![self.processors().to_string().into()]),
             Name::Attempt => Some(vec!["1".into()]),
             Name::Tmp => Some(vec![self.tmp.into()]),
             Name::Own(own) => {

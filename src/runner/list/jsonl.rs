@@ -11,17 +11,22 @@ use crate::manifest::config::{CommandTemplate, GroupConfig};
 use crate::plan::{Item, Known};
 use crate::runner::discover::Discovery;
 
-/// What a listing tells.
+/// A listing: tests, and facts about all of them.
 #[derive(Debug, Default, PartialEq)]
 pub struct Listing {
     /// The tests, in order.
     pub items: Vec<Item>,
-    /// Why a session of the runner can't serve them, if it can't.
+    /// Why a session of the runner cannot serve them, if it cannot.
     pub cold: Option<String>,
+    /// Why they must run in one process, if they must.
+    pub one_process: Option<String>,
+    /// Warnings about the group.
+    pub warnings: Vec<String>,
 }
 
-/// A line: a test, or the word that there are no more.
+/// A line: a test, or the record that ends the listing.
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Record {
     #[serde(default)]
     id: String,
@@ -46,6 +51,10 @@ struct Record {
     event: Option<String>,
     #[serde(default)]
     cold: Option<String>,
+    #[serde(default)]
+    one_process: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 /// The tests of a listing command that writes to `<report>`.
@@ -108,6 +117,8 @@ pub fn parse(text: &str) -> Result<Listing, String> {
         let record = record?;
         if record.event.is_some() {
             listing.cold = record.cold;
+            listing.one_process = record.one_process;
+            listing.warnings.extend(record.warnings);
             continue;
         }
         let module = match &record.file {
@@ -152,8 +163,10 @@ mod tests {
 
     #[test]
     fn records_become_items_and_errors_are_kept() {
-        let Listing { items, cold } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\"}").unwrap();
+        let Listing { items, cold, one_process, warnings } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\",\"one-process\":\"since\",\"warnings\":[\"w\"]}").unwrap();
         assert_eq!((items.len(), cold.as_deref()), (2, Some("why")));
+        assert_eq!(one_process.as_deref(), Some("since"));
+        assert_eq!(warnings, ["w"]);
         assert_eq!((items[0].module.as_str(), items[0].line), ("a.py", Some(3)));
         assert_eq!(items[1].known, Some(Known::Broken("no".into())));
         assert!(parse("{\"id\":").unwrap_err().starts_with("line 1"));

@@ -7,8 +7,9 @@ pub(crate) mod ctest;
 pub(crate) mod go;
 pub(crate) mod gtest;
 pub(crate) mod jsonl;
+mod narrow;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,10 +35,14 @@ pub fn tests(
     files: &[PathBuf],
 ) -> Result<Listing, String> {
     let format = group.runner.list_format;
-    let only = |items| Listing { items, cold: None };
+    let only = |items| Listing {
+        items,
+        ..Listing::default()
+    };
     let parse = |bytes: &[u8]| match format {
         ListFormat::Gtest => Ok(gtest::tests(bytes)),
         ListFormat::Ctest => ctest::tests(bytes, &discovery.root),
+        _ if group.runner.holds_tests => Ok(paths(bytes, &discovery.root)),
         _ => Ok(lines(bytes)),
     };
     match format {
@@ -131,6 +136,29 @@ fn of_program(
             known: Some(Known::Broken(why)),
             ..Item::plain(module.clone())
         }],
+    }
+}
+
+/// A file a line, relative to the root or absolute: the runner reports which tests are in it.
+fn paths(bytes: &[u8], root: &Path) -> Vec<Item> {
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines
+        .filter(|line| !line.is_empty())
+        .map(|line| Item::of_file(below(root, Path::new(OsStr::from_bytes(line)))))
+        .collect()
+}
+
+/// A path as it is written below the root. A tool may resolve links in the root's own path.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    let path = path.strip_prefix(".").unwrap_or(path);
+    let real = || root.canonicalize().ok();
+    match path.strip_prefix(root) {
+        Ok(inside) => inside.to_owned(),
+        Err(_) if path.is_absolute() => real()
+            .and_then(|real| path.strip_prefix(real).ok().map(Path::to_owned))
+            .unwrap_or_else(|| path.to_owned()),
+        Err(_) => path.to_owned(),
     }
 }
 

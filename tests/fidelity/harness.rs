@@ -1,0 +1,345 @@
+//! One project, run by its own tool and by us: the same tests, outcomes, success and files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::Project;
+
+/// The numbers of workers that each setting runs with.
+const WORKERS: [&str; 2] = ["1", "3"];
+
+/// A test's name in the words of its tool, and its outcome in our words (`passed`, `failed`, `skipped`, …).
+pub type Outcomes = BTreeMap<String, String>;
+
+/// What a native command did.
+pub struct Native {
+    /// `$OUT`: a folder outside of the project, for the tool's report.
+    pub out: PathBuf,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// What it printed.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+enum Entry {
+    File(String, String),
+    Program(String, String),
+    Link(String, PathBuf),
+    Shell(String),
+}
+
+/// A project, how its tool runs it, and what we are told of it.
+pub struct Setting {
+    entries: Vec<Entry>,
+    env: Vec<(String, String)>,
+    arguments: Vec<String>,
+    native: String,
+    read: Box<dyn Fn(&Native) -> Outcomes>,
+    ours: Box<dyn Fn(&str) -> String>,
+    ignored: Vec<String>,
+}
+
+/// What a run left behind.
+struct Left {
+    success: bool,
+    outcomes: Outcomes,
+    files: BTreeMap<String, Vec<u8>>,
+    /// What it printed, for a failure of the test.
+    printed: String,
+}
+
+impl Setting {
+    /// An empty project. `native` is a line for `sh` that runs the tool in it (`$OUT` is a folder for its report), `read` finds
+    /// the results in what it did.
+    pub fn new(native: &str, read: impl Fn(&Native) -> Outcomes + 'static) -> Self {
+        Self {
+            entries: Vec::new(),
+            env: Vec::new(),
+            arguments: Vec::new(),
+            native: native.to_owned(),
+            read: Box::new(read),
+            ours: Box::new(|id| id.split_once("::").map_or(id, |(_, test)| test).to_owned()),
+            ignored: vec![".fastest".into()],
+        }
+    }
+
+    /// Adds a file.
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.entries.push(Entry::File(name.into(), text.into()));
+        self
+    }
+
+    /// Adds a program; its first line names its interpreter.
+    pub fn program(mut self, name: &str, text: &str) -> Self {
+        self.entries.push(Entry::Program(name.into(), text.into()));
+        self
+    }
+
+    /// Adds a symbolic link.
+    pub fn link(mut self, name: &str, target: &Path) -> Self {
+        self.entries.push(Entry::Link(name.into(), target.into()));
+        self
+    }
+
+    /// Runs a line of `sh` in the project before its tests: a build, `git init`.
+    pub fn shell(mut self, line: &str) -> Self {
+        self.entries.push(Entry::Shell(line.into()));
+        self
+    }
+
+    /// The manifest. Without one, the project is detected.
+    pub fn manifest(self, text: &str) -> Self {
+        self.file("fastest.toml", text)
+    }
+
+    /// Sets a variable for the tool and for us.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// More arguments of `orchestrate run`.
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned());
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// How our full id is written in the tool's words, where that is not what stands behind the group's name.
+    pub fn ours(mut self, name: impl Fn(&str) -> String + 'static) -> Self {
+        self.ours = Box::new(name);
+        self
+    }
+
+    /// Files and folders, by name, whose content need not be the same: caches of the tool.
+    pub fn ignoring(mut self, names: &[&str]) -> Self {
+        let names = names.iter().map(|name| (*name).to_owned());
+        self.ignored.extend(names);
+        self
+    }
+
+    /// Runs both, and fails with every difference. `tests` is how many results the tool has: an empty report agrees with
+    /// everything.
+    #[track_caller]
+    pub fn agrees_on(self, tests: usize) {
+        let native = self.native();
+        assert_eq!(
+            native.outcomes.len(),
+            tests,
+            "the tool itself has other results: {:#?}\n{}",
+            native.outcomes,
+            native.printed
+        );
+        let mut differences = Vec::new();
+        for workers in WORKERS {
+            let ours = self.by_us(workers);
+            let found = differ(&native, &ours);
+            if !found.is_empty() {
+                differences.push(format!(
+                    "-n {workers}:\n  {}\n{}",
+                    found.join("\n  "),
+                    ours.printed
+                ));
+            }
+        }
+        assert!(
+            differences.is_empty(),
+            "{}\nthe tool printed:\n{}",
+            differences.join("\n"),
+            native.printed
+        );
+    }
+
+    fn project(&self) -> Project {
+        let mut project = Project::new();
+        for (name, value) in &self.env {
+            project = project.env(name, value);
+        }
+        for entry in &self.entries {
+            project = match entry {
+                Entry::File(name, text) => project.file(name, text),
+                Entry::Program(name, text) => project.program(name, text),
+                Entry::Link(name, target) => {
+                    symlink(target, project.path().join(name)).unwrap();
+                    project
+                }
+                Entry::Shell(line) => {
+                    let status = self.sh(line, project.path()).status().unwrap();
+                    assert!(status.success(), "`{line}` failed");
+                    project
+                }
+            };
+        }
+        project
+    }
+
+    fn sh(&self, line: &str, folder: &Path) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(folder);
+        let env = self.env.iter().map(|(name, value)| (name, value));
+        command.env_remove("VIRTUAL_ENV").envs(env);
+        command
+    }
+
+    fn native(&self) -> Left {
+        let project = self.project();
+        let out = tempfile::tempdir().unwrap();
+        let mut command = self.sh(&self.native, project.path());
+        let output = command.env("OUT", out.path()).output().unwrap();
+        let native = Native {
+            out: out.path().to_owned(),
+            success: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        Left {
+            success: native.success,
+            outcomes: (self.read)(&native),
+            files: self.files(project.path()),
+            printed: format!("{}{}", native.stdout, native.stderr),
+        }
+    }
+
+    fn by_us(&self, workers: &str) -> Left {
+        let project = self.project();
+        let out = tempfile::tempdir().unwrap();
+        let events = out.path().join("events.jsonl");
+        let report = format!("jsonl={}", events.display());
+        let mut arguments = vec!["run", "-n", workers, "--report", &report];
+        arguments.extend(self.arguments.iter().map(String::as_str));
+        let ran = project.orchestrate(&arguments);
+        let text = fs::read_to_string(&events).unwrap_or_default();
+        let mut outcomes = Outcomes::new();
+        for line in text.lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            if event["event"] == "test-finished" {
+                let id = event["id"].as_str().unwrap();
+                let outcome = event["outcome"].as_str().unwrap();
+                outcomes.insert((self.ours)(id), outcome.to_owned());
+            }
+        }
+        Left {
+            success: ran.code == 0,
+            outcomes,
+            files: self.files(project.path()),
+            printed: format!("{}{}", ran.stdout, ran.stderr),
+        }
+    }
+
+    /// The files of a project with their contents, without those that are ignored.
+    fn files(&self, root: &Path) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).unwrap().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let path = entry.path();
+                let inside = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned();
+                if self.ignored.contains(&name) || self.ignored.contains(&inside) {
+                    continue;
+                }
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
+                    folders.push(path);
+                } else if kind.is_file() {
+                    files.insert(inside, fs::read(&path).unwrap());
+                }
+            }
+        }
+        files
+    }
+}
+
+fn differ(native: &Left, ours: &Left) -> Vec<String> {
+    let mut list = Vec::new();
+    if native.success != ours.success {
+        let word = |success| if success { "succeeds" } else { "fails" };
+        list.push(format!(
+            "the tool {}, orchestrate {}",
+            word(native.success),
+            word(ours.success)
+        ));
+    }
+    let ids: BTreeSet<&String> = native.outcomes.keys().chain(ours.outcomes.keys()).collect();
+    for id in ids {
+        let [theirs, own] = [native, ours].map(|left| left.outcomes.get(id));
+        if theirs != own {
+            let word =
+                |outcome: Option<&String>| outcome.map_or("absent", String::as_str).to_owned();
+            list.push(format!(
+                "{id}: {} by the tool, {} by us",
+                word(theirs),
+                word(own)
+            ));
+        }
+    }
+    let names: BTreeSet<&String> = native.files.keys().chain(ours.files.keys()).collect();
+    for name in names {
+        match (native.files.get(name), ours.files.get(name)) {
+            (Some(_), None) => list.push(format!("{name}: only the tool left this file")),
+            (None, Some(_)) => list.push(format!("{name}: only orchestrate left this file")),
+            (theirs, own) if theirs != own => list.push(format!("{name}: the content differs")),
+            _ => {}
+        }
+    }
+    list
+}
+
+/// The test cases of a JUnit file, named `CLASSNAME::NAME` (`NAME` alone where there is no class).
+pub fn junit(path: &Path) -> Outcomes {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut reader = quick_xml::Reader::from_str(&text);
+    let mut outcomes = Outcomes::new();
+    let mut current: Option<String> = None;
+    loop {
+        use quick_xml::events::Event;
+        let event = reader.read_event().unwrap();
+        let (element, is_empty) = match &event {
+            Event::Start(element) => (element, false),
+            Event::Empty(element) => (element, true),
+            Event::End(element) if element.name().as_ref() == "testcase" => {
+                current = None;
+                continue;
+            }
+            Event::Eof => break outcomes,
+            _ => continue,
+        };
+        let attribute = |name: &str| {
+            let value = element.try_get_attribute(name).unwrap()?;
+            Some(value.value.into_owned())
+        };
+        match element.name().as_ref() {
+            "testcase" => {
+                let name = attribute("name").unwrap_or_default();
+                let id = match attribute("classname").filter(|class| !class.is_empty()) {
+                    Some(class) => format!("{class}::{name}"),
+                    None => name,
+                };
+                outcomes.insert(id.clone(), "passed".into());
+                current = (!is_empty).then_some(id);
+            }
+            word @ ("failure" | "error" | "skipped") => {
+                let outcome = match word {
+                    "failure" => "failed",
+                    "error" => "errored",
+                    _ => "skipped",
+                };
+                if let Some(id) = &current {
+                    outcomes.insert(id.clone(), outcome.into());
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Settings of projects that are tested with mocha.
