@@ -55,7 +55,7 @@ pub fn choose(
         let written = &exclusion.name.written;
         if !excluded.contains(&true) && !unlisted.excluded.contains(&written.as_str()) {
             // What is there and holds no test can't be meant to hold one.
-            let is_mistaken = exclusion.name.path.is_none() && exclusion.pattern.is_none();
+            let is_mistaken = exclusion.name.place.is_none() && exclusion.pattern.is_none();
             // The tests of groups that were not asked for are not known.
             if is_mistaken && !unlisted.is_part {
                 return Err(unknown(written, &all));
@@ -101,7 +101,7 @@ fn check_selectors(selection: &Selection, all: &[(&str, &Item)]) -> Result<(), R
     let mut selectors = selection.selectors.iter();
     let unnamed = selectors.find(|selector| {
         let mut all = all.iter();
-        selector.path.is_none() && !all.any(|(group, item)| selector.selects(group, item))
+        !selector.is_path() && !all.any(|(group, item)| selector.selects(group, item))
     });
     unnamed.map_or(Ok(()), |selector| Err(unknown(&selector.written, all)))
 }

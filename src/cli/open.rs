@@ -16,7 +16,7 @@ use crate::manifest::model::{Factor, Order};
 use crate::manifest::pattern::Pattern;
 use crate::manifest::source::Source;
 use crate::manifest::{Choices, Config, detect};
-use crate::plan::{Exclusion, Expression, Selection, Selector};
+use crate::plan::{Exclusion, Expression, Place, Selection, Selector};
 use crate::report::one_line;
 use crate::run::{Asked, Run};
 use crate::suggest::did_you_mean;
@@ -310,37 +310,51 @@ fn pointed_at(text: &str, at: usize) -> String {
 
 /// A path is the current folder's; an id is one that no path is called, or what follows a path: `tests/a.py::test_x`.
 fn selector(written: &str, here: &Path, root: &Path) -> Result<Selector, CliError> {
-    let (head, rest) = written
+    let (head, inside) = written
         .split_once("::")
         .map_or((written, None), |(head, rest)| (head, Some(rest)));
     let path = here.join(head);
     if head.is_empty() || !path.exists() {
         return Ok(Selector {
             written: written.to_owned(),
-            path: None,
+            place: None,
         });
     }
-    let inside = normal(&path).strip_prefix(normal(root)).map(Path::to_owned);
-    let inside = inside.map_err(|_| {
+    let below = below(&path, root).ok_or_else(|| {
         CliError::usage(
             format!("{head} is not in the root {}", root.display()),
             "the manifest's folder is the root".to_owned(),
         )
     })?;
-    let inside = inside.to_string_lossy().into_owned();
-    Ok(match rest {
-        Some(rest) => Selector {
-            written: format!("{inside}::{rest}"),
-            path: None,
-        },
-        None => Selector {
-            written: written.to_owned(),
-            path: Some(inside),
-        },
+    Ok(Selector {
+        written: written.to_owned(),
+        place: Some(Place {
+            path: below.to_string_lossy().into_owned(),
+            is_file: path.is_file(),
+            inside: inside.map(str::to_owned),
+        }),
     })
 }
 
-/// A path without `.` and `..`, which is not followed through links: a test's file is named as it was found.
+/// A path relative to the root. A test's file is named as it was found, so links below the root are not followed; but the
+/// path may lead to the root through a link, or the root be named through one.
+fn below(path: &Path, root: &Path) -> Option<PathBuf> {
+    let path = normal(path);
+    if let Ok(below) = path.strip_prefix(normal(root)) {
+        return Some(below.to_owned());
+    }
+    let real_root = root.canonicalize().ok()?;
+    let is_root = |folder: &&Path| folder.canonicalize().is_ok_and(|real| real == real_root);
+    let above = path.ancestors().filter(is_root).last();
+    let below = above.and_then(|above| path.strip_prefix(above).ok());
+    // Through a link that leads into the root, and not to it.
+    below.map(Path::to_owned).or_else(|| {
+        let real = path.canonicalize().ok()?;
+        real.strip_prefix(real_root).ok().map(Path::to_owned)
+    })
+}
+
+/// A path without `.` and `..`.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for component in path.components() {

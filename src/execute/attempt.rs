@@ -56,7 +56,7 @@ impl Lane<'_, '_> {
             let runner = &self.config().runner;
             let results = read::judge(
                 runner,
-                &shared.discovery.root,
+                &self.config().folder(&shared.discovery.root),
                 &job.items,
                 job.settings.timeout,
                 &ended,
@@ -173,7 +173,7 @@ impl Lane<'_, '_> {
         };
         let mut variables = self.variables.clone();
         let (items, launch) = (values.items, values.launch);
-        // A hook runs in the root, whatever its job runs in.
+        // A hook runs in the group's folder, whatever its job runs in.
         (values.items, values.launch) = (&[], None);
         let before = hooks::run(
             shared,

@@ -50,14 +50,14 @@ pub fn request(
     if has_report {
         env.push("ORCHESTRATE_REPORT".as_ref(), values.report.as_os_str());
     }
-    let folder = values.launch.map_or_else(
-        || values.discovery.root.clone(),
-        |launch| launch.folder.clone(),
-    );
+    let root = &values.discovery.root;
+    let own = group.folder(root);
+    let words = list::absolute_program(words, &own, root);
+    let folder = values.launch.map_or(own, |launch| launch.folder.clone());
     let each = group.runner.results == ResultFormat::Events;
     let tests = u32::try_from(job.items.len()).unwrap_or(u32::MAX);
     Ok(JobRequest {
-        words: list::absolute_program(words, &values.discovery.root),
+        words,
         folder: folder.into(),
         env,
         common: environment.common.clone(),

@@ -115,6 +115,7 @@ fn varies(template: &Template, group: &GroupConfig) -> bool {
         | Name::Group
         | Name::Run
         | Name::Root
+        | Name::Dir
         | Name::Port
         | Name::Support
         | Name::Files

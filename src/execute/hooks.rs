@@ -165,9 +165,11 @@ fn request(
     env.extend(set.map(|(name, value)| (name, value)));
     let file = client.tmp.join(format!("env-{}", client.jobs));
     env.push("ORCHESTRATE_ENV".as_ref(), file.as_os_str());
+    let root = &values.discovery.root;
+    let folder = subject.group.folder(root);
     Ok(JobRequest {
-        words: list::absolute_program(words, &values.discovery.root),
-        folder: values.discovery.root.clone().into(),
+        words: list::absolute_program(words, &folder, root),
+        folder: folder.into(),
         env,
         tmp: values.tmp.clone().into(),
         // The job has made its own, and nobody needs it after the last of its hooks.

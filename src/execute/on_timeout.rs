@@ -36,9 +36,10 @@ fn expand(template: &CommandTemplate, values: &JobValues<'_>) -> Result<OnTimeou
         // As it was written, and not with the variables that stand in it for the values.
         CommandTemplate::Shell(line) => line.expand(&lookup)?,
     };
+    let root = &values.discovery.root;
     Ok(OnTimeout {
         shown: shown.to_string_lossy().into_owned(),
-        words: list::absolute_program(words, &values.discovery.root),
+        words: list::absolute_program(words, &values.group.folder(root), root),
         env: env
             .into_iter()
             .map(|(name, value)| (name.into(), value))

@@ -95,7 +95,8 @@ impl JobValues<'_> {
     /// An item as an argument: a file's name that begins with a dash must not be taken for an option.
     fn argument(&self, item: &Item) -> OsString {
         let is_option = item.argument.as_bytes().first() == Some(&b'-');
-        if is_option && self.discovery.root.join(&item.argument).exists() {
+        let folder = || self.group.folder(&self.discovery.root);
+        if is_option && folder().join(&item.argument).exists() {
             return Path::new(".").join(&item.argument).into();
         }
         item.argument.clone()

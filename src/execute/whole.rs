@@ -20,7 +20,7 @@ pub fn finish(shared: &Shared<'_>, group: usize) {
         Ok(true) => {
             // A process of it has begun, so they have run already.
             let set = shared.groups[group].ready(shared, group);
-            let files = session::files(planned.items());
+            let files = session::files(planned);
             let set = set.unwrap_or_default();
             parts::finish(shared.discovery, &planned.config, &files, &set)
         }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +83,8 @@ pub struct GroupConfig {
     pub name: GroupName,
     /// How its tests are listed, run and read.
     pub runner: Runner,
+    /// The folder in which its tests are listed and run, relative to the root; empty for the root itself.
+    pub dir: PathBuf,
     /// What it runs over.
     pub source: ItemSource,
     /// Files that all of its tests depend on.
@@ -173,6 +175,23 @@ impl GroupConfig {
             self.session = Session::Cold(format!("all tests run in one process: {why}"));
         }
         self.one_process = Some(why);
+    }
+
+    /// The folder in which its tests are listed and run.
+    #[must_use]
+    pub fn folder(&self, root: &Path) -> PathBuf {
+        // Joining an empty path would add a slash.
+        if self.dir.as_os_str().is_empty() {
+            root.to_owned()
+        } else {
+            root.join(&self.dir)
+        }
+    }
+
+    /// A path relative to the root, as it is called in the group's folder; `None` where it is not below that.
+    #[must_use]
+    pub fn in_folder<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        path.strip_prefix(&self.dir).ok()
     }
 
     /// What starting a job costs.

@@ -1,6 +1,7 @@
 //! Patterns over paths and ids.
 
 use std::fmt;
+use std::path::Path;
 
 /// The longest pattern: as long as a path can be (`PATH_MAX`).
 const LONGEST: usize = 4096;
@@ -12,6 +13,8 @@ const LONGEST: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
+    /// The folders that every match begins with.
+    folder: String,
     parts: Vec<Part>,
 }
 
@@ -60,8 +63,42 @@ impl Pattern {
                 Part::Name(name.map_err(|_| "`/` can't be in `[\u{2026}]`")?)
             });
         }
+        let literal = text.find(['*', '?', '[']).unwrap_or(text.len());
+        let folder = text[..literal].rfind('/').map_or("", |end| &text[..end]);
         Ok(Self {
             text: text.to_owned(),
+            folder: folder.to_owned(),
+            parts,
+        })
+    }
+
+    /// A pattern that is relative to a folder of the root. It may begin with `../` as often as the folder has folders above
+    /// it in the root.
+    ///
+    /// # Errors
+    /// Those of [`Pattern::new`].
+    pub fn below(folder: &Path, text: &str) -> Result<Self, String> {
+        let (mut folder, mut text) = (folder, text);
+        while let (Some(above), Some(rest)) = (folder.parent(), text.strip_prefix("../")) {
+            (folder, text) = (above, rest);
+        }
+        let inner = Self::new(text)?;
+        if folder.as_os_str().is_empty() {
+            return Ok(inner);
+        }
+        let names = || folder.iter().map(|name| name.to_string_lossy());
+        let mut parts: Vec<Part> = names()
+            .filter_map(|name| glob::Pattern::new(&glob::Pattern::escape(&name)).ok())
+            .map(Part::Name)
+            .collect();
+        parts.extend(inner.parts);
+        let folder = names().collect::<Vec<_>>().join("/");
+        Ok(Self {
+            text: format!("{folder}/{}", inner.text),
+            folder: match inner.folder.as_str() {
+                "" => folder,
+                own => format!("{folder}/{own}"),
+            },
             parts,
         })
     }
@@ -120,10 +157,7 @@ impl Pattern {
     /// The folders that every match begins with, so that no other folder need be read.
     #[must_use]
     pub fn folder(&self) -> &str {
-        let literal = self.text.find(['*', '?', '[']).unwrap_or(self.text.len());
-        self.text[..literal]
-            .rfind('/')
-            .map_or("", |end| &self.text[..end])
+        &self.folder
     }
 }
 
@@ -211,6 +245,23 @@ mod tests {
         assert_eq!(Pattern::new("tests/db/*.sh").unwrap().folder(), "tests/db");
         assert_eq!(Pattern::new("**/a.py").unwrap().folder(), "");
         assert_eq!(Pattern::new("a/b.py").unwrap().folder(), "a");
+    }
+
+    #[test]
+    fn a_pattern_of_a_folder_is_the_folders() {
+        let below = |text: &str| Pattern::below(Path::new("pk[g]/api"), text).unwrap();
+        let pattern = below("tests/*.py");
+        assert_eq!(pattern.to_string(), "pk[g]/api/tests/*.py");
+        assert_eq!(pattern.folder(), "pk[g]/api/tests");
+        assert!(pattern.matches("pk[g]/api/tests/a.py"));
+        assert!(!pattern.matches("tests/a.py") && !pattern.matches("pkg/api/tests/a.py"));
+        assert!(pattern.reaches("pk[g]/api") && !pattern.reaches("pk[g]/web"));
+        assert!(below("**").matches("pk[g]/api/x/y"));
+        assert!(below("../web/*.js").matches("pk[g]/web/a.js"));
+        assert!(below("../../*.py").matches("a.py"));
+        assert!(Pattern::below(Path::new("a"), "../../*.py").is_err());
+        assert!(Pattern::below(Path::new(""), "../*.py").is_err());
+        assert_eq!(Pattern::below(Path::new(""), "*.py"), Pattern::new("*.py"));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum Name {
     Attempt,
     /// The root folder.
     Root,
+    /// The group's folder.
+    Dir,
     /// The job's private temporary folder.
     Tmp,
     /// A free port leased to the worker.
@@ -72,7 +74,11 @@ pub enum Context {
     Setting,
 }
 
-const EVERYWHERE: [(&str, Name); 2] = [("root", Name::Root), ("support", Name::Support)];
+const EVERYWHERE: [(&str, Name); 3] = [
+    ("root", Name::Root),
+    ("dir", Name::Dir),
+    ("support", Name::Support),
+];
 const OF_A_GROUP: [(&str, Name); 2] = [("group", Name::Group), ("run", Name::Run)];
 const OF_A_JOB: [(&str, Name); 5] = [
     ("pid", Name::Pid),

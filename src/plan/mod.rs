@@ -15,7 +15,7 @@ mod specs;
 mod workers;
 
 pub use expression::{Expression, ExpressionError};
-pub use select::{Changed, Exclusion, Selection, Selector};
+pub use select::{Changed, Exclusion, Place, Selection, Selector};
 
 pub use specs::spec;
 
@@ -381,7 +381,7 @@ impl GroupConfig {
         let mut settings = self.tests.clone();
         settings.serial = match &self.serial {
             SerialTests::All(all) => *all,
-            SerialTests::Matching(matchers) => matches(matchers, item),
+            SerialTests::Matching(matchers) => self.matches(matchers, item),
         };
         let is_tagged = |tag: &str| item.tags.iter().any(|known| known == tag);
         settings.serial |= is_tagged("serial")
@@ -394,7 +394,7 @@ impl GroupConfig {
         for entry in self
             .overrides
             .iter()
-            .filter(|entry| matches(&entry.matching, item))
+            .filter(|entry| self.matches(&entry.matching, item))
         {
             if let Some(timeout) = entry.timeout {
                 settings.timeout = timeout;
@@ -435,17 +435,20 @@ impl GroupConfig {
         }
         settings
     }
+
+    /// Whether one of these is for a test: by its file, relative to the root or to the group's folder, by its id, or by a tag.
+    fn matches(&self, matchers: &[Matcher], item: &Item) -> bool {
+        let file = item.file.as_deref();
+        let in_folder = file.and_then(|file| self.in_folder(file));
+        let files: Vec<_> = file.into_iter().chain(in_folder).collect();
+        let mut matchers = matchers.iter();
+        matchers.any(|matcher| match matcher {
+            Matcher::Tag(tag) => item.tags.contains(tag),
+            Matcher::Pattern(pattern) => {
+                let is_file = |file: &&Path| pattern.matches(&file.to_string_lossy());
+                pattern.matches(&item.id) || files.iter().any(is_file)
+            }
+        })
+    }
 }
 
-fn matches(matchers: &[Matcher], item: &Item) -> bool {
-    matchers.iter().any(|matcher| match matcher {
-        Matcher::Tag(tag) => item.tags.contains(tag),
-        Matcher::Pattern(pattern) => {
-            pattern.matches(&item.id)
-                || item
-                    .file
-                    .as_ref()
-                    .is_some_and(|file| pattern.matches(&file.to_string_lossy()))
-        }
-    })
-}

@@ -140,32 +140,75 @@ impl Exclusion {
 pub struct Selector {
     /// As it was written, for messages.
     pub written: String,
-    /// A path relative to the root, `""` for the root itself; `None` where nothing of that name exists.
-    pub path: Option<String>,
+    /// The file or folder that it names; `None` where nothing of that name exists.
+    pub place: Option<Place>,
+}
+
+/// A file or folder that a selector names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its path relative to the root, `""` for the root itself.
+    pub path: String,
+    /// Whether it is a file.
+    pub is_file: bool,
+    /// The test in it, or the beginning of its name up to a `::`: what follows the path in `tests/a.py::TestX`.
+    pub inside: Option<String>,
+}
+
+impl Selector {
+    /// It as an id: a path in it is relative to the root, whatever folder it was written in.
+    fn id(&self) -> Cow<'_, str> {
+        match &self.place {
+            Some(Place {
+                path,
+                inside: Some(inside),
+                ..
+            }) => Cow::Owned(format!("{path}::{inside}")),
+            _ => Cow::Borrowed(&self.written),
+        }
+    }
+
+    /// Whether it names a whole file or folder.
+    #[must_use]
+    pub fn is_path(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| place.inside.is_none())
+    }
+}
+
+impl Place {
+    /// Whether a file is it, or is below it.
+    fn holds(&self, file: &Path) -> bool {
+        self.path.is_empty() || file.starts_with(&self.path)
+    }
+}
+
+/// Whether an id is another, or begins with it up to a `::` or the brackets of parameters.
+fn begins(id: &str, with: &str) -> bool {
+    id.strip_prefix(with)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::") || rest.starts_with('['))
 }
 
 impl Selector {
     /// Whether it names an item, by file, by folder, by id, or by the beginning of an id up to a `::`.
     #[must_use]
     pub fn selects(&self, group: &str, item: &Item) -> bool {
-        if let Some(path) = &self.path {
-            let file = item.file.as_ref().map(|file| file.to_string_lossy());
-            let within = |file: &str| {
-                path.is_empty()
-                    || file
-                        .strip_prefix(path.as_str())
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            };
-            if file.is_some_and(|file| within(&file)) {
-                return true;
+        if begins(&full_id(group, &item.id), &self.written) {
+            return true;
+        }
+        let (Some(place), Some(file)) = (&self.place, &item.file) else {
+            return begins(&item.id, &self.id());
+        };
+        let is_in = place.holds(file);
+        match &place.inside {
+            None => is_in || (!place.is_file && begins(&item.id, &self.written)),
+            // An id begins with what its group's folder calls the file, or with the name of a package or program. A test may
+            // also be inherited from another file than its id names.
+            Some(inside) => {
+                let (head, name) = item.id.split_once("::").unwrap_or((&item.id, ""));
+                (is_in && begins(name, inside))
+                    || (!file.ends_with(head) && begins(&item.id, &self.id()))
             }
         }
-        let begins = |id: &str, with: &str| {
-            id.strip_prefix(with).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with("::") || rest.starts_with('[')
-            })
-        };
-        begins(&item.id, &self.written) || begins(&full_id(group, &item.id), &self.written)
     }
 }
 
@@ -239,6 +282,49 @@ mod tests {
         }
     }
 
+    fn place(path: &str, inside: Option<&str>) -> Place {
+        Place {
+            path: path.to_owned(),
+            is_file: path.ends_with(".py"),
+            inside: inside.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_test_of_a_file_is_named_by_the_path_whatever_its_id_begins_with() {
+        let of = |id: &str, path: &str, inside: &str| {
+            let item = Item {
+                file: Some("api/tests/a.py".into()),
+                ..Item::plain(id.into())
+            };
+            let written = format!("{path}::{inside}");
+            let place = Some(place(path, Some(inside)));
+            Selector { written, place }.selects("unit", &item)
+        };
+        assert!(of("tests/a.py::TestX::test_y[1]", "api/tests/a.py", "TestX"));
+        assert!(of("tests/a.py::test_y[1]", "api/tests/a.py", "test_y"));
+        assert!(of("tests/a.py::test_y[1]", "api/tests/a.py", "test_y[1]"));
+        assert!(of("crate/a::mod::test_y", "api/tests/a.py", "mod::test_y"));
+        assert!(!of("tests/a.py::test_yy", "api/tests/a.py", "test_y"));
+        // Another folder has a file of the same name.
+        assert!(!of("tests/a.py::test_y", "tests/a.py", "test_y"));
+    }
+
+    #[test]
+    fn a_file_is_not_another_of_the_same_name_in_the_folder_of_a_group() {
+        let item = Item {
+            file: Some("api/tests/a.py".into()),
+            ..Item::plain("tests/a.py::test_y".into())
+        };
+        let selects = |path: Option<&str>| {
+            let place = path.map(|path| place(path, None));
+            let written = "tests/a.py".to_owned();
+            Selector { written, place }.selects("unit", &item)
+        };
+        assert!(!selects(Some("tests/a.py")));
+        assert!(selects(None));
+    }
+
     #[test]
     fn paths_ids_and_their_beginnings_select() {
         let item = Item {
@@ -246,9 +332,9 @@ mod tests {
             ..Item::plain("tests/a.py::TestX::test_y[1]".into())
         };
         let selects = |written: &str, path: Option<&str>| {
-            let path = path.map(str::to_owned);
+            let place = path.map(|path| place(path, None));
             let written = written.to_owned();
-            Selector { written, path }.selects("unit", &item)
+            Selector { written, place }.selects("unit", &item)
         };
         assert!(selects("tests", Some("tests")));
         assert!(selects(".", Some("")));
@@ -270,7 +356,7 @@ mod tests {
             let exclusion = Exclusion {
                 name: Selector {
                     written: text.into(),
-                    path: path.map(str::to_owned),
+                    place: path.map(|path| place(path, None)),
                 },
                 pattern: text
                     .contains(['*', '?', '['])

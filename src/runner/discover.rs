@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -148,6 +148,7 @@ impl Discovery {
         let one = |value: OsString| Some(vec![value]);
         match name {
             Name::Root => one(self.root.clone().into()),
+            Name::Dir => one(group.folder(&self.root).into()),
             Name::Support => one(self.support().into()),
             Name::Group => one(group.name.as_str().into()),
             Name::Run => one(self.run.clone().into()),
@@ -177,35 +178,38 @@ impl Discovery {
                 .map(|template| template.expand(&lookup).ok())
                 .collect(),
             SettingValue::FirstOf(templates) => {
-                let mut candidates: Vec<OsString> = templates
+                let candidates: Vec<OsString> = templates
                     .iter()
                     .filter_map(|template| template.expand(&lookup).ok())
                     .collect();
-                let found = candidates
-                    .iter()
-                    .position(|candidate| self.exists(candidate));
+                let mut all = candidates.iter();
+                if let Some(found) = all.find_map(|candidate| self.existing(group, candidate)) {
+                    return Some(vec![found]);
+                }
                 // If there is none, the last is tried, and its error names what is missing.
-                let index = found.unwrap_or(candidates.len().checked_sub(1)?);
-                let chosen = candidates.swap_remove(index);
-                // A path is taken from the root, wherever the command runs.
-                let is_path = chosen.as_bytes().contains(&b'/');
+                let last = candidates.into_iter().next_back()?;
+                let is_path = last.as_bytes().contains(&b'/');
                 Some(vec![if is_path {
-                    self.root.join(chosen).into()
+                    group.folder(&self.root).join(last).into()
                 } else {
-                    chosen
+                    last
                 }])
             }
         }
     }
 
-    fn exists(&self, program: &OsString) -> bool {
+    /// A program that exists: a path in the group's folder or else in the root, or a name that is on `PATH`.
+    fn existing(&self, group: &GroupConfig, program: &OsString) -> Option<OsString> {
         if program.as_bytes().contains(&b'/') {
-            return self.root.join(program).exists();
+            let folder = group.folder(&self.root);
+            let mut paths = [folder, self.root.clone()].map(|folder| folder.join(program));
+            let found = paths.iter_mut().find(|path| path.exists())?;
+            return Some(std::mem::take(found).into());
         }
-        let path = self.environment.get(&OsString::from("PATH"));
-        path.is_some_and(|path| {
-            std::env::split_paths(path).any(|folder| folder.join(program).is_file())
-        })
+        let path = self.environment.get(&OsString::from("PATH"))?;
+        let mut folders = std::env::split_paths(path);
+        let is_there = folders.any(|folder| folder.join(program).is_file());
+        is_there.then(|| program.clone())
     }
 }
 
@@ -236,7 +240,7 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
     let items = match &group.source {
         ItemSource::Once => Ok(vec![Item::plain(String::new())]),
         ItemSource::Listed(texts) => Ok(texts.iter().cloned().map(Item::plain).collect()),
-        ItemSource::File(path, separator) => fs::read(discovery.root.join(path))
+        ItemSource::File(path, separator) => fs::read(group.folder(&discovery.root).join(path))
             .map(|bytes| split(&bytes, *separator))
             .map_err(|error| format!("can't read the items of {}: {error}", path.display())),
         ItemSource::Command(command, separator) => {
@@ -264,6 +268,28 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
     found
 }
 
+/// The path of a file relative to the root. A listing says it relative to the group's folder, or absolute.
+fn from_root(root: &Path, dir: &Path, file: PathBuf) -> PathBuf {
+    if file.is_absolute() {
+        return file.strip_prefix(root).map(Path::to_owned).unwrap_or(file);
+    }
+    if dir.as_os_str().is_empty() {
+        return file;
+    }
+    let mut path = dir.to_owned();
+    for component in file.components() {
+        match component {
+            Component::CurDir => {}
+            // What leads out of the root is left as it is.
+            Component::ParentDir if path.file_name().is_some() => {
+                path.pop();
+            }
+            other => path.push(other),
+        }
+    }
+    path
+}
+
 fn in_files(
     discovery: &Discovery,
     group: &GroupConfig,
@@ -280,13 +306,21 @@ fn in_files(
         ));
         return Ok(Vec::new());
     }
+    let in_folder = |path: &PathBuf| group.in_folder(path).unwrap_or(path).to_owned();
+    let own: Vec<PathBuf> = paths.iter().map(in_folder).collect();
+    let from_root = |mut item: Item| {
+        let file = item.file.take();
+        item.file = file.map(|file| from_root(&discovery.root, &group.dir, file));
+        item
+    };
     match &group.runner.list {
         Some(command) => {
             let mut listing = if is_served_whole(group) {
-                in_session(discovery, group, &paths)?
+                in_session(discovery, group, &own)?
             } else {
-                list::tests(discovery, group, command, &paths)?
+                list::tests(discovery, group, command, &own)?
             };
+            listing.items = listing.items.into_iter().map(from_root).collect();
             if !takes_files(command) {
                 listing.narrow(wanted, &paths);
             }
@@ -298,7 +332,7 @@ fn in_files(
             found.warnings = listing.warnings;
             Ok(listing.items)
         }
-        None => Ok(paths.into_iter().map(Item::of_file).collect()),
+        None => Ok(own.into_iter().map(Item::of_file).map(from_root).collect()),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::execute::values::{JobValues, Variables};
 use crate::manifest::config::{Hook, Session as Mode};
 use crate::manifest::model::Isolation;
 use crate::manifest::template::Unset;
-use crate::plan::Item;
+use crate::plan::GroupPlan;
 use crate::runner::session::{
     Connection, HOST, Heard, LONGEST, OUTPUT, Session, SessionLookup, Start, Told, request,
     request_of_group,
@@ -205,7 +205,7 @@ impl Lane<'_, '_> {
     fn prepare(&self, tmp: &Path, place: &Place) -> Result<Start, String> {
         let shared = self.shared;
         let group = self.config();
-        let files = files(shared.plan.groups[self.group].items());
+        let files = files(&shared.plan.groups[self.group]);
         if !matches!(group.session, Mode::Worker(_)) {
             return request_of_group(shared.discovery, group, &files, tmp, &self.variables);
         }
@@ -265,10 +265,11 @@ impl Lane<'_, '_> {
     }
 }
 
-/// The files of a group's tests, each once, as arguments.
-pub fn files<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<OsString> {
-    let files = items.filter_map(|item| item.file.clone());
-    let mut files: Vec<PathBuf> = files.collect();
+/// The files of a group's tests, each once, as arguments: relative to the group's folder.
+pub fn files(plan: &GroupPlan) -> Vec<OsString> {
+    let in_folder = |file: &PathBuf| plan.config.in_folder(file).unwrap_or(file).to_owned();
+    let files = plan.items().filter_map(|item| item.file.as_ref());
+    let mut files: Vec<PathBuf> = files.map(in_folder).collect();
     files.sort();
     files.dedup();
     list::as_arguments(&files)

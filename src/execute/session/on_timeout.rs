@@ -50,7 +50,7 @@ impl Lane<'_, '_> {
         let mut env = environment.of(group, values, &place)?;
         env.extend(self.variables.iter().cloned());
         Ok(JobRequest {
-            folder: values.discovery.root.clone().into(),
+            folder: group.folder(&values.discovery.root).into(),
             env,
             common: environment.common,
             env_only: group.bounds.env_only.clone(),

@@ -66,13 +66,18 @@ pub struct Group {
     /// How the group's tests are listed, run and read: a preset (`orchestrate runners` names them all) or a name from
     /// `[runners]`.
     pub runner: Option<String>,
-    /// The files that hold the tests, as patterns relative to the root: `*`, `?`, `[a-z]`, and `**` for any folders.
+    /// The folder in which the group's tests are listed and run, relative to the root: `"packages/api"`. Its commands and
+    /// hooks run there. `files`, `exclude`, `inputs` and `items` are relative to it. The path of a program, such as
+    /// `.venv/bin/python`, is looked for there first and then in the root. Default: `"."`, the root.
+    pub dir: Option<String>,
+    /// The files that hold the tests, as patterns relative to `dir`: `*`, `?`, `[a-z]`, and `**` for any folders.
     /// Hidden folders, virtual environments, `node_modules` and folders with a `CACHEDIR.TAG` are passed over.
     pub files: Option<Vec<String>>,
-    /// Files to leave out, as patterns relative to the root.
+    /// Files to leave out, as patterns relative to `dir`.
     pub exclude: Option<Vec<String>>,
-    /// Files that all tests of the group depend on, as patterns relative to the root: `["src/**", "conftest.py"]`. If one of
-    /// them has changed, `--changed` selects the whole group. A test's own file need not be named.
+    /// Files that all tests of the group depend on, as patterns relative to `dir`: `["src/**", "conftest.py"]`. A pattern may
+    /// begin with `../` where it stays in the root. If one of these files has changed, `--changed` selects the whole group.
+    /// A test's own file does not have to be named.
     pub inputs: Option<Vec<String>>,
     /// `true` keeps what the runner lists for as long as the group's files, its `inputs`, the command and the environment are
     /// the same. Only for a runner whose listing follows from these alone: what it looks at besides is not seen, and a test

@@ -1,6 +1,6 @@
 //! One group.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use indexmap::{IndexMap, IndexSet};
@@ -22,6 +22,7 @@ use crate::manifest::pattern::Pattern;
 use crate::manifest::problem::Problem;
 use crate::manifest::source::join;
 use crate::manifest::template::{Context, Own, Template};
+use crate::suggest::did_you_mean;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const SLOW_AFTER: Duration = Duration::from_secs(60);
@@ -50,6 +51,22 @@ fn names_program(list: &Command) -> bool {
     }
 }
 
+/// The folders beside the one that a path names, and those below the root, as candidates for what was meant.
+fn folders_near(root: &Path, dir: &Path) -> Vec<String> {
+    let above = dir.parent().unwrap_or(Path::new(""));
+    let mut folders = Vec::new();
+    for place in [above, Path::new("")] {
+        let entries = std::fs::read_dir(root.join(place)).into_iter().flatten();
+        let entries = entries.flatten().filter(|entry| entry.path().is_dir());
+        folders.extend(entries.map(|entry| {
+            let path = place.join(entry.file_name());
+            path.to_string_lossy().into_owned()
+        }));
+    }
+    folders.sort();
+    folders
+}
+
 fn built_in(value: &str) -> (String, Origin) {
     (value.to_owned(), Origin::BuiltIn)
 }
@@ -74,10 +91,11 @@ impl Resolver<'_> {
         };
         names.of_job = self.pools_of(&chosen, &layers, &names.of_worker);
         let runner = self.build_runner(&chosen, &mut layers, &names);
-        let source = self.source(&chosen, &mut layers);
+        let dir = self.dir(&mut layers)?;
+        let source = self.source(&chosen, &dir, &mut layers);
         let at = layers.pointer("inputs", |group| group.inputs.as_ref());
         let inputs = layers.take("inputs", |group| group.inputs.as_ref(), built_in("[]"));
-        let inputs = self.patterns(inputs.map_or(&[], Vec::as_slice), at.as_deref());
+        let inputs = self.patterns(&dir, inputs.map_or(&[], Vec::as_slice), at.as_deref());
         let env = self.env(&mut layers, &names);
 
         let mut workers = layers.take("workers", |group| group.workers, built_in("0"));
@@ -186,6 +204,7 @@ impl Resolver<'_> {
         Some(GroupConfig {
             name,
             runner: runner?,
+            dir,
             source: source?,
             inputs,
             cache_listing,
@@ -251,7 +270,47 @@ impl Resolver<'_> {
         false
     }
 
-    fn source(&mut self, chosen: &Chosen, layers: &mut Layers<'_>) -> Option<ItemSource> {
+    /// The group's folder, relative to the root.
+    fn dir(&mut self, layers: &mut Layers<'_>) -> Option<PathBuf> {
+        let at = layers.pointer("dir", |group| group.dir.as_ref());
+        let Some(written) = layers.take("dir", |group| group.dir.as_ref(), built_in("\".\"")) else {
+            return Some(PathBuf::new());
+        };
+        let mut problem = |message: String, help: Option<String>| {
+            let place = at.clone().unwrap_or_default();
+            let problem = Problem::value(place, message);
+            self.problems.push(problem.label("folder").help(help));
+            None
+        };
+        if written.contains('\0') {
+            return problem("a folder's name has no NUL".to_owned(), None);
+        }
+        let mut dir = PathBuf::new();
+        for component in Path::new(written).components() {
+            match component {
+                Component::CurDir => {}
+                Component::Normal(name) => dir.push(name),
+                _ => {
+                    let help = "name it relative to the folder of the manifest".to_owned();
+                    let message = format!("{written:?} is not a folder below the root");
+                    return problem(message, Some(help));
+                }
+            }
+        }
+        if written.is_empty() || !self.root.join(&dir).is_dir() {
+            let folders = folders_near(&self.root, &dir);
+            let help = did_you_mean(written, folders.iter().map(String::as_str));
+            return problem(format!("there is no folder {written:?}"), help);
+        }
+        Some(dir)
+    }
+
+    fn source(
+        &mut self,
+        chosen: &Chosen,
+        dir: &Path,
+        layers: &mut Layers<'_>,
+    ) -> Option<ItemSource> {
         let files_at = layers.pointer("files", |group| group.files.as_ref());
         let items_at = layers.pointer("items", |group| group.items.as_ref());
         if !chosen.is_command {
@@ -266,7 +325,7 @@ impl Resolver<'_> {
                         .help("name the tests' files with `files`".to_owned()),
                 );
             }
-            return self.files(chosen, layers);
+            return self.files(chosen, dir, layers);
         }
         if let Some(pointer) = files_at {
             self.problems.push(
@@ -329,7 +388,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn files(&mut self, chosen: &Chosen, layers: &mut Layers<'_>) -> Option<ItemSource> {
+    fn files(
+        &mut self,
+        chosen: &Chosen,
+        dir: &Path,
+        layers: &mut Layers<'_>,
+    ) -> Option<ItemSource> {
         let preset = chosen.table.files.as_ref();
         let fallback = match preset {
             Some(files) => (format!("{files:?}"), Origin::Preset(chosen.name.clone())),
@@ -358,24 +422,30 @@ impl Resolver<'_> {
                 return None;
             }
         };
-        let files = self.patterns(&files, at.as_deref());
+        let files = self.patterns(dir, &files, at.as_deref());
         let at = layers.pointer("exclude", |group| group.exclude.as_ref());
         let exclude = layers.take("exclude", |group| group.exclude.as_ref(), built_in("[]"));
         let exclude = exclude.cloned().unwrap_or_default();
-        let exclude = self.patterns(&exclude, at.as_deref());
+        let exclude = self.patterns(dir, &exclude, at.as_deref());
         Some(ItemSource::Files { files, exclude })
     }
 
-    fn patterns(&mut self, texts: &[String], pointer: Option<&str>) -> Vec<Pattern> {
+    fn patterns(&mut self, dir: &Path, texts: &[String], pointer: Option<&str>) -> Vec<Pattern> {
         let mut patterns = Vec::new();
         for (index, text) in texts.iter().enumerate() {
-            patterns.extend(self.pattern(text, pointer, index));
+            patterns.extend(self.pattern(dir, text, pointer, index));
         }
         patterns
     }
 
-    fn pattern(&mut self, text: &str, pointer: Option<&str>, index: usize) -> Option<Pattern> {
-        match Pattern::new(text) {
+    fn pattern(
+        &mut self,
+        dir: &Path,
+        text: &str,
+        pointer: Option<&str>,
+        index: usize,
+    ) -> Option<Pattern> {
+        match Pattern::below(dir, text) {
             Ok(pattern) => Some(pattern),
             Err(why) => {
                 let place = join(pointer.unwrap_or_default(), &index.to_string());
@@ -394,7 +464,7 @@ impl Resolver<'_> {
             matchers.extend(match text.strip_prefix("tag:") {
                 Some(tag) => Some(Matcher::Tag(tag.to_owned())),
                 None => self
-                    .pattern(text, Some(pointer), index)
+                    .pattern(Path::new(""), text, Some(pointer), index)
                     .map(Matcher::Pattern),
             });
         }

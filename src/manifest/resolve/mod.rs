@@ -99,6 +99,7 @@ pub fn resolve(
     let mut resolver = Resolver {
         document,
         choices,
+        root: root.clone(),
         timeout_factor: Factor::default(),
         problems: Vec::new(),
     };
@@ -139,6 +140,7 @@ pub fn stray_overlays(manifest: &Manifest) -> Vec<Problem> {
 pub(super) struct Resolver<'a> {
     document: &'a Document<'a>,
     choices: &'a Choices,
+    root: PathBuf,
     timeout_factor: Factor,
     problems: Vec<Problem>,
 }

@@ -107,7 +107,8 @@ fn key(
     let mut key = Fingerprint::new();
     // What runners bring along is in the program.
     program(&mut key, &std::env::current_exe()?)?;
-    key.add(discovery.root.as_os_str().as_bytes());
+    let folder = group.folder(&discovery.root);
+    key.add(folder.as_os_str().as_bytes());
     let runner = &group.runner;
     key.add(format!("{command:?} {:?} {:?}", runner.list_format, runner.env).as_bytes());
     let group_says = (&group.env, &group.resources, &group.compat);
@@ -130,11 +131,11 @@ fn key(
         let words = plain.filter_map(|word| word.expand_words(&lookup).ok());
         for (index, word) in words.flatten().enumerate() {
             if index == 0
-                && let Some(path) = on_path(discovery, &word)
+                && let Some(path) = on_path(discovery, &folder, &word)
             {
                 program(&mut key, &path)?;
             }
-            let path = discovery.root.join(&word);
+            let path = folder.join(&word);
             if !word.is_empty() && path.is_file() {
                 key.file(&path)?;
             }
@@ -156,9 +157,12 @@ fn key(
         files: &group.inputs,
         exclude: &[],
     };
-    for path in files.iter().chain(&find(&discovery.root, &[inputs])[0]) {
+    let inputs = &find(&discovery.root, &[inputs])[0];
+    let files = files.iter().map(|path| (path, folder.join(path)));
+    let inputs = inputs.iter().map(|path| (path, discovery.root.join(path)));
+    for (path, place) in files.chain(inputs) {
         key.add(path.as_os_str().as_bytes());
-        key.file(&discovery.root.join(path))?;
+        key.file(&place)?;
     }
     Ok(key.text())
 }
@@ -172,9 +176,14 @@ fn program(key: &mut Fingerprint, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn on_path(discovery: &Discovery, word: &OsStr) -> Option<PathBuf> {
+fn on_path(discovery: &Discovery, folder: &Path, word: &OsStr) -> Option<PathBuf> {
     if word.as_bytes().contains(&b'/') {
-        return Some(discovery.root.join(word));
+        let own = folder.join(word);
+        return Some(if own.exists() {
+            own
+        } else {
+            discovery.root.join(word)
+        });
     }
     let path = discovery.environment.get(OsStr::new("PATH"))?;
     let mut all = std::env::split_paths(path).map(|folder| folder.join(word));

@@ -94,10 +94,11 @@ pub fn tests(
         .map(OsString::from)
         .to_vec();
     let words = [vec![cargo.clone()], words, manifest_path(&arguments)].concat();
-    let metadata = start(discovery, &words, &[], &discovery.root)?.stdout_of_success()?;
+    let place = group.folder(&discovery.root);
+    let metadata = start(discovery, &words, &[], &place)?.stdout_of_success()?;
     let metadata: Metadata =
         serde_json::from_slice(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
-    let libraries = library_path(discovery, &metadata);
+    let libraries = library_path(discovery, &place, &metadata);
     let mut items = Vec::new();
     let mut seen = HashSet::new();
     let only_doc = arguments.iter().any(|argument| argument == "--doc");
@@ -126,7 +127,9 @@ pub fn tests(
             .filter(|package| seen.contains(&package.id))
         {
             if package.targets.iter().any(|target| target.doctest) {
-                items.extend(documentation(discovery, package, &cargo, &arguments)?);
+                items.extend(documentation(
+                    discovery, &place, package, &cargo, &arguments,
+                )?);
             }
         }
     }
@@ -159,11 +162,7 @@ fn harness(discovery: &Discovery, package: &Package, target: &Target, launch: La
         }
         _ => package.name.clone(),
     };
-    let file = target
-        .src_path
-        .strip_prefix(&discovery.root)
-        .ok()
-        .map(Path::to_owned);
+    let file = Some(target.src_path.clone());
     let launch = Arc::new(launch);
     let listed = list(discovery, &launch, &[])
         .and_then(|all| Ok((all, list(discovery, &launch, &["--ignored"])?)));
@@ -202,7 +201,7 @@ fn list(discovery: &Discovery, launch: &Launch, more: &[&str]) -> Result<Vec<Str
             .chain(more)
             .map(OsString::from),
     );
-    let bytes = start(discovery, &words, &launch.env, &discovery.root)?.stdout_of_success()?;
+    let bytes = start(discovery, &words, &launch.env, &launch.folder)?.stdout_of_success()?;
     names(&String::from_utf8_lossy(&bytes)).map_err(|line| {
         let program = launch
             .program
@@ -232,6 +231,7 @@ fn names(text: &str) -> Result<Vec<String>, String> {
 /// The documentation tests of a package: one module, one job.
 fn documentation(
     discovery: &Discovery,
+    place: &Path,
     package: &Package,
     cargo: &OsString,
     arguments: &[OsString],
@@ -247,7 +247,7 @@ fn documentation(
     program.extend(["--doc", "--package", &package.id, "--"].map(OsString::from));
     let launch = Arc::new(Launch {
         program,
-        folder: discovery.root.clone(),
+        folder: place.to_owned(),
         env: Vec::new(),
         whole: true,
     });
@@ -264,7 +264,7 @@ fn documentation(
             file: name
                 .split(" - ")
                 .next()
-                .map(|file| folder_of(discovery, package).join(file)),
+                .map(|file| folder(package).join(file)),
             known: ignored
                 .contains(&name)
                 .then(|| Known::Skipped("ignore".into())),
@@ -282,14 +282,6 @@ fn folder(package: &Package) -> PathBuf {
         .unwrap_or_default()
 }
 
-fn folder_of(discovery: &Discovery, package: &Package) -> PathBuf {
-    let folder = folder(package);
-    folder
-        .strip_prefix(&discovery.root)
-        .map(Path::to_owned)
-        .unwrap_or(folder)
-}
-
 fn manifest_path(arguments: &[OsString]) -> Vec<OsString> {
     let at = arguments
         .iter()
@@ -304,10 +296,10 @@ fn manifest_path(arguments: &[OsString]) -> Vec<OsString> {
 }
 
 /// Where dynamic libraries of the build are, which `cargo test` adds to the search path too.
-fn library_path(discovery: &Discovery, metadata: &Metadata) -> OsString {
+fn library_path(discovery: &Discovery, place: &Path, metadata: &Metadata) -> OsString {
     let words = ["rustc", "--print", "target-libdir"].map(OsString::from);
     let sysroot =
-        start(discovery, &words, &[], &discovery.root).and_then(super::Captured::stdout_of_success);
+        start(discovery, &words, &[], place).and_then(super::Captured::stdout_of_success);
     let sysroot = sysroot.map(|bytes| PathBuf::from(String::from_utf8_lossy(&bytes).trim()));
     let target = metadata.target_directory.join("debug");
     let mut folders = vec![target.join("deps"), target];

@@ -162,7 +162,7 @@ pub fn words(
     }
 }
 
-/// Runs a group's command in the root and captures what it writes.
+/// Runs a group's command in its folder and captures what it writes.
 ///
 /// # Errors
 /// It could not start, or took too long.
@@ -213,7 +213,8 @@ pub fn capture(
             .map(|(name, value)| (name.into(), value)),
     );
     env.extend_from_slice(subject.env);
-    run(client, discovery, &words, &env, &discovery.root)
+    let folder = group.folder(&discovery.root);
+    run(client, discovery, &words, &env, &folder)
 }
 
 /// The variable that tells a job of a resource of its worker.
@@ -254,7 +255,7 @@ fn run(
     let shown: String = shown.join(" ").chars().take(200).collect();
     let stdout = client.tmp.join(format!("listing-{}.out", client.jobs));
     let request = JobRequest {
-        words: absolute_program(words.to_vec(), &discovery.root),
+        words: absolute_program(words.to_vec(), folder, &discovery.root),
         folder: folder.into(),
         env: env.iter().cloned().collect(),
         tmp: client.tmp.join(format!("listing-{}", client.jobs)).into(),
@@ -286,16 +287,23 @@ fn run(
     })
 }
 
-/// `./tests/a.sh` is the root's, whatever folder the command runs in (`std` leaves that open).
+/// `./tests/a.sh` is the group's folder's, or else the root's, whatever folder the command runs in (`std` leaves that open).
 #[must_use]
-pub fn absolute_program(mut words: Vec<OsString>, root: &Path) -> Vec<OsString> {
+pub fn absolute_program(mut words: Vec<OsString>, folder: &Path, root: &Path) -> Vec<OsString> {
     if let Some(program) = words.first_mut()
         && program.as_encoded_bytes().contains(&b'/')
         && !program.as_encoded_bytes().starts_with(b"/")
     {
         let relative = Path::new(&*program);
         let relative = relative.strip_prefix(".").unwrap_or(relative);
-        *program = root.join(relative).into();
+        let own = folder.join(relative);
+        *program = if folder == root || own.exists() {
+            own.into()
+        } else {
+            let of_root = root.join(relative);
+            // What is in neither is missed in the group's folder.
+            if of_root.exists() { of_root } else { own }.into()
+        };
     }
     words
 }

@@ -47,6 +47,7 @@ pub fn tests(
         go: setting("go").pop().unwrap_or_else(|| "go".into()),
         build: setting("build"),
         folder: discovery.folder().join(format!("go-{}", group.name)),
+        place: group.folder(&discovery.root),
     };
     std::fs::create_dir_all(&tool.folder)
         .map_err(|error| format!("can't make a folder for the test programs: {error}"))?;
@@ -61,7 +62,7 @@ pub fn tests(
             Ok(names) => items.extend(tool.items(package, &program, &verbose, &names)),
             Err(why) => items.push(Item {
                 known: Some(Known::Broken(why)),
-                file: relative(&discovery.root, &package.dir),
+                file: Some(package.dir.clone()),
                 ..Item::plain(package.import_path.clone())
             }),
         }
@@ -93,14 +94,17 @@ struct Tool<'a> {
     discovery: &'a Discovery,
     go: OsString,
     build: Vec<OsString>,
+    /// Where the programs are built to.
     folder: PathBuf,
+    /// The group's folder.
+    place: PathBuf,
 }
 
 impl Tool<'_> {
     /// How the tests tell what they do: from Go 1.20 on, so that what they print can't be taken for it.
     fn verbose(&self) -> OsString {
         let words = [self.go.clone(), "env".into(), "GOVERSION".into()];
-        let version = start(self.discovery, &words, &[], &self.discovery.root)
+        let version = start(self.discovery, &words, &[], &self.place)
             .and_then(Captured::stdout_of_success)
             .unwrap_or_default();
         let version = String::from_utf8_lossy(&version);
@@ -118,8 +122,7 @@ impl Tool<'_> {
         words.extend(["-o".into(), program.into()]);
         words.extend(self.build.iter().cloned());
         words.push(package.import_path.clone().into());
-        let root = &self.discovery.root;
-        start(self.discovery, &words, &[], root)?.check()?;
+        start(self.discovery, &words, &[], &self.place)?.check()?;
         let words = [program.into(), "-test.list=.".into()];
         let listed = start(self.discovery, &words, &[], &package.dir)?.stdout_of_success()?;
         Ok(names(&listed))
@@ -145,7 +148,7 @@ impl Tool<'_> {
             Item {
                 argument: name.into(),
                 module: package.import_path.clone(),
-                file: file.and_then(|file| relative(&self.discovery.root, &file)),
+                file,
                 line: place.map(|(_, line)| *line),
                 launch: Some(launch.clone()),
                 ..Item::plain(format!("{}::{name}", package.import_path))
@@ -153,10 +156,6 @@ impl Tool<'_> {
         };
         names.iter().map(item).collect()
     }
-}
-
-fn relative(root: &Path, path: &Path) -> Option<PathBuf> {
-    path.strip_prefix(root).ok().map(Path::to_owned)
 }
 
 /// Where a package's tests are: `func TestX(` at the beginning of a line, as gofmt writes it.

@@ -41,8 +41,8 @@ pub fn tests(
     };
     let parse = |bytes: &[u8]| match format {
         ListFormat::Gtest => Ok(gtest::tests(bytes)),
-        ListFormat::Ctest => ctest::tests(bytes, &discovery.root),
-        _ if group.runner.holds_tests => Ok(paths(bytes, &discovery.root)),
+        ListFormat::Ctest => ctest::tests(bytes, &group.folder(&discovery.root)),
+        _ if group.runner.holds_tests => Ok(paths(bytes, &group.folder(&discovery.root))),
         _ => Ok(lines(bytes)),
     };
     match format {
@@ -108,7 +108,8 @@ fn of_program(
     file: &PathBuf,
     parse: &Parse<'_>,
 ) -> Vec<Item> {
-    let program = discovery.root.join(file);
+    let folder = group.folder(&discovery.root);
+    let program = folder.join(file);
     let subject = Subject {
         program: Some(&program),
         ..Subject::default()
@@ -119,7 +120,7 @@ fn of_program(
     let module = file.to_string_lossy().into_owned();
     let launch = Arc::new(Launch {
         program: vec![program.into()],
-        folder: discovery.root.clone(),
+        folder,
         ..Launch::default()
     });
     let of_file = |item: Item| Item {

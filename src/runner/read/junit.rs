@@ -50,7 +50,7 @@ pub fn read(report: &[u8], holds: bool, root: &Path, items: &[Item]) -> Told {
             _ => items.iter().position(|item| is_file(&case, item, root)),
         };
         let item = spelt.or_else(named);
-        let file = item.and_then(|index| items[index].file.as_deref());
+        let file = item.and_then(|index| file_of(&items[index]));
         let name = if case.class.is_empty() || file.is_some_and(|file| means(&case.class, file)) {
             case.name.clone()
         } else {
@@ -111,14 +111,17 @@ fn is_spelt(case: &TestCase, item: &Item) -> bool {
     class == case.class && format!("{name}{parameters}") == case.name
 }
 
-/// Whether a test case is in this item, a file.
+/// The file of an item, as the runner calls it: in the group's folder, which may be below the root.
+fn file_of(item: &Item) -> Option<&Path> {
+    let file = item.file.as_deref()?;
+    let own = Path::new(&item.id);
+    Some(if file.ends_with(own) { own } else { file })
+}
+
+/// Whether a test case is in this item, a file. `root` is the folder that the runner runs in.
 fn is_file(case: &TestCase, item: &Item, root: &Path) -> bool {
     let id = item.id.as_str();
-    let Some(file) = item
-        .file
-        .as_ref()
-        .filter(|file| file.to_string_lossy() == id)
-    else {
+    let Some(file) = file_of(item).filter(|file| *file == Path::new(id)) else {
         return false;
     };
     let named = Path::new(&case.file);

@@ -351,9 +351,10 @@ pub fn request(
             .map(|(name, value)| (name.into(), value)),
     );
     env.push(("TMPDIR".into(), lookup.tmp.into()));
+    let folder = group.folder(root);
     let request = JobRequest {
-        words: list::absolute_program(words, root),
-        folder: root.into(),
+        words: list::absolute_program(words, &folder, root),
+        folder: folder.into(),
         env: env.into_iter().collect(),
         env_only: group.bounds.env_only.clone(),
         tmp: lookup.tmp.into(),
