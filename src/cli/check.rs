@@ -24,7 +24,10 @@ pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
     }
     let mut code = exit::SUCCESS;
     for path in &manifests {
-        let root = path.parent().unwrap_or(Path::new("."));
+        let root = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
         match load::read(path).and_then(|source| load::check(&source, root)) {
             Ok(config) => print(&format!(
                 "{}: {}, no problems\n",

@@ -171,7 +171,9 @@ impl Selector {
     /// Whether it names a whole file or folder.
     #[must_use]
     pub fn is_path(&self) -> bool {
-        self.place.as_ref().is_some_and(|place| place.inside.is_none())
+        self.place
+            .as_ref()
+            .is_some_and(|place| place.inside.is_none())
     }
 }
 
@@ -301,7 +303,11 @@ mod tests {
             let place = Some(place(path, Some(inside)));
             Selector { written, place }.selects("unit", &item)
         };
-        assert!(of("tests/a.py::TestX::test_y[1]", "api/tests/a.py", "TestX"));
+        assert!(of(
+            "tests/a.py::TestX::test_y[1]",
+            "api/tests/a.py",
+            "TestX"
+        ));
         assert!(of("tests/a.py::test_y[1]", "api/tests/a.py", "test_y"));
         assert!(of("tests/a.py::test_y[1]", "api/tests/a.py", "test_y[1]"));
         assert!(of("crate/a::mod::test_y", "api/tests/a.py", "mod::test_y"));

@@ -271,7 +271,10 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
 /// The path of a file relative to the root. A listing says it relative to the group's folder, or absolute.
 fn from_root(root: &Path, dir: &Path, file: PathBuf) -> PathBuf {
     if file.is_absolute() {
-        return file.strip_prefix(root).map(Path::to_owned).unwrap_or(file);
+        let below = |root: &Path| file.strip_prefix(root).ok().map(Path::to_owned);
+        // A tool may resolve links in the root's own path.
+        let real = || root.canonicalize().ok().and_then(|real| below(&real));
+        return below(root).or_else(real).unwrap_or(file);
     }
     if dir.as_os_str().is_empty() {
         return file;

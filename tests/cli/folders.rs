@@ -58,7 +58,10 @@ fn paths_are_the_roots_or_the_current_folders_and_ids_are_the_tools() {
     assert_eq!(list(&project, &["tests/b.sh"]), web[1..]);
     // The root has a file of this name, which is no group's.
     project.orchestrate(&["list", "tests/a.sh"]).exits(4);
-    assert_eq!(list(&project, &["packages", "--exclude", "packages/web/**"]), ["api::tests/a.sh"]);
+    assert_eq!(
+        list(&project, &["packages", "--exclude", "packages/web/**"]),
+        ["api::tests/a.sh"]
+    );
     let project = project.at("packages/web");
     assert_eq!(list(&project, &["tests/a.sh"]), web[..1]);
     assert_eq!(list(&project, &["."]), web);
@@ -67,7 +70,9 @@ fn paths_are_the_roots_or_the_current_folders_and_ids_are_the_tools() {
 #[test]
 fn patterns_of_tests_are_relative_to_the_folder_or_to_the_root() {
     for pattern in ["tests/a.sh", "packages/api/tests/*.sh"] {
-        let more = format!("exclude = [\"tests/b.sh\"]\n[[groups.api.overrides]]\nmatch = [{pattern:?}]\nexpect = \"fail\"\n");
+        let more = format!(
+            "exclude = [\"tests/b.sh\"]\n[[groups.api.overrides]]\nmatch = [{pattern:?}]\nexpect = \"fail\"\n"
+        );
         let ran = monorepo(&more)
             .script("packages/api/tests/b.sh", "exit 1")
             .run(&["-g", "api"])
@@ -90,7 +95,10 @@ fn items_commands_and_hooks_are_the_folders() {
     // A program is looked for in the folder first, and then in the root.
     .script("scripts/check", "test -e items.txt && test $1 = one");
     let ran = project.run(&[]).exits(0);
-    assert_eq!(ran.outcomes(), ["command::one passed", "file::one passed", "once passed"]);
+    assert_eq!(
+        ran.outcomes(),
+        ["command::one passed", "file::one passed", "once passed"]
+    );
     let folder = project.path().canonicalize().unwrap().join("sub");
     let log = project.read("sub/log");
     assert_eq!(log, format!("all\n{}\njob\nend\n", folder.display()));
@@ -125,13 +133,18 @@ fn inputs_may_lie_beside_the_folder_and_not_outside_of_the_root() {
     let project = monorepo("inputs = [\"../shared/**\", \"src/**\"]\n")
         .file("packages/shared/x", "")
         .file(".gitignore", ".fastest\nevents.jsonl\n");
-    project.shell("git init -q && git add -A && git -c user.name=x -c user.email=x@x commit -qm x").exits(0);
+    project
+        .shell("git init -q && git add -A && git -c user.name=x -c user.email=x@x commit -qm x")
+        .exits(0);
     project.orchestrate(&["list", "--changed"]).exits(4);
     let project = project.file("packages/shared/x", "other");
     let list = project.orchestrate(&["list", "--changed"]).exits(0).stdout;
     assert_eq!(list, "api::tests/a.sh\n");
     let project = monorepo("inputs = [\"../../../x\"]\n");
-    project.orchestrate(&["check"]).exits(2).says("can't leave it");
+    project
+        .orchestrate(&["check"])
+        .exits(2)
+        .says("can't leave it");
 }
 
 #[test]
@@ -141,13 +154,19 @@ fn a_listing_that_is_kept_is_the_folders() {
          [groups.a]\nrunner = \"mine\"\ndir = \"a\"\ncache-listing = true\n",
     )
     .file("a/x.t", "")
-    .script("a/list", "echo listed >>log; cat x.t; echo x");
+    .script("a/list", "echo listed >>log; cat x.t; echo x.t::x");
     for _ in 0..2 {
-        assert_eq!(project.orchestrate(&["list"]).exits(0).stdout, "a::x\n");
+        assert_eq!(
+            project.orchestrate(&["list"]).exits(0).stdout,
+            "a::x.t::x\n"
+        );
     }
     assert_eq!(project.read("a/log"), "listed\n");
-    let project = project.file("a/x.t", "y\n");
-    assert_eq!(project.orchestrate(&["list"]).exits(0).stdout, "a::x\na::y\n");
+    let project = project.file("a/x.t", "x.t::y\n");
+    assert_eq!(
+        project.orchestrate(&["list"]).exits(0).stdout,
+        "a::x.t::x\na::x.t::y\n"
+    );
 }
 
 #[test]
@@ -162,8 +181,14 @@ fn each_service_has_its_own_configuration_and_data() {
         );
         project = project
             .file(&format!("svc/{name}/data.txt"), name)
-            .file(&format!("svc/{name}/pytest.ini"), "[pytest]\npythonpath = .\n")
-            .file(&format!("svc/{name}/conftest.py"), &format!("NAME = '{name}'\n"))
+            .file(
+                &format!("svc/{name}/pytest.ini"),
+                "[pytest]\npythonpath = .\n",
+            )
+            .file(
+                &format!("svc/{name}/conftest.py"),
+                &format!("NAME = '{name}'\n"),
+            )
             .file(&format!("svc/{name}/tests/test_x.py"), &test);
     }
     let project = project.file("fastest.toml", &manifest);
@@ -173,7 +198,10 @@ fn each_service_has_its_own_configuration_and_data() {
         let ran = project.run(&["--profile", "p"]).exits(0);
         assert_eq!(
             files(&ran),
-            ["a::tests/test_x.py::test_data svc/a/tests/test_x.py", "b::tests/test_x.py::test_data svc/b/tests/test_x.py"]
+            [
+                "a::tests/test_x.py::test_data svc/a/tests/test_x.py",
+                "b::tests/test_x.py::test_data svc/b/tests/test_x.py"
+            ]
         );
     }
     let ran = project.run(&["svc/b/tests/test_x.py::test_data"]).exits(0);

@@ -273,7 +273,8 @@ impl Resolver<'_> {
     /// The group's folder, relative to the root.
     fn dir(&mut self, layers: &mut Layers<'_>) -> Option<PathBuf> {
         let at = layers.pointer("dir", |group| group.dir.as_ref());
-        let Some(written) = layers.take("dir", |group| group.dir.as_ref(), built_in("\".\"")) else {
+        let Some(written) = layers.take("dir", |group| group.dir.as_ref(), built_in("\".\""))
+        else {
             return Some(PathBuf::new());
         };
         let mut problem = |message: String, help: Option<String>| {

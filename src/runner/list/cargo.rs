@@ -298,8 +298,7 @@ fn manifest_path(arguments: &[OsString]) -> Vec<OsString> {
 /// Where dynamic libraries of the build are, which `cargo test` adds to the search path too.
 fn library_path(discovery: &Discovery, place: &Path, metadata: &Metadata) -> OsString {
     let words = ["rustc", "--print", "target-libdir"].map(OsString::from);
-    let sysroot =
-        start(discovery, &words, &[], place).and_then(super::Captured::stdout_of_success);
+    let sysroot = start(discovery, &words, &[], place).and_then(super::Captured::stdout_of_success);
     let sysroot = sysroot.map(|bytes| PathBuf::from(String::from_utf8_lossy(&bytes).trim()));
     let target = metadata.target_directory.join("debug");
     let mut folders = vec![target.join("deps"), target];
