@@ -64,6 +64,16 @@ SUITES = {
         package="jsx-ast-utils",
         fast=True,
     ),
+    # The package on npm has no tests; Debian's source has them. Four fail under mocha itself, since Node words an error otherwise.
+    "express": Suite(
+        "Debian source",
+        "mocha",
+        "4.18.2",
+        "a9ace1a92a2b0a7e3fcd7a7612553d6208a464561c15ad38f349fc3ab0d7cda0",
+        package="node-express",
+    ),
+    # Two projects in one configuration, and a coverage threshold that only the whole run meets.
+    "jest_projects": Suite("here", "jest", fast=True),
     "zod": Suite("npm", "vitest", "4.6.7", "84efd155bed93270286e793fc951be270b536cbd5b0eeb111f0fa3967201d698"),
     # A part of it, for where all of it takes too long; so is bats_support one of bats_libraries.
     "zod_mini": Suite(
@@ -115,6 +125,10 @@ SUITES = {
         "5308fd4bd90cef7aa060558514de6a1a4a0819974a26e6ed13973c5f624c24b2",
         fast=True,
     ),
+    # Fixtures, dependencies, locks and a test that runs alone.
+    "cmake_fixtures": Suite("here", "ctest", fast=True),
+    # pytest, Node and Rust in subfolders, without a manifest: detection finds all three.
+    "languages": Suite("here", "languages", fast=True),
     "googletest_samples": Suite(
         "Debian",
         "gtest",

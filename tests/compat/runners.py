@@ -11,6 +11,7 @@ import collections
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import shell
 from shell import Failure, call, shown
@@ -187,6 +188,56 @@ def of_json(name, folder, words):
     return Result(counts, names, code)
 
 
+def mocha(name, folder, group):
+    """Tests of one file that have the same full title are told apart by number, as orchestrate does."""
+    report = shell.HOME / f"{name}.json"
+    report.unlink(missing_ok=True)
+    words = ["node_modules/.bin/mocha", "--reporter", "json", "--reporter-option", f"output={report}"]
+    code, _ = call([*words, *group.get("with", {}).get("args", [])], folder, log(name), may_fail=True)
+    if not report.is_file():
+        raise no_counts("mocha", name)
+    told = json.loads(report.read_text("utf-8"))
+    stats = told["stats"]
+    counts = {"passed": stats["passes"], "failed": stats["failures"], "skipped": stats["pending"]}
+    failed = [titles(test) for test in told["failures"]]
+    pending = [titles(test) for test in told["pending"]]
+    names = collections.Counter()
+    for test in map(titles, told["tests"]):
+        names[test, "failed" if test in failed else "skipped" if test in pending else "passed"] += 1
+    return Result(counts, names, code)
+
+
+def titles(test):
+    return Path(test["file"]).name + "::" + test["fullTitle"]
+
+
+def mocha_name(test, kind):
+    """mocha's full title has spaces where an id has ` > `."""
+    path, title = test.split("::", 1)
+    return Path(path).name + "::" + title.replace(" > ", " "), kind
+
+
+def languages(name, folder, _group):
+    """Each project with its own runner, in its own folder; node's tests of `web` are its files' `node --test`."""
+    results = [RUNNERS[runner](f"{name}.{part}", folder / part, {}) for part, runner in LANGUAGES.items()]
+    counts = collections.Counter()
+    names = collections.Counter()
+    for result in results:
+        counts.update(dict(zip(KINDS, result.counts)))
+        names.update(result.names)
+    return Result(counts, names, max(result.exit for result in results))
+
+
+LANGUAGES = {"api": "pytest", "web": "node", "core": "cargo"}
+
+
+def language_name(test, kind):
+    """The name by the runner of the id's language."""
+    if ".py" in test:
+        return pytest_name(test, kind)
+    return without_file(test, kind) if ".js" in test else cargo_name(test, kind)
+
+
 # -- Perl, shell ----------------------------------------------------------------------------------------------------------
 
 
@@ -314,6 +365,8 @@ RUNNERS = {
     "node": node,
     "jest": jest,
     "vitest": vitest,
+    "mocha": mocha,
+    "languages": languages,
     "prove": prove,
     "bats": bats,
     "shunit2": shunit2,
@@ -321,6 +374,6 @@ RUNNERS = {
     "gtest": gtest,
     "go": go,
 }
-NAMES = {"pytest": pytest_name, "cargo": cargo_name, "node": without_file, "bats": without_file}
+NAMES = {"pytest": pytest_name, "cargo": cargo_name, "node": without_file, "mocha": mocha_name, "languages": language_name, "bats": without_file}
 # As a person would type it.
-SHOWN = {"cargo": "cargo test", "node": "node --test", "go": "go test", "gtest": "the programs", "shunit2": "the files"}
+SHOWN = {"cargo": "cargo test", "node": "node --test", "go": "go test", "gtest": "the programs", "languages": "each of the three", "shunit2": "the files"}

@@ -23,7 +23,7 @@ def prepare(name, suite):
     own = HERE / "suites" / name
     folder = shell.HOME / f"{name}-{suite.version or 'system'}"
     done = shell.HOME / f"{name}.done"
-    files = [file for file in sorted(own.iterdir()) if file.name != "fastest.toml"]
+    files = [file for file in sorted(own.rglob("*")) if file.is_file() and file.name != "fastest.toml"]
     if suite.runner == "pytest":
         files.append(HERE / "requirements.txt")
     made_of = (dataclasses.replace(suite, fast=False), [file.read_text() for file in files])
@@ -36,7 +36,9 @@ def prepare(name, suite):
         SETUPS.get(suite.runner, lambda *_: None)(name, suite, folder / suite.root)
         done.write_text(wanted)
     root = folder / suite.root
-    shutil.copyfile(own / "fastest.toml", root / "fastest.toml")
+    # A suite without a manifest is detected.
+    if (own / "fastest.toml").is_file():
+        shutil.copyfile(own / "fastest.toml", root / "fastest.toml")
     # Durations of an earlier run would order this one: the first run has none, the others have its.
     shutil.rmtree(root / ".fastest", ignore_errors=True)
     return root
@@ -90,7 +92,13 @@ def from_system(_name, _suite, folder):
     folder.mkdir()
 
 
+def from_here(name, _suite, folder):
+    """A small project of ours, for what no published package shows."""
+    shutil.copytree(HERE / "suites" / name / "project", folder)
+
+
 SOURCES = {
+    "here": from_here,
     "PyPI": from_pypi,
     "npm": from_npm,
     "crates.io": from_crates,
@@ -182,6 +190,13 @@ def with_modules(name, _suite, folder):
     shutil.move(scratch / "node_modules", folder)
 
 
+def with_languages(name, suite, folder):
+    python = folder / "api/.venv/bin/python"
+    call([sys.executable, "-m", "venv", folder / "api/.venv"], shell.HOME, shell.HOME / f"{name}.venv.log")
+    call([python, *PIP, "install", *requirements(name, suite)], folder, shell.HOME / f"{name}.install.log")
+    with_cargo(name, suite, folder / "core")
+
+
 def with_cargo(name, _suite, folder):
     call(["cargo", "test", "--no-run"], folder, shell.HOME / f"{name}.build.log")
 
@@ -206,6 +221,8 @@ SETUPS = {
     "node": with_modules,
     "jest": with_modules,
     "vitest": with_modules,
+    "mocha": with_modules,
+    "languages": with_languages,
     "ctest": with_cmake,
     "gtest": with_cmake,
     "shunit2": with_shunit2,

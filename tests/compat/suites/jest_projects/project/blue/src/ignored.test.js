@@ -1,0 +1,2 @@
+// The project's testMatch does not name this file.
+test("never runs", () => expect(1).toBe(2));

@@ -1,0 +1,3 @@
+module.exports = async () => {
+  process.env.WAS_SET_UP = "yes";
+};
