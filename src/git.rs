@@ -58,6 +58,7 @@ pub fn changed(root: &Path, since: &str) -> Result<Changed, GitError> {
         "-z",
         "--no-renames",
         "--no-ext-diff",
+        "--no-textconv",
         "--relative",
     ];
     let diff = diff.map(OsStr::new).into_iter();
@@ -99,8 +100,28 @@ fn list<'a>(
         .collect())
 }
 
+/// Settings for looking at a repository that a stranger may have written.
+const HARMLESS: [&str; 4] = [
+    // A folder that only looks like a repository is not taken for one (`safe.bareRepository`, git-config(1)).
+    "safe.bareRepository=explicit",
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "diff.external=",
+];
+
 fn git<'a>(root: &Path, words: impl IntoIterator<Item = &'a OsStr>) -> Result<Output, GitError> {
-    Command::new("git")
+    let mut command = Command::new("git");
+    // The repository is input, and its configuration may name programs: none of them is started.
+    for setting in HARMLESS {
+        command.args(["-c", setting]);
+    }
+    // Inside a git hook these name another repository, or more programs.
+    for (name, _) in std::env::vars_os() {
+        if name.as_bytes().starts_with(b"GIT_") {
+            command.env_remove(name);
+        }
+    }
+    command
         .arg("-C")
         .arg(root)
         .args(words)

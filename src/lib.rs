@@ -20,6 +20,7 @@ pub mod explain;
 pub mod fuzzing;
 mod git;
 pub mod history;
+mod kept_file;
 pub mod machine;
 pub mod manifest;
 pub mod outcome;

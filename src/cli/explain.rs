@@ -2,10 +2,10 @@
 
 use super::args::{ExplainArguments, PlanForm};
 use super::error::CliError;
-use super::{exit, json, print, report, shown};
+use super::{exit, json, print, report};
 use crate::explain::{Explanation, Finding, Kind, Part, Record};
 use crate::history::Fate;
-use crate::report::count;
+use crate::report::{count, one_line};
 
 /// The most tests that are named in a line.
 const NAMED: usize = 2;
@@ -39,7 +39,10 @@ fn human(told: &Explanation) -> String {
     let workers = count(told.workers, "worker");
     let mut text = format!(
         "run {}: {:.2} s on {workers}; {:.2} s of tests take {:.2} s at least\n",
-        told.run, told.wall, told.tests, told.bound
+        one_line(&told.run),
+        told.wall,
+        told.tests,
+        told.bound
     );
     if told.listing >= 0.01 {
         text += &format!("before it, listing took {:.2} s\n", told.listing);
@@ -79,7 +82,7 @@ fn tests(finding: &Finding) -> String {
         .tests
         .iter()
         .take(NAMED)
-        .map(|id| shown(id))
+        .map(|id| one_line(id))
         .collect();
     match finding.tests.len() {
         0 => String::new(),
@@ -90,8 +93,8 @@ fn tests(finding: &Finding) -> String {
 
 /// What a finding is about, in words.
 fn cause(finding: &Finding) -> String {
-    let group = shown(finding.group.as_deref().unwrap_or_default());
-    let name = shown(finding.name.as_deref().unwrap_or_default());
+    let group = one_line(finding.group.as_deref().unwrap_or_default());
+    let name = one_line(finding.name.as_deref().unwrap_or_default());
     let tests = tests(finding);
     let jobs = count(finding.jobs, "job");
     let seconds = finding.seconds;
@@ -132,8 +135,8 @@ fn cause(finding: &Finding) -> String {
 
 /// What to do about a finding.
 fn remedy(told: &Explanation, finding: &Finding) -> String {
-    let group = shown(finding.group.as_deref().unwrap_or_default());
-    let name = shown(finding.name.as_deref().unwrap_or_default());
+    let group = one_line(finding.group.as_deref().unwrap_or_default());
+    let name = one_line(finding.name.as_deref().unwrap_or_default());
     let tests = tests(finding);
     match finding.kind {
         Kind::Lock => format!("without lock {name}: {tests}"),

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::args::{HistoryArguments, HistoryCommand};
 use super::error::CliError;
-use super::{exit, open, print, say, shown};
+use super::{exit, open, print, say};
 use crate::history::{self, DatabaseError, ExchangeError, Known};
 use crate::manifest::model::Size;
+use crate::report::one_line;
 use crate::suggest::did_you_mean;
 
 /// Shows what is known of tests, and carries it to other places.
@@ -65,21 +66,21 @@ fn show(path: &Path, parts: &[String]) -> Result<(), CliError> {
     for test in asked {
         text.push_str(&format!(
             "{}  estimate {:.3}s\n",
-            shown(&test.id),
+            one_line(&test.id),
             test.estimate.duration.as_secs_f64()
         ));
         for one in &test.tries {
             let commit = one.commit.as_deref().unwrap_or("");
             text.push_str(&format!(
                 "  {:<28} {:<9} {:>9.3}s  cpu {:>8.3}s  memory {:>9}  try {}  among {:.1} jobs  {}\n",
-                shown(&one.run),
-                one.outcome,
+                one_line(&one.run),
+                one_line(&one.outcome),
                 one.seconds,
                 one.cpu,
                 Size(one.memory).to_string(),
                 one.attempt,
                 one.workers,
-                &commit[..commit.len().min(12)],
+                one_line(&commit.chars().take(12).collect::<String>()),
             ));
         }
     }
@@ -93,7 +94,7 @@ fn slowest(path: &Path, number: u32) -> Result<(), CliError> {
     let mut text = String::new();
     for test in known.iter().take(number as usize) {
         let seconds = test.estimate.duration.as_secs_f64();
-        text.push_str(&format!("{seconds:9.3}s  {}\n", shown(&test.id)));
+        text.push_str(&format!("{seconds:9.3}s  {}\n", one_line(&test.id)));
     }
     print(&text);
     Ok(())
@@ -107,7 +108,7 @@ fn flaky(path: &Path) -> Result<(), CliError> {
     flaky.sort_by(|a, b| b.0.0.cmp(&a.0.0).then_with(|| a.1.cmp(&b.1)));
     let mut text = String::new();
     for ((flakes, runs), id) in &flaky {
-        text.push_str(&format!("{flakes} of {runs} runs  {}\n", shown(id)));
+        text.push_str(&format!("{flakes} of {runs} runs  {}\n", one_line(id)));
     }
     print(&text);
     Ok(())

@@ -16,6 +16,8 @@ struct Found {
     /// What a person calls it.
     name: String,
     path: PathBuf,
+    /// Whether it is a run that is kept here: then nobody has named its file.
+    is_kept: bool,
     /// Why a test has no result, if one has none.
     why: &'static str,
 }
@@ -28,7 +30,12 @@ pub fn merge(arguments: &MergeArguments) -> Result<u8, CliError> {
     let mut journals = Vec::new();
     for written in &arguments.runs {
         let one = find(written)?;
-        let journal = Journal::open(&one.path).map_err(|error| {
+        let opened = if one.is_kept {
+            Journal::open(&one.path)
+        } else {
+            Journal::open_named(&one.path)
+        };
+        let journal = opened.map_err(|error| {
             let path = one.path.display();
             CliError::System(format!("can't read the events of {path}: {error}"))
         })?;
@@ -65,11 +72,21 @@ fn find(written: &Path) -> Result<Found, CliError> {
                     .to_owned(),
             ));
         }
-        return Ok(Found { name, path, why });
+        return Ok(Found {
+            name,
+            path,
+            is_kept: false,
+            why,
+        });
     }
     if written.exists() {
         let path = written.to_owned();
-        return Ok(Found { name, path, why });
+        return Ok(Found {
+            name,
+            path,
+            is_kept: false,
+            why,
+        });
     }
     let unknown = || {
         CliError::usage(
@@ -88,6 +105,7 @@ fn find(written: &Path) -> Result<Found, CliError> {
     Ok(Found {
         name: id,
         path: run.journal(),
+        is_kept: true,
         why: why_open(&run),
     })
 }

@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::target::{self, Voice};
 use super::{open, say};
 use crate::history::{Fate, Journal, RunFolder};
-use crate::report::replay;
+use crate::report::{one_line, replay};
 use crate::suggest::did_you_mean;
 
 /// How many runs are named where none was found.
@@ -62,6 +62,7 @@ pub fn why_open(run: &RunFolder) -> &'static str {
 
 /// Says how many lines of a journal were none.
 pub fn tell_unreadable(lines: usize, journal: &str) {
+    let journal = one_line(journal);
     match lines {
         0 => {}
         1 => say(&format!("warning: a line of {journal} can't be read")),

@@ -8,9 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::aside::set_aside;
+use crate::kept_file;
 
 /// The version of the tables below, as `PRAGMA user_version` has it. 0 is a database that is empty, or that has the first
 /// version's only table, `tests(id, seconds, outcome)`.
@@ -25,12 +27,21 @@ pub const FORGOTTEN: usize = 1000;
 /// After how many runs old results are looked for.
 const EVERY: i64 = 4;
 
+/// How many steps of SQLite's machine anything may take: for an empty database, and more for each byte of a large one. Reading
+/// and pruning take some ten steps a byte.
+const LEAST_STEPS: u64 = 20_000_000;
+const STEPS_A_BYTE: u64 = 500;
+const STEPS_A_LOOK: u64 = 10_000;
+
 /// What keeps the history from being read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// SQLite says why.
     #[error(transparent)]
     Sql(#[from] Error),
+    /// It is no file of ours, or holds what no history of ours does.
+    #[error("{0}")]
+    Foreign(String),
     /// A later version of `orchestrate` has written it.
     #[error("a newer orchestrate has written it (version {0}; this one knows {VERSION})")]
     Newer(i64),
@@ -39,7 +50,11 @@ pub enum DatabaseError {
 impl DatabaseError {
     /// Whether this says that it is no history of ours; all else may pass: no room, no right to read, somebody writing.
     pub fn is_corrupt(&self, path: &Path) -> bool {
-        let Self::Sql(error) = self else { return false };
+        let error = match self {
+            Self::Sql(error) => error,
+            Self::Foreign(_) => return true,
+            Self::Newer(_) => return false,
+        };
         match error {
             Error::SqliteFailure(error, _) => match error.code {
                 // The last is what it is where a statement does not fit the tables.
@@ -57,12 +72,61 @@ impl DatabaseError {
     }
 }
 
-/// Opens it.
+/// Opens it. A history comes from anywhere (a cache, a pull request), so it is input: it may run nothing of its own and is
+/// given up where it takes far more steps than a history of its size can need.
 pub fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
-    let connection = Connection::open_with_flags(path, flags)?;
+    refuse_foreign(path)?;
+    let size = fs::metadata(path).map_or(0, |meta| meta.len());
+    let mut connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
     // Another run may be writing; it takes a moment.
     connection.busy_timeout(Duration::from_secs(10))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    let mut left = (LEAST_STEPS + size.saturating_mul(STEPS_A_BYTE)) / STEPS_A_LOOK;
+    let look = move || {
+        left = left.saturating_sub(1);
+        left == 0
+    };
+    let often = i32::try_from(STEPS_A_LOOK).unwrap_or(i32::MAX);
+    connection.progress_handler(often, Some(look))?;
+    let foreign: i64 = connection.query_row(
+        "SELECT count(*) FROM sqlite_master
+         WHERE type NOT IN ('table', 'index') OR sql LIKE 'create virtual%'",
+        [],
+        |row| row.get(0),
+    )?;
+    if foreign > 0 {
+        let why = "it has a view, a trigger or a virtual table, and no history of ours does";
+        return Err(DatabaseError::Foreign(why.to_owned()));
+    }
     Ok(connection)
+}
+
+/// Refuses what is no regular file of a trusted owner: the database, and what SQLite would apply to it unasked.
+fn refuse_foreign(path: &Path) -> Result<(), DatabaseError> {
+    let mut all = vec![path.to_owned()];
+    all.extend(SUFFIXES.map(|suffix| beside(path, suffix)));
+    for path in all {
+        match kept_file::check(&path) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let name = path.file_name().unwrap_or_default().display();
+                return Err(DatabaseError::Foreign(format!("{name}: {error}")));
+            }
+            // SQLite finds the words for all else.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What SQLite keeps beside a database.
+const SUFFIXES: [&str; 3] = ["-journal", "-wal", "-shm"];
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// The version of its tables; an error where they are of the future.
@@ -190,10 +254,8 @@ pub fn prune(
 pub fn aside(path: &Path, run: &str, is_broken: impl Fn() -> bool) -> io::Result<Option<PathBuf>> {
     let aside = set_aside(path, run, is_broken)?;
     if aside.is_some() {
-        for suffix in ["-journal", "-wal", "-shm"] {
-            let mut beside = path.as_os_str().to_owned();
-            beside.push(suffix);
-            let _ = fs::remove_file(beside);
+        for suffix in SUFFIXES {
+            let _ = fs::remove_file(beside(path, suffix));
         }
     }
     Ok(aside)

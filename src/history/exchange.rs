@@ -182,7 +182,7 @@ pub fn import(path: &Path, from: impl BufRead) -> std::result::Result<usize, Exc
     // Runs get their numbers in the order of their ids, which begin with the time.
     lines.sort_by(|a, b| a.run.cmp(&b.run));
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        crate::kept_file::make_folder(folder)?;
     }
     let added = database::change(path, |transaction| {
         let mut added = 0;

@@ -17,6 +17,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use super::aside::set_aside;
 use super::journal;
+use crate::kept_file;
 
 /// How many runs are kept.
 const KEPT: usize = 20;
@@ -121,7 +122,7 @@ impl Folder {
                 ));
             }
         }
-        fs::create_dir_all(&runs)?;
+        kept_file::make_folder(&runs)?;
         let ignore = self.path.join(".gitignore");
         if !ignore.exists() {
             fs::write(ignore, "*\n")?;
@@ -160,7 +161,7 @@ impl Folder {
     /// Makes a run's folder, which others see only once it is locked.
     fn lock(&self, run: &str) -> io::Result<RunFolder> {
         let new = self.runs().join(format!("{NEW}{run}"));
-        fs::create_dir(&new)?;
+        kept_file::make_folder(&new)?;
         let made = File::create(new.join("lock")).and_then(|lock| {
             // Some network file systems have no locks; then the process id tells.
             let _ = flock(&lock, FlockOperation::LockExclusive);
@@ -193,7 +194,9 @@ impl Folder {
             let folder = self.run(id);
             let lock = folder.path.join("lock");
             // Of all that see it, one can remove it.
-            lock.exists() && folder.fate() == Fate::Interrupted && fs::remove_file(lock).is_ok()
+            lock.symlink_metadata().is_ok()
+                && folder.fate() == Fate::Interrupted
+                && fs::remove_file(lock).is_ok()
         };
         earlier.iter().filter(is_news).cloned().collect()
     }
@@ -227,7 +230,7 @@ impl RunFolder {
     #[must_use]
     pub fn fate(&self) -> Fate {
         let is_complete = || journal::is_complete(&self.journal());
-        let Ok(lock) = File::open(self.path.join("lock")) else {
+        let Ok(lock) = kept_file::open(&self.path.join("lock")) else {
             return if is_complete() {
                 Fate::Ended
             } else {

@@ -5,6 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::vec;
 
+use crate::kept_file::{self, LONGEST_LINE, ReadLine};
+
 use crate::event::{Event, Line, VERSION};
 
 /// The events of a journal.
@@ -17,11 +19,21 @@ pub struct Journal<R> {
 }
 
 impl Journal<BufReader<File>> {
-    /// Opens a journal.
+    /// Opens the journal of a kept run.
     ///
     /// # Errors
-    /// It can't be read, or the run's beginning, which names its tests, is not in it.
+    /// It is no regular file of a trusted owner, it cannot be read, or the run's beginning, which names its tests, is not in it.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::new(BufReader::new(kept_file::open(path)?))
+    }
+}
+
+impl Journal<BufReader<File>> {
+    /// Opens events that a person has named: a report, wherever it is and whatever kind of file.
+    ///
+    /// # Errors
+    /// It cannot be read, or the run's beginning, which names its tests, is not in it.
+    pub fn open_named(path: &Path) -> io::Result<Self> {
         Self::new(BufReader::new(File::open(path)?))
     }
 }
@@ -56,11 +68,11 @@ impl<R: BufRead> Journal<R> {
     fn read(&mut self) -> Option<Line> {
         let mut bytes = Vec::new();
         loop {
-            bytes.clear();
-            match self.reader.read_until(b'\n', &mut bytes) {
-                Ok(0) => return None,
-                Ok(_) => {}
-                Err(_) => {
+            match kept_file::read_line(&mut self.reader, &mut bytes, LONGEST_LINE) {
+                Ok(ReadLine::End) => return None,
+                Ok(ReadLine::Whole) => {}
+                // No run writes such a line, so whatever follows is none of ours either.
+                Ok(ReadLine::TooLong) | Err(_) => {
                     self.unreadable += 1;
                     return None;
                 }
@@ -91,7 +103,7 @@ fn parse(bytes: &[u8]) -> Option<Line> {
 pub fn is_complete(path: &Path) -> bool {
     const MOST: u64 = 4096;
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
+        let mut file = kept_file::open(path)?;
         let length = file.metadata()?.len();
         file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
         let mut end = Vec::new();

@@ -1,7 +1,8 @@
 //! The event stream: one JSON object a line, flushed as it happens. The journal of a run is one too.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{ReportError, Reporter};
@@ -33,30 +34,35 @@ impl Jsonl {
     /// # Errors
     /// The file can't be made.
     pub fn create(path: &Path) -> Result<Self, ReportError> {
-        Self::named("the jsonl report", path, true)
+        let what = "the jsonl report";
+        if path == Path::new("-") {
+            return Ok(Self::to(what, path, To::Stdout, true));
+        }
+        let file = File::create(path).map_err(|error| ReportError::new(what, path, &error))?;
+        Ok(Self::to(what, path, To::File(file), true))
     }
 
-    /// The run's journal.
+    /// The run's journal, which its owner alone can read: it holds what tests printed.
     ///
     /// # Errors
-    /// The file can't be made.
+    /// The file can't be made, or is there already.
     pub fn journal(path: &Path) -> Result<Self, ReportError> {
-        Self::named("the journal", path, false)
+        let what = "the journal";
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let file = options.open(path);
+        let file = file.map_err(|error| ReportError::new(what, path, &error))?;
+        Ok(Self::to(what, path, To::File(file), false))
     }
 
-    fn named(what: &'static str, path: &Path, is_report: bool) -> Result<Self, ReportError> {
-        let to = if path == Path::new("-") {
-            To::Stdout
-        } else {
-            To::File(File::create(path).map_err(|error| ReportError::new(what, path, &error))?)
-        };
-        Ok(Self {
+    fn to(what: &'static str, path: &Path, to: To, is_report: bool) -> Self {
+        Self {
             what,
             path: path.to_owned(),
             to,
             waiting: String::new(),
             is_report,
-        })
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 mod support;
 
 mod arena;
+mod kept;
 mod memory;
 mod names;
 mod on_timeout;

@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::kept_file;
 use crate::manifest::config::{CommandTemplate, GroupConfig};
 use crate::manifest::template::{Lookup, Name};
 use crate::runner::discover::{Discovery, GroupLookup};
@@ -198,10 +199,7 @@ fn head(key: &str, listing: &[u8]) -> String {
 }
 
 fn read(path: &Path, key: &str) -> Option<Vec<u8>> {
-    let file = fs::File::open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
+    let file = kept_file::open(path).ok()?;
     let mut bytes = Vec::new();
     file.take(LONGEST + 1024).read_to_end(&mut bytes).ok()?;
     let end = bytes.iter().position(|byte| *byte == b'\n')? + 1;
@@ -217,7 +215,7 @@ fn write(path: &Path, run: &str, key: &str, listing: &[u8]) -> io::Result<()> {
     let Some(folder) = path.parent() else {
         return Ok(());
     };
-    fs::create_dir_all(folder)?;
+    kept_file::make_folder(folder)?;
     if let Some(above) = folder.parent() {
         let ignore = above.join(".gitignore");
         if !ignore.exists() {
