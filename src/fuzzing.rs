@@ -146,7 +146,7 @@ struct Everywhere(&'static str);
 impl Lookup for Everywhere {
     fn values(&self, name: &Name) -> Option<Vec<OsString>> {
         let is_list = match name {
-            Name::Items | Name::Files | Name::Program => true,
+            Name::Items | Name::Files | Name::Program | Name::Arguments => true,
             Name::Own(own) => own == "args",
             _ => false,
         };

@@ -61,6 +61,9 @@ pub enum Command {
     /// Waits for a worker of a session's host; started by that
     #[command(hide = true)]
     Guard(GuardArguments),
+    /// Writes down how a tool starts a test program; started by tools that a listing runs
+    #[command(hide = true)]
+    Record(RecordArguments),
     /// Serves jobs on standard input and output; started by `run`
     #[command(hide = true)]
     Worker(WorkerArguments),
@@ -409,6 +412,19 @@ pub struct GuardArguments {
     pub channel: i32,
     /// The worker's process id.
     pub worker: i32,
+}
+
+/// `orchestrate record`.
+#[derive(Args, Debug)]
+pub struct RecordArguments {
+    /// The folder of the records.
+    pub folder: PathBuf,
+    /// Whether the program is kept beside its record.
+    #[arg(long)]
+    pub keep: bool,
+    /// The program and its arguments.
+    #[arg(last = true)]
+    pub words: Vec<std::ffi::OsString>,
 }
 
 /// `orchestrate worker`.

@@ -18,6 +18,7 @@ mod list;
 mod merge;
 mod open;
 mod plan;
+mod record;
 mod report;
 mod run;
 mod runners;
@@ -67,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Doctor => Ok(doctor::doctor()),
         Command::Guard(arguments) => guard::guard(&arguments),
         Command::Hold(arguments) => hold::hold(&arguments),
+        Command::Record(arguments) => record::record(&arguments),
         Command::Worker(arguments) => worker::worker(&arguments),
     };
     ExitCode::from(result.unwrap_or_else(|error: CliError| {

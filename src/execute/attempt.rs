@@ -257,8 +257,9 @@ impl Lane<'_, '_> {
         let count = results.verdicts.iter().flatten().count().max(1);
         let share = share(ended.duration, count);
         let runner = &shared.plan.groups[self.group].config.runner;
-        let stdout_is_report = runner.stdout_is_report;
-        let mut output = read::printed(runner, output);
+        let reading = read::of_items(runner, &job.items);
+        let stdout_is_report = reading.stdout_is_report;
+        let mut output = read::printed(reading, output);
         let mut failed = self.others(job, others);
         let mut retry = Vec::new();
         for ((item, verdict), inside) in job.items.iter().zip(results.verdicts).zip(&mut inside) {

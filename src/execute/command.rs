@@ -10,6 +10,7 @@ use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::ResultFormat;
 use crate::manifest::template::{Template, Unset};
+use crate::plan::Reading;
 use crate::plan::shard::Shard;
 use crate::runner::{compat, list, parts};
 use crate::worker::frame::{JobRequest, Leftovers};
@@ -41,12 +42,16 @@ pub fn request(
     set: &Variables,
 ) -> Result<JobRequest, Unset> {
     let items = values.items_of_chunk();
-    let (words, variables) = list::words(&group.runner.run, values, &items)?;
+    let reading = Reading::of(&group.runner, values.launch);
+    let (words, variables) = match values.launch {
+        Some(launch) if launch.reading.is_some() => (launch.program.clone(), Vec::new()),
+        _ => list::words(&group.runner.run, values, &items)?,
+    };
     let mut env = environment.of(group, values, place)?;
     env.extend(variables);
     env.extend(set.iter().cloned());
     env.extend(parts::variable(values.discovery, group));
-    let has_report = group.runner.results != ResultFormat::Exit;
+    let has_report = reading.results != ResultFormat::Exit;
     if has_report {
         env.push("ORCHESTRATE_REPORT".as_ref(), values.report.as_os_str());
     }
@@ -54,7 +59,7 @@ pub fn request(
     let own = group.folder(root);
     let words = list::absolute_program(words, &own, root);
     let folder = values.launch.map_or(own, |launch| launch.folder.clone());
-    let each = group.runner.results == ResultFormat::Events;
+    let each = reading.results == ResultFormat::Events;
     let tests = u32::try_from(job.items.len()).unwrap_or(u32::MAX);
     Ok(JobRequest {
         words,
@@ -65,8 +70,7 @@ pub fn request(
         tmp: values.tmp.clone().into(),
         keep_tmp: group.bounds.keep_tmp,
         report: has_report.then(|| values.report.clone().into()),
-        stdout: group
-            .runner
+        stdout: reading
             .stdout_is_report
             .then(|| values.report.clone().into()),
         // The timeout is one test's. Where nobody tells when a test begins, the job has as much time as all of its tests.

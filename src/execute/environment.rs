@@ -103,7 +103,12 @@ impl<'a> Environment<'a> {
 /// Whether a template's value is another one for each job of a worker.
 fn varies(template: &Template, group: &GroupConfig) -> bool {
     template.names().any(|name| match name {
-        Name::Tmp | Name::Report | Name::Attempt | Name::Items | Name::Program => true,
+        Name::Tmp
+        | Name::Report
+        | Name::Attempt
+        | Name::Items
+        | Name::Program
+        | Name::Arguments => true,
         Name::Own(own) if group.pools().any(|pool| pool == own) => true,
         Name::Own(own) => {
             let mut resources = group.resources.iter();

@@ -59,6 +59,11 @@ impl Lookup for JobValues<'_> {
             Name::Report => one(self.report.clone().into()),
             Name::Port => one(self.port?.to_string().into()),
             Name::Program => Some(self.launch?.program.clone()),
+            Name::Arguments => Some(
+                self.launch
+                    .map(|launch| launch.arguments.clone())
+                    .unwrap_or_default(),
+            ),
             Name::Items if self.launch.is_some_and(|launch| launch.whole) => Some(Vec::new()),
             Name::Items => Some(self.items_of_chunk()),
             Name::Own(own) => {

@@ -38,6 +38,8 @@ pub enum Name {
     Files,
     /// The program that a listing found for the items.
     Program,
+    /// The arguments that a listing found for the items, which stand behind them.
+    Arguments,
     /// The file that results or a listing are written to.
     Report,
     /// How many workers the job stands for, or how many processors a listing may use.
@@ -89,7 +91,11 @@ const OF_A_JOB: [(&str, Name); 5] = [
 ];
 const REPORT: (&str, Name) = ("report", Name::Report);
 const PROGRAM: (&str, Name) = ("program", Name::Program);
-const OF_A_CHUNK: [(&str, Name); 2] = [("items", Name::Items), PROGRAM];
+const OF_A_CHUNK: [(&str, Name); 3] = [
+    ("items", Name::Items),
+    PROGRAM,
+    ("arguments", Name::Arguments),
+];
 const FILES: (&str, Name) = ("files", Name::Files);
 const WORKERS: (&str, Name) = ("workers", Name::Workers);
 const JOB_PID: (&str, Name) = ("job-pid", Name::JobPid);
@@ -329,7 +335,7 @@ impl std::fmt::Display for Template {
 fn is_list(name: &Name, own: &Own) -> bool {
     match name {
         Name::Items | Name::Files => !own.items_are_one,
-        Name::Program => true,
+        Name::Program | Name::Arguments => true,
         Name::Own(name) => own.lists.contains(name),
         _ => false,
     }

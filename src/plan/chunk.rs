@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -14,7 +15,7 @@ use indexmap::IndexMap;
 use super::forecast::Load;
 use super::pack::{self, Frame, Piece};
 use super::random::Random;
-use super::{Item, Memory, Past, full_id};
+use super::{Item, Launch, Memory, Past, full_id};
 use crate::manifest::config::{GroupConfig, TestSettings};
 use crate::manifest::model::{ChunkBy, ChunkSize, Order, ResultFormat};
 
@@ -174,15 +175,23 @@ impl<'a> Draft<'a> {
         cuts
     }
 
-    /// All items in one chunk, in the order of the listing.
+    /// All items in one chunk, in the order of the listing; where they are of several programs, a chunk for each of these.
     fn one_process(&self) -> Vec<Cut> {
-        let cut = |(number, (_, items)): (usize, &(TestSettings, Vec<usize>))| Cut {
-            settings: number,
-            seconds: self.start + self.seconds.iter().sum::<f64>(),
-            memory: self.memory(items),
-            items: items.clone(),
-        };
-        self.alike.iter().enumerate().map(cut).collect()
+        let mut cuts = Vec::new();
+        for (number, (_, items)) in self.alike.iter().enumerate() {
+            let mut programs: IndexMap<_, Vec<usize>> = IndexMap::new();
+            for index in items {
+                let launch = self.items[*index].launch.as_ref().map(Arc::as_ptr);
+                programs.entry(launch).or_default().push(*index);
+            }
+            cuts.extend(programs.into_values().map(|items| Cut {
+                settings: number,
+                seconds: self.start + items.iter().map(|index| self.seconds[*index]).sum::<f64>(),
+                memory: self.memory(&items),
+                items,
+            }));
+        }
+        cuts
     }
 
     fn memory(&self, items: &[usize]) -> u64 {
@@ -247,19 +256,22 @@ impl<'a> Draft<'a> {
         pieces
     }
 
-    fn module(&self, piece: &[usize]) -> &str {
-        piece
-            .first()
-            .map_or("", |index| self.items[*index].module.as_str())
+    /// The module of a piece, and the launch of its items: a job has one launch, whatever `chunk-by` says.
+    fn module(&self, piece: &[usize]) -> (&str, Option<*const Launch>) {
+        piece.first().map_or(("", None), |index| {
+            let item = &self.items[*index];
+            (item.module.as_str(), item.launch.as_ref().map(Arc::as_ptr))
+        })
     }
 
     /// Pieces, by what may share a chunk.
     fn parted(&self, pieces: Vec<Vec<usize>>) -> Vec<Vec<Vec<usize>>> {
-        let mut modules: IndexMap<&str, Vec<Vec<usize>>> = IndexMap::new();
+        let mut modules: IndexMap<_, Vec<Vec<usize>>> = IndexMap::new();
         for piece in pieces {
+            let (module, launch) = self.module(&piece);
             let module = match self.config.chunk_by {
-                ChunkBy::Module => self.module(&piece),
-                ChunkBy::Any => "",
+                ChunkBy::Module => (module, launch),
+                ChunkBy::Any => ("", launch),
             };
             modules.entry(module).or_default().push(piece);
         }
@@ -284,7 +296,7 @@ impl<'a> Draft<'a> {
 
     /// Chunks of the best shape.
     fn packed(&self, pieces: &[Vec<usize>], workers: usize) -> Vec<Vec<usize>> {
-        let mut modules: HashMap<&str, usize> = HashMap::new();
+        let mut modules: HashMap<_, usize> = HashMap::new();
         let mut known = 0;
         let mut list = Vec::with_capacity(pieces.len());
         for piece in pieces {
@@ -307,7 +319,8 @@ impl<'a> Draft<'a> {
         let frame = Frame {
             workers,
             start: self.start,
-            mixes: self.config.chunk_by == ChunkBy::Any,
+            mixes: self.config.chunk_by == ChunkBy::Any
+                && self.items.iter().all(|item| item.launch.is_none()),
             is_ordered: self.config.order != Order::Smart,
             // What a module's fixtures cost is known only by what its tests took.
             keeps_modules: known * 2 < list.len(),

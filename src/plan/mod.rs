@@ -27,8 +27,8 @@ use std::time::Duration;
 use chunk::{Cut, Draft};
 use forecast::{Load, Outlook};
 
-use crate::manifest::config::{GroupConfig, Matcher, SerialTests, TestSettings};
-use crate::manifest::model::Parallel;
+use crate::manifest::config::{GroupConfig, Matcher, Runner, SerialTests, TestSettings};
+use crate::manifest::model::{Parallel, ResultFormat};
 use crate::schedule::{Limits, Pool};
 
 /// What a runner can be told to run.
@@ -71,6 +71,20 @@ impl Item {
         }
     }
 
+    /// A test of a module, by its name there; without a name the module as a whole.
+    #[must_use]
+    pub fn in_module(module: &str, name: &str) -> Self {
+        Self {
+            argument: name.into(),
+            module: module.to_owned(),
+            ..Self::plain(if name.is_empty() {
+                module.to_owned()
+            } else {
+                format!("{module}::{name}")
+            })
+        }
+    }
+
     /// An item that is its id and nothing more.
     #[must_use]
     pub fn plain(id: String) -> Self {
@@ -101,6 +115,30 @@ pub struct Launch {
     pub env: Vec<(OsString, OsString)>,
     /// Whether it runs all items of its module at once and can't be told which.
     pub whole: bool,
+    /// Arguments that stand behind the items: `<arguments>`.
+    pub arguments: Vec<OsString>,
+    /// How its results are read, where that differs from the runner. `program` is then the whole command.
+    pub reading: Option<Reading>,
+}
+
+/// How the results of a job are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The format of the report.
+    pub results: ResultFormat,
+    /// Whether the report is the standard output of the job.
+    pub stdout_is_report: bool,
+}
+
+impl Reading {
+    /// How the results of a job with this launch are read.
+    #[must_use]
+    pub fn of(runner: &Runner, launch: Option<&Launch>) -> Self {
+        launch.and_then(|launch| launch.reading).unwrap_or(Self {
+            results: runner.results,
+            stdout_is_report: runner.stdout_is_report,
+        })
+    }
 }
 
 /// A result that needs no job.
@@ -261,6 +299,8 @@ impl Plan {
                 let cuts = cuts.map(|(mut settings, cut)| {
                     if config.one_process.is_some() {
                         settings.slots = own;
+                        // Several programs are several jobs, one after the other.
+                        settings.serial = true;
                     }
                     (settings, cut)
                 });

@@ -5,12 +5,14 @@
 
 pub(crate) mod apart;
 pub mod compat;
+pub mod coverage;
 pub mod discover;
 pub mod files;
 pub mod list;
 pub mod parts;
 pub mod preset;
 pub mod read;
+pub mod record;
 pub mod session;
 mod support;
 

@@ -9,9 +9,11 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use super::coverage;
 use super::discover::Discovery;
 use super::list::{Subject, capture};
 use crate::manifest::config::{GroupConfig, Session};
+use crate::manifest::model::ListFormat;
 
 /// Names the folder to a group's processes.
 const VARIABLE: &str = "ORCHESTRATE_PARTS";
@@ -29,7 +31,8 @@ pub struct Failure {
 #[must_use]
 pub fn folder(discovery: &Discovery, group: &GroupConfig) -> Option<PathBuf> {
     let is_whole = matches!(group.session, Session::Shared(_));
-    let finishes = group.runner.finish.is_some() && !is_whole;
+    let is_go = group.runner.list_format == ListFormat::Go;
+    let finishes = (group.runner.finish.is_some() && !is_whole) || is_go;
     finishes.then(|| discovery.folder().join(format!("parts-{}", group.name)))
 }
 
@@ -70,7 +73,14 @@ pub fn finish(
     set: &[(OsString, OsString)],
 ) -> Result<(), Failure> {
     let Some(command) = &group.runner.finish else {
-        return Ok(());
+        let folder =
+            folder(discovery, group).filter(|_| group.runner.list_format == ListFormat::Go);
+        return folder.map_or(Ok(()), |parts| {
+            coverage::finish(&coverage::folder(discovery, group), &parts).map_err(|how| Failure {
+                how,
+                output: String::new(),
+            })
+        });
     };
     let mut env = set.to_vec();
     env.extend(variable(discovery, group));

@@ -92,6 +92,111 @@ fn go_events_of_whole_packages() {
     );
 }
 
+const PLAIN: &str = "package t\n\nimport \"testing\"\n\nfunc TestPlain(t *testing.T) {}\n";
+
+fn go_project(manifest: &str) -> Project {
+    Project::with(manifest)
+        .file("go.mod", "module example.org/t\n\ngo 1.18\n")
+        .env("GOPROXY", "off")
+}
+
+#[test]
+fn go_build_flags_reach_the_listing() {
+    if !has("go") {
+        return;
+    }
+    let failing = "//go:build integration\n\npackage only\n\nimport \"testing\"\n\nfunc TestOnly(t *testing.T) { t.Fatal(\"seen\") }\n";
+    for with in [
+        "{ build = [\"-tags\", \"integration\"] }",
+        "{ args = [\"-tags=integration\"] }",
+    ] {
+        let project = go_project(&format!("[groups.g]\nrunner = \"go\"\nwith = {with}\n"))
+            .file("a_test.go", PLAIN)
+            .file("only/c_test.go", failing);
+        assert_eq!(
+            project.run(&[]).exits(1).says("seen").outcomes(),
+            [
+                "g::example.org/t/only::TestOnly failed",
+                "g::example.org/t::TestPlain passed"
+            ]
+        );
+    }
+}
+
+#[test]
+fn go_tests_print_without_ending_their_lines_and_wait_for_their_turn() {
+    if !has("go") {
+        return;
+    }
+    let project = go_project("[groups.g]\nrunner = \"go\"\n")
+        .file(
+            "a_test.go",
+            "package t\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n\nfunc TestOne(t *testing.T) { fmt.Print(\"no line end\") }\n\n\
+             func TestTwo(t *testing.T) { fmt.Print(\"nor here\") }\n",
+        )
+        .file(
+            "paused/a_test.go",
+            "package paused\n\nimport \"testing\"\n\nfunc TestParallel(t *testing.T) { t.Parallel() }\n\n\
+             func TestPanics(t *testing.T) { panic(\"no\") }\n\nfunc TestAfter(t *testing.T) {}\n",
+        );
+    assert_eq!(
+        project.run(&["-n", "1"]).exits(1).outcomes(),
+        [
+            "g::example.org/t/paused::TestAfter passed",
+            "g::example.org/t/paused::TestPanics failed",
+            "g::example.org/t/paused::TestParallel passed",
+            "g::example.org/t::TestOne passed",
+            "g::example.org/t::TestTwo passed",
+        ]
+    );
+}
+
+#[test]
+fn files_and_exclude_narrow_what_go_lists() {
+    if !has("go") {
+        return;
+    }
+    for (keys, left) in [
+        ("exclude = [\"slow_test.go\"]", "TestQuick"),
+        ("files = [\"slow_*.go\"]", "TestSlow"),
+    ] {
+        let project = go_project(&format!("[groups.g]\nrunner = \"go\"\n{keys}\n"))
+            .file("quick_test.go", &PLAIN.replace("TestPlain", "TestQuick"))
+            .file("slow_test.go", &PLAIN.replace("TestPlain", "TestSlow"));
+        assert_eq!(
+            project.run(&[]).exits(0).outcomes(),
+            [format!("g::example.org/t::{left} passed")]
+        );
+    }
+}
+
+#[test]
+fn go_flags_that_would_do_nothing_are_errors() {
+    if !has("go") {
+        return;
+    }
+    for (flag, instead) in [("-bench=.", "benchmarks"), ("-failfast", "max-fail")] {
+        let manifest = format!("[groups.g]\nrunner = \"go\"\nwith = {{ args = [\"{flag}\"] }}\n");
+        let project = go_project(&manifest).file("a_test.go", PLAIN);
+        project.run(&[]).exits(1).says(instead);
+    }
+}
+
+#[test]
+fn a_go_profile_of_one_process_makes_the_group_one_process() {
+    if !has("go") {
+        return;
+    }
+    let manifest = "[groups.g]\nrunner = \"go\"\nchunk-size = 1\nwith = { args = [\"-memprofile\", \"mem.out\"] }\n";
+    let project = go_project(manifest).file(
+        "a_test.go",
+        &(PLAIN.to_owned() + "func TestMore(t *testing.T) {}\n"),
+    );
+    let ran = project.run(&["-n", "2"]).exits(0).says("-memprofile");
+    assert_eq!(ran.outcomes().len(), 2);
+    assert!(project.path().join("mem.out").exists());
+}
+
 const CMAKE: &str = "cmake_minimum_required(VERSION 3.14)\nproject(calc CXX)\nenable_testing()\n\
     add_executable(calc_test calc.cc)\nfind_package(GTest REQUIRED)\ntarget_link_libraries(calc_test GTest::gtest_main)\n\
     add_test(NAME good COMMAND sh -c \"exit 0\")\nadd_test(NAME bad COMMAND sh -c \"echo said; exit 1\")\n\

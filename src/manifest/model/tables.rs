@@ -450,6 +450,8 @@ pub enum ResultFormat {
     Events,
     /// The log file of Rust's test harness at `<report>`.
     Libtest,
+    /// What Rust's test harness prints: `test NAME ... ok`.
+    LibtestText,
     /// The Test Anything Protocol, versions 12 to 14: a stream is the result of the chunk's one item.
     Tap,
     /// What `go test -json` and `go tool test2json` print.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::super::NoMemory;
 use super::*;
 use crate::manifest::Choices;
 use crate::manifest::load;
@@ -205,6 +206,25 @@ proptest! {
             prop_assert!(list.len() == 1 || bytes <= 100);
         }
     }
+}
+
+#[test]
+fn a_job_has_one_launch_whatever_chunk_by_says() {
+    let config = group("runner = \"go\"\nchunk-by = \"any\"\nchunk-size = 9");
+    let mut items = items(&[2, 2]);
+    let launches = [Arc::new(Launch::default()), Arc::new(Launch::default())];
+    for (index, item) in items.iter_mut().enumerate() {
+        item.launch = Some(launches[index % 2].clone());
+    }
+    let draft = Draft::new(&config, &items, &NoMemory, 7);
+    let mut cuts: Vec<_> = draft.cut(4).into_iter().map(|cut| cut.items).collect();
+    cuts.sort();
+    assert_eq!(cuts, [vec![0, 2], vec![1, 3]]);
+    let mut config = config;
+    config.run_as_one_process("a reason".into());
+    let draft = Draft::new(&config, &items, &NoMemory, 7);
+    let cuts: Vec<_> = draft.cut(4).into_iter().map(|cut| cut.items).collect();
+    assert_eq!(cuts, [vec![0, 2], vec![1, 3]]);
 }
 
 #[test]

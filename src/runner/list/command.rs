@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::manifest::config::{CommandTemplate, GroupConfig};
 use crate::manifest::template::{Lookup, Name, Unset};
+use crate::plan::Launch;
 use crate::runner::compat;
 use crate::runner::discover::{Discovery, GroupLookup};
 use crate::worker::client::Client;
@@ -56,6 +57,18 @@ impl Captured {
             text.trim_end(),
             self.shown
         ))
+    }
+
+    /// What it printed, however it ended.
+    #[must_use]
+    pub fn stdout(&self) -> &[u8] {
+        &self.stdout
+    }
+
+    /// The end of what it wrote to standard error.
+    #[must_use]
+    pub fn stderr(&self) -> &str {
+        &self.stderr
     }
 
     /// How it ended, if that was not well.
@@ -172,6 +185,53 @@ pub fn capture(
     command: &CommandTemplate,
     subject: Subject<'_>,
 ) -> Result<Captured, String> {
+    in_place(discovery, group, subject, None, |lookup| {
+        let (words, variables) = words(command, lookup, subject.files)?;
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value));
+        Ok((words, variables.collect()))
+    })
+}
+
+/// Runs words as the group's commands run, and captures what they write: with a launch in its folder and with its variables,
+/// without one in the folder of the group.
+///
+/// # Errors
+/// They could not start, or took too long.
+pub fn capture_words(
+    discovery: &Discovery,
+    group: &GroupConfig,
+    words: &[OsString],
+    launch: Option<&Launch>,
+) -> Result<Captured, String> {
+    in_place(discovery, group, Subject::default(), launch, |_| {
+        Ok((words.to_vec(), Vec::new()))
+    })
+}
+
+/// The words of a group's command.
+///
+/// # Errors
+/// A variable that is not set.
+pub fn expand(
+    discovery: &Discovery,
+    group: &GroupConfig,
+    command: &CommandTemplate,
+) -> Result<Vec<OsString>, String> {
+    let lookup = GroupLookup { discovery, group };
+    let (words, _) = words(command, &lookup, &[]).map_err(|unset| unset.with_remedy())?;
+    Ok(words)
+}
+
+/// Runs what `make` makes of the values of a worker, in the environment of the group.
+fn in_place(
+    discovery: &Discovery,
+    group: &GroupConfig,
+    subject: Subject<'_>,
+    launch: Option<&Launch>,
+    make: impl FnOnce(&dyn Lookup) -> Result<(Vec<OsString>, Vec<(OsString, OsString)>), Unset>,
+) -> Result<Captured, String> {
     let client = borrow(discovery)?;
     let tmp = client.tmp.join(format!("listing-{}", client.jobs));
     let lookup = ListLookup {
@@ -181,8 +241,9 @@ pub fn capture(
         tmp: &tmp,
     };
     let unset = |unset: Unset| unset.with_remedy();
-    let (words, variables) = words(command, &lookup, subject.files).map_err(unset)?;
-    let mut env: Vec<(OsString, OsString)> = Vec::new();
+    let (words, variables) = make(&lookup).map_err(unset)?;
+    // A listing's variables are the weakest, as in a job.
+    let mut env = launch.map_or_else(Vec::new, |launch| launch.env.clone());
     let values = group.runner.env.iter().chain(&group.env);
     // What names a pool has a value in jobs alone.
     for (name, template) in values.filter(|(_, template)| !group.names_pool(template)) {
@@ -207,14 +268,11 @@ pub fn capture(
         env.push((format!("ORCHESTRATE_{name}").into(), value.into()));
     }
     env.extend(compat::variables(&group.compat, 0, 1, &discovery.run, &tmp));
-    env.extend(
-        variables
-            .into_iter()
-            .map(|(name, value)| (name.into(), value)),
-    );
+    env.extend(variables);
     env.extend_from_slice(subject.env);
-    let folder = group.folder(&discovery.root);
-    run(client, discovery, &words, &env, &folder)
+    let own = group.folder(&discovery.root);
+    let folder = launch.map_or(&own, |launch| &launch.folder);
+    run(client, discovery, &words, &env, folder)
 }
 
 /// The variable that tells a job of a resource of its worker.
@@ -226,19 +284,6 @@ pub fn resource_variable(name: &str) -> String {
 fn borrow(discovery: &Discovery) -> Result<Client, String> {
     let client = discovery.borrow();
     client.map_err(|error| format!("can't start a worker: {error}"))
-}
-
-/// Runs words in a folder.
-///
-/// # Errors
-/// They could not start, or took too long.
-pub fn start(
-    discovery: &Discovery,
-    words: &[OsString],
-    env: &[(OsString, OsString)],
-    folder: &Path,
-) -> Result<Captured, String> {
-    run(borrow(discovery)?, discovery, words, env, folder)
 }
 
 fn run(

@@ -46,8 +46,8 @@ pub fn tests(
         _ => Ok(lines(bytes)),
     };
     match format {
-        ListFormat::Cargo => cargo::tests(discovery, group, command).map(only),
-        ListFormat::Go => go::tests(discovery, group, command).map(only),
+        ListFormat::Cargo => cargo::tests(discovery, group, command),
+        ListFormat::Go => go::tests(discovery, group, command),
         ListFormat::Jsonl => jsonl::tests(discovery, group, command, files),
         _ if command.names().any(|name| *name == Name::Program) => {
             let items = files
@@ -62,6 +62,13 @@ pub fn tests(
             parse(&bytes).map(only)
         }
     }
+}
+
+/// The value of a setting of the group's runner; empty where the runner has no such setting.
+fn manifest_setting(discovery: &Discovery, group: &GroupConfig, name: &str) -> Vec<OsString> {
+    discovery
+        .group_value(group, &Name::Own(name.to_owned()))
+        .unwrap_or_default()
 }
 
 /// What a listing command prints.

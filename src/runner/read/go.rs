@@ -16,6 +16,9 @@ use crate::plan::Item;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Run,
+    /// It waits for its turn among the parallel tests, or it goes on after that.
+    Pause,
+    Continue,
     Output,
     Pass,
     Fail,
@@ -53,6 +56,8 @@ pub fn json(report: &[u8]) -> Vec<Step> {
     let steps = records.filter_map(|record| {
         let action = match record.action.as_str() {
             "run" => Action::Run,
+            "pause" => Action::Pause,
+            "cont" => Action::Continue,
             "output" => Action::Output,
             "pass" => Action::Pass,
             "fail" => Action::Fail,
@@ -87,7 +92,10 @@ pub fn text(report: &[u8]) -> Vec<Step> {
         let (before, framed) = match line.split_once(MARK) {
             Some((before, framed)) => (before, Some(framed)),
             None if is_marked => (line, None),
-            None => ("", Some(line)),
+            None => {
+                let (before, framed) = unmarked(line);
+                (before, Some(framed))
+            }
         };
         if !before.is_empty() {
             steps.push(Step::said(current.clone(), before));
@@ -95,6 +103,10 @@ pub fn text(report: &[u8]) -> Vec<Step> {
         let Some(framed) = framed else { continue };
         match frame(framed) {
             Some(Frame::On(name)) => current = Some(name.to_owned()),
+            Some(Frame::Turn(action, name)) => {
+                current = Some(name.to_owned());
+                steps.push(Step::of(action, Some(name), None));
+            }
             Some(Frame::Begin(name)) => {
                 current = Some(name.to_owned());
                 steps.push(Step::of(Action::Run, Some(name), None));
@@ -114,7 +126,42 @@ pub fn text(report: &[u8]) -> Vec<Step> {
     steps
 }
 
+/// Where a line of the testing package begins in a line without marks: a test may have printed without ending its line. Then
+/// only a whole `--- PASS: NAME (0.00s)` or `=== RUN   NAME` at the end of the line is taken for one.
+fn unmarked(line: &str) -> (&str, &str) {
+    let words = [
+        "--- PASS: ",
+        "--- FAIL: ",
+        "--- SKIP: ",
+        "=== RUN   ",
+        "=== PAUSE ",
+        "=== CONT  ",
+    ];
+    let begins = words.iter().filter_map(|word| line.rfind(word));
+    let Some(at) = begins.max().filter(|at| *at > 0) else {
+        return ("", line);
+    };
+    let (before, framed) = line.split_at(at);
+    let text = framed.trim_end();
+    let is_whole = if framed.starts_with("===") {
+        text[10..].split(' ').count() == 1
+    } else {
+        let (name, seconds) = text[10..].split_once(" (").unwrap_or_default();
+        !name.contains(' ')
+            && seconds
+                .strip_suffix("s)")
+                .is_some_and(|seconds| seconds.parse::<f64>().is_ok())
+    };
+    if !is_whole || !framed.ends_with('\n') {
+        return ("", line);
+    }
+    // The result of a subtest is indented.
+    (before.trim_end_matches("    "), framed)
+}
+
 enum Frame<'a> {
+    /// A test waits for its turn, or goes on.
+    Turn(Action, &'a str),
     Begin(&'a str),
     /// What is printed now is this test's.
     On(&'a str),
@@ -135,7 +182,9 @@ fn frame(line: &str) -> Option<Frame<'_>> {
         let name = name.trim();
         return match word {
             "RUN" => Some(Frame::Begin(name)),
-            "CONT" | "NAME" | "PAUSE" => Some(Frame::On(name)),
+            "NAME" => Some(Frame::On(name)),
+            "PAUSE" => Some(Frame::Turn(Action::Pause, name)),
+            "CONT" => Some(Frame::Turn(Action::Continue, name)),
             _ => None,
         };
     }
@@ -183,6 +232,10 @@ struct Account {
     seconds: Option<f64>,
     output: String,
     failed: Vec<String>,
+    /// Whether it waits for its turn: then it has not begun.
+    is_paused: bool,
+    /// Whether it runs.
+    is_running: bool,
 }
 
 /// The results that steps tell.
@@ -200,7 +253,7 @@ pub fn read(steps: Vec<Step>, holds: bool, items: &[Item]) -> Told {
             Action::Pass => Some(Outcome::Passed),
             Action::Fail => Some(Outcome::Failed),
             Action::Skip => Some(Outcome::Skipped),
-            Action::Run | Action::Output => None,
+            Action::Run | Action::Pause | Action::Continue | Action::Output => None,
         };
         let Some(test) = step.test else {
             packages.extend(outcome.map(|outcome| (step.package, outcome)));
@@ -211,27 +264,47 @@ pub fn read(steps: Vec<Step>, holds: bool, items: &[Item]) -> Told {
         let key = (step.package, top);
         if !tests.contains_key(&key) {
             order.push(key.clone());
-            if let (Some((index, _)), Some(started)) = (find(&key, holds, items), &mut told.started)
-                && !started.contains(&index)
-            {
-                started.push(index);
-            }
         }
         let account = tests.entry(key.clone()).or_default();
         account.output.push_str(&step.output);
         if test == key.1 {
-            account.outcome = outcome.or(account.outcome);
+            match step.action {
+                Action::Run | Action::Continue => {
+                    (account.is_paused, account.is_running) = (false, true);
+                }
+                Action::Pause => (account.is_paused, account.is_running) = (true, false),
+                Action::Output => {}
+                Action::Pass | Action::Fail | Action::Skip => account.is_running = false,
+            }
+            // With `-count`, a test has several results.
+            account.outcome = worst(account.outcome, outcome);
             account.seconds = step.seconds.or(account.seconds);
         } else if outcome == Some(Outcome::Failed) {
             account.failed.push(test);
         }
     }
+    let mut running = Vec::new();
+    for key in &order {
+        let (Some(account), Some((index, _))) = (tests.get(key), find(key, holds, items)) else {
+            continue;
+        };
+        if let Some(started) = &mut told.started
+            && !started.contains(&index)
+            && (!account.is_paused || account.outcome.is_some())
+        {
+            started.push(index);
+        }
+        if account.is_running && !running.contains(&index) {
+            running.push(index);
+        }
+    }
+    told.running = running;
     for key in order {
         let Some(account) = tests.remove(&key) else {
             continue;
         };
         // One that began and did not end has no result.
-        let Some(outcome) = account.outcome else {
+        let Some(outcome) = account.outcome.filter(|_| !account.is_running) else {
             continue;
         };
         let message = match (outcome, account.failed.as_slice()) {
@@ -280,18 +353,30 @@ pub fn read(steps: Vec<Step>, holds: bool, items: &[Item]) -> Told {
     told
 }
 
+/// The worse of two results of one test: one that passed once has passed, one that failed once has failed.
+fn worst(old: Option<Outcome>, new: Option<Outcome>) -> Option<Outcome> {
+    let rank = |outcome: &Option<Outcome>| match outcome {
+        None => 0,
+        Some(Outcome::Skipped) => 1,
+        Some(Outcome::Passed) => 2,
+        Some(_) => 3,
+    };
+    if rank(&new) > rank(&old) { new } else { old }
+}
+
 /// The item that a test is, or is in.
 fn find(key: &(String, String), holds: bool, items: &[Item]) -> Option<(usize, bool)> {
     let (package, test) = key;
     let full = format!("{package}::{test}");
+    // The argument may be a pattern; the id says which test it is.
+    let is_test = |item: &Item| {
+        let name = item.id.strip_prefix(&item.module);
+        *item.argument == **test || name.and_then(|name| name.strip_prefix("::")) == Some(test)
+    };
     let exact = items.iter().position(|item| {
-        item.id == full || ((package.is_empty() || items.len() == 1) && *item.argument == **test)
+        item.id == full || ((package.is_empty() || items.len() == 1) && is_test(item))
     });
-    let exact = exact.or_else(|| {
-        items
-            .iter()
-            .position(|item| *item.argument == **test && !holds)
-    });
+    let exact = exact.or_else(|| items.iter().position(|item| is_test(item) && !holds));
     exact.map(|index| (index, false)).or_else(|| {
         let inside = package_of(package, items).filter(|_| holds);
         inside.map(|index| (index, true))
@@ -380,6 +465,54 @@ mod tests {
                 told.verdicts[2].as_ref().unwrap().message.as_deref(),
                 Some("a_test.go:9: no net")
             );
+        }
+    }
+
+    #[test]
+    fn a_test_that_prints_without_ending_its_line_keeps_its_result() {
+        let text = "=== RUN   TestA\nno end--- PASS: TestA (0.00s)\n=== RUN   TestB\nx=== RUN   TestB/y\nz        --- FAIL: TestB/y (0.00s)\n\
+                    --- FAIL: TestB (0.01s)\n=== RUN   TestC\nsaid --- PASS: TestC soon\n--- SKIP: TestC (0.00s)\nPASS\n";
+        let told = read(
+            super::text(text.as_bytes()),
+            false,
+            &items(&["TestA", "TestB", "TestC"]),
+        );
+        assert_eq!(
+            outcomes(&told),
+            [
+                Some(Outcome::Passed),
+                Some(Outcome::Failed),
+                Some(Outcome::Skipped)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_paused_test_has_not_begun_and_of_several_that_run_none_is_blamed() {
+        let text = "=== RUN   TestA\n=== PAUSE TestA\n=== RUN   TestB\n=== PAUSE TestB\n=== RUN   TestC\n--- PASS: TestC (0.00s)\n";
+        let names = ["TestA", "TestB", "TestC"];
+        let told = read(super::text(text.as_bytes()), false, &items(&names));
+        assert_eq!((told.started, told.running), (Some(vec![2]), vec![]));
+        let going = format!("{text}=== CONT  TestA\n=== CONT  TestB\n");
+        let told = read(super::text(going.as_bytes()), false, &items(&names));
+        assert_eq!(
+            (told.started, told.running),
+            (Some(vec![0, 1, 2]), vec![0, 1])
+        );
+    }
+
+    #[test]
+    fn a_test_that_runs_several_times_fails_with_its_worst_time() {
+        for (first, second, worst) in [
+            ("FAIL", "PASS", Outcome::Failed),
+            ("PASS", "FAIL", Outcome::Failed),
+            ("SKIP", "PASS", Outcome::Passed),
+        ] {
+            let text = format!(
+                "=== RUN   TestA\n--- {first}: TestA (0.00s)\n=== RUN   TestA\n--- {second}: TestA (0.00s)\n"
+            );
+            let told = read(super::text(text.as_bytes()), false, &items(&["TestA"]));
+            assert_eq!(outcomes(&told), [Some(worst)]);
         }
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::manifest::config::Runner;
 use crate::manifest::model::{ResultFormat, Size};
 use crate::outcome::Outcome;
-use crate::plan::Item;
+use crate::plan::{Item, Reading};
 use crate::runner::apart::tell_apart;
 use crate::worker::frame::{Cause, Ended, Status};
 
@@ -55,6 +55,8 @@ struct Told {
     verdicts: Vec<Option<Verdict>>,
     /// The items that were seen to begin, in order; `None` where the channel does not tell.
     started: Option<Vec<usize>>,
+    /// The items that ran at the end, where the channel tells of several at once.
+    running: Vec<usize>,
     /// Tests that are no items.
     found: Vec<Reported>,
     /// Why the report is not whole, where that can be seen.
@@ -156,8 +158,8 @@ fn tail(text: String) -> String {
 
 /// What a job printed, without what only our way of running it brought about.
 #[must_use]
-pub fn printed(runner: &Runner, output: String) -> String {
-    match runner.results {
+pub fn printed(reading: Reading, output: String) -> String {
+    match reading.results {
         ResultFormat::Libtest => libtest::without_noise(output),
         _ => output,
     }
@@ -174,17 +176,19 @@ pub fn judge(
 ) -> Results {
     let report = ended.report.as_deref().unwrap_or_default();
     let holds = runner.holds_tests;
-    let mut told = match runner.results {
+    let results = of_items(runner, items).results;
+    let mut told = match results {
         ResultFormat::Exit => exit(runner, items.len(), &ended.status),
         ResultFormat::Events => events::read(report, holds, items),
         ResultFormat::Junit => junit::read(report, holds, root, items),
         ResultFormat::Libtest => libtest::read(report, items),
+        ResultFormat::LibtestText => libtest::text(report, items),
         ResultFormat::Tap => tap::read(report, holds, items),
         ResultFormat::GoJson => go::read(go::json(report), holds, items),
         ResultFormat::GoTest => go::read(go::text(report), holds, items),
         ResultFormat::GtestXml => gtest::read(report, holds, items),
     };
-    if runner.results == ResultFormat::Exit {
+    if results == ResultFormat::Exit {
         if ended.cause != Cause::Itself {
             // A process that was ended says nothing by its exit code.
             told.verdicts.fill(None);
@@ -192,7 +196,16 @@ pub fn judge(
     } else if ended.cause != Cause::Stop {
         spoil(&mut told, ended);
     }
-    conclude(items, runner.results, told, timeout, ended)
+    conclude(items, results, told, timeout, ended)
+}
+
+/// How the results of a job with these items are read. The items of a job share a launch.
+#[must_use]
+pub fn of_items(runner: &Runner, items: &[Item]) -> Reading {
+    Reading::of(
+        runner,
+        items.first().and_then(|item| item.launch.as_deref()),
+    )
 }
 
 /// Judges the items of a chunk whose process broke off, where each result was told as it came: `told` are the items that have
@@ -248,7 +261,16 @@ fn conclude(
     let mut again = Vec::new();
     // Something ended the process while a test ran, so the ones behind it have done nothing wrong.
     let broke_off = ended.cause != Cause::Stop && !matches!(ended.status, Status::NotStarted(_));
+    let is_one_of_many = told.running.len() > 1 && told.verdicts.len() > 1;
     match begun {
+        // Nobody knows which of them it was: each gets a job of its own.
+        Some(_) if broke_off && is_one_of_many => {
+            let (running, rest): (Vec<usize>, Vec<usize>) = missing
+                .into_iter()
+                .partition(|index| told.running.contains(index));
+            again.extend(running.into_iter().map(|index| vec![index]));
+            again.extend(Some(rest).filter(|rest| !rest.is_empty()));
+        }
         Some(begun) if broke_off => {
             told.verdicts[begun] = Some(reason);
             let rest: Vec<_> = missing
@@ -273,7 +295,9 @@ fn conclude(
             && told.started.is_none()
             && format != ResultFormat::Exit
             && missing.len() > 1
-            && matches!(reason.outcome, Outcome::Crashed | Outcome::TimedOut)
+            && (matches!(reason.outcome, Outcome::Crashed | Outcome::TimedOut)
+                // A test that exits takes the harness with it.
+                || (format == ResultFormat::Libtest && reason.outcome == Outcome::Errored))
             && !items[missing[0]]
                 .launch
                 .as_ref()

@@ -112,11 +112,7 @@ fn a_process_that_ends_early_with_success_is_not_believed() {
     assert_eq!(outcomes, [Some(Passed), Some(Errored), None]);
     assert_eq!(again, [vec![2]]);
     let nothing = ended(Status::Exit(0), "");
-    for format in [
-        ResultFormat::Events,
-        ResultFormat::Junit,
-        ResultFormat::Libtest,
-    ] {
+    for format in [ResultFormat::Events, ResultFormat::Junit] {
         assert_eq!(
             super::tests::outcomes(format, &["a", "b"], &nothing).0,
             [Some(Errored), Some(Errored)]
@@ -139,6 +135,57 @@ fn an_exit_code_that_nobody_explains_spoils_the_last_verdict() {
         &ended(Status::Signal(11), &all),
     );
     assert_eq!(judged, [Some(Passed), Some(Crashed)]);
+}
+
+#[test]
+fn a_test_that_ends_the_rust_harness_by_an_exit_takes_no_other_with_it() {
+    let (judged, again) = outcomes(
+        ResultFormat::Libtest,
+        &["a", "b", "c"],
+        &ended(Status::Exit(0), "ok a\n"),
+    );
+    assert_eq!(judged, [Some(Passed), None, None]);
+    assert_eq!(again, [vec![1], vec![2]]);
+    let (judged, _) = outcomes(ResultFormat::Libtest, &["b"], &ended(Status::Exit(0), ""));
+    assert_eq!(judged, [Some(Errored)]);
+}
+
+#[test]
+fn what_the_rust_harness_prints() {
+    let text = "\nrunning 5 tests\ntest a (line 1) ... FAILED\ntest b (line 2) - compile fail ... ok\n\
+        test c (line 3) ... ignored, no net\ntest d - compile ... ok\n\nfailures:\n\n---- a (line 1) stdout ----\nwhy\n\n\nfailures:\n    a (line 1)\n\n\
+        test result: FAILED. 2 passed; 1 failed\n\nrunning 1 test\ntest e (line 5) - should panic ... ok\n\nall doctests ran in 1s\n";
+    let ids = [
+        "a (line 1)",
+        "b (line 2)",
+        "c (line 3)",
+        "d - compile",
+        "e (line 5)",
+    ];
+    let judged = judge(
+        &runner(ResultFormat::LibtestText),
+        Path::new("/root"),
+        &items(&ids),
+        None,
+        &ended(Status::Exit(101), text),
+    );
+    let outcomes = judged
+        .verdicts
+        .iter()
+        .flatten()
+        .map(|verdict| verdict.outcome);
+    assert_eq!(
+        outcomes.collect::<Vec<_>>(),
+        [Failed, Passed, Skipped, Passed, Passed]
+    );
+    let [failed, _, skipped, ..] = judged.verdicts.as_slice() else {
+        panic!("five verdicts");
+    };
+    assert_eq!(
+        failed.as_ref().unwrap().output.as_deref(),
+        Some("why\n\n\n")
+    );
+    assert_eq!(skipped.as_ref().unwrap().message.as_deref(), Some("no net"));
 }
 
 #[test]
@@ -292,7 +339,7 @@ proptest! {
         code in 0_i32..3,
         holds in any::<bool>(),
     ) {
-        for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest, ResultFormat::Tap, ResultFormat::GoJson, ResultFormat::GoTest, ResultFormat::GtestXml] {
+        for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest, ResultFormat::LibtestText, ResultFormat::Tap, ResultFormat::GoJson, ResultFormat::GoTest, ResultFormat::GtestXml] {
             let judged = judge(&Runner { holds_tests: holds, ..runner(format) }, Path::new("/root"),  &items(&["a", "b"]), None, &ended(Status::Exit(code), &report));
             for (index, verdict) in judged.verdicts.iter().enumerate() {
                 prop_assert!(verdict.is_some() != judged.again.iter().flatten().any(|again| *again == index));
