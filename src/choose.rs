@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::manifest::config::GroupConfig;
+use crate::plan::claims::add_fixtures;
 use crate::plan::{Item, Selection, full_id};
 use crate::run::RunError;
 use crate::suggest::nearest;
@@ -50,6 +51,7 @@ pub fn choose(
         }
     }
     check_selectors(selection, &all)?;
+    let mut is_excluded = vec![false; all.len()];
     for exclusion in &selection.exclude {
         let excluded = exclusion.of(&all);
         let written = &exclusion.name.written;
@@ -62,8 +64,9 @@ pub fn choose(
             }
             warnings.push(format!("--exclude {written:?} leaves out no test"));
         }
-        for (is_chosen, is_excluded) in is_chosen.iter_mut().zip(excluded) {
-            *is_chosen &= !is_excluded;
+        for (index, excluded) in excluded.into_iter().enumerate() {
+            is_excluded[index] |= excluded;
+            is_chosen[index] &= !excluded;
         }
     }
     if selection.failed {
@@ -75,6 +78,7 @@ pub fn choose(
             *is_chosen &= is_unlisted || failed.contains(&full_id(group, &item.id));
         }
     }
+    add_fixtures_of(&listed, &mut is_chosen, &is_excluded);
     let left_out = all
         .iter()
         .zip(&is_chosen)
@@ -94,6 +98,22 @@ pub fn choose(
         unselected,
         warnings,
     })
+}
+
+/// Adds the fixtures that chosen tests use, unless they are excluded.
+fn add_fixtures_of(
+    listed: &[(Arc<GroupConfig>, Vec<Item>)],
+    is_chosen: &mut [bool],
+    is_excluded: &[bool],
+) {
+    let mut first = 0;
+    for (_, items) in listed {
+        let own = first..first + items.len();
+        let is_excluded = &is_excluded[own.clone()];
+        let own = &mut is_chosen[own];
+        add_fixtures(items, own, |index| !is_excluded[index]);
+        first += items.len();
+    }
 }
 
 /// Every selector that is no path must name something.

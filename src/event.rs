@@ -352,6 +352,9 @@ pub struct TestFinished {
     /// What it printed, where it did not simply pass.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub output: Option<String>,
+    /// Files that its listing says it leaves: absolute, or relative to the root.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub attachments: Vec<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
@@ -389,6 +392,7 @@ impl TestFinished {
             line: None,
             message: None,
             output: None,
+            attachments: Vec::new(),
         }
     }
 

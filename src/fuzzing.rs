@@ -288,6 +288,7 @@ pub fn go(bytes: &[u8]) {
 /// Results as GoogleTest's XML: see [`judge`].
 pub fn gtest(bytes: &[u8]) {
     judge(ResultFormat::GtestXml, bytes);
+    judge(ResultFormat::Ctest, bytes);
 }
 
 /// Each item has exactly one verdict or goes to exactly one other job, and a job that went wrong is not all success.
@@ -324,6 +325,7 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
         report: None,
         holds_tests,
         skip_exit: vec![77],
+        env_without: Vec::new(),
         start_cost: Duration::ZERO,
         settings: Vec::new(),
         env: Vec::new(),
@@ -408,8 +410,8 @@ pub fn listings(bytes: &[u8]) {
     let (packages, built) = at.map_or((bytes, bytes), |at| (&bytes[..at], &bytes[at + 2..]));
     list::cargo::read_all(packages, built);
     list::go::read_all(bytes);
-    assert!(list::gtest::tests(bytes).len() <= lines);
-    if let Ok(items) = list::ctest::tests(bytes, Path::new("/root")) {
+    assert!(list::gtest::tests(bytes, list::gtest::Flags::default()).len() <= lines);
+    if let Ok(items) = list::ctest::read_all(bytes) {
         assert!(items.len() <= bytes.len());
     }
 }

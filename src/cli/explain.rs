@@ -119,6 +119,9 @@ fn cause(finding: &Finding) -> String {
                 "{jobs} stopped for want of memory after {seconds:.2} s, and run again alone: {tests}"
             )
         }
+        Kind::After => {
+            format!("tests of {group} that wait for other tests, {seconds:.2} s: {tests}")
+        }
         Kind::Needs => format!("group {group} waited for the groups that it needs"),
         Kind::GroupWorkers => format!("group {group} has fewer workers than the run"),
         Kind::ChunkStart => {
@@ -146,6 +149,7 @@ fn remedy(told: &Explanation, finding: &Finding) -> String {
         Kind::Slots => format!("with `slots = 1` for {tests}"),
         Kind::Memory => "with memory for all that could run".to_owned(),
         Kind::MemoryStops => format!("with memory for these beside others: {tests}"),
+        Kind::After => format!("if these tests of {group} waited for no others: {tests}"),
         Kind::Needs => format!("without the `needs` of group {group}"),
         Kind::GroupWorkers => {
             let workers = told.workers;

@@ -10,7 +10,7 @@ use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::ResultFormat;
 use crate::manifest::template::{Template, Unset};
-use crate::plan::Reading;
+use crate::plan::{Reading, Rules};
 use crate::plan::shard::Shard;
 use crate::runner::{compat, list, parts};
 use crate::worker::frame::{JobRequest, Leftovers};
@@ -51,7 +51,8 @@ pub fn request(
     env.extend(variables);
     env.extend(set.iter().cloned());
     env.extend(parts::variable(values.discovery, group));
-    let has_report = reading.results != ResultFormat::Exit;
+    let rules = values.launch.and_then(|launch| launch.rules.as_deref());
+    let has_report = reading.results != ResultFormat::Exit && rules.is_none();
     if has_report {
         env.push("ORCHESTRATE_REPORT".as_ref(), values.report.as_os_str());
     }
@@ -67,9 +68,15 @@ pub fn request(
         env,
         common: environment.common.clone(),
         env_only: group.bounds.env_only.clone(),
+        env_without: {
+            let of_launch = values.launch.into_iter().flat_map(|launch| &launch.without);
+            let runner = group.runner.env_without.iter();
+            runner.chain(of_launch).cloned().collect()
+        },
         tmp: values.tmp.clone().into(),
         keep_tmp: group.bounds.keep_tmp,
         report: has_report.then(|| values.report.clone().into()),
+        output_is_report: rules.is_some_and(Rules::read_output),
         stdout: reading
             .stdout_is_report
             .then(|| values.report.clone().into()),

@@ -9,7 +9,7 @@ use crate::manifest::model::Flaky;
 use crate::outcome::Outcome;
 use crate::plan::random::{Random, hash};
 use crate::plan::{Item, Plan, full_id, spec};
-use crate::schedule::JobSpec;
+use crate::schedule::{After, JobSpec};
 
 /// A job.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Job {
     pub wait: Duration,
     /// Whether it runs alone, and last, since memory ran short when it ran beside others.
     pub alone: bool,
+    /// The jobs of its group that must be over before it, by their numbers; none of what runs in place of another.
+    pub after: Vec<After>,
 }
 
 impl Job {
@@ -61,6 +63,7 @@ impl Job {
             } else {
                 now.saturating_add(self.wait)
             },
+            after: self.after.clone(),
             ..spec(&self.settings, id, self.memory)
         }
     }
@@ -81,6 +84,7 @@ impl Job {
             items,
             predicted: 0.0,
             wait: Duration::ZERO,
+            after: Vec::new(),
             ..self.clone()
         }
     }
@@ -166,7 +170,18 @@ impl Job {
             file: item.file.clone(),
             line: item.line,
             message: Some(message),
+            attachments: attachments(item, outcome),
             ..TestFinished::new(full_id(group, &item.id), group, outcome)
         }
     }
+}
+
+/// The files that an item leaves for who reads the report.
+fn attachments(item: &Item, outcome: Outcome) -> Vec<String> {
+    let has_run = !matches!(outcome, Outcome::NotRun | Outcome::Cancelled);
+    let files = item.attachments.iter().filter(|_| has_run);
+    let files = files.filter(|file| !file.on_failure || outcome.is_failure());
+    files
+        .map(|file| file.path.to_string_lossy().into_owned())
+        .collect()
 }

@@ -290,6 +290,10 @@ pub fn execute(
     for left in state.scheduler.left() {
         let group = state.jobs[left.job].group;
         let why = match (left.blocked_by, state.reason) {
+            _ if left.barred_by.is_some() => {
+                let barred_by = left.barred_by.and_then(|job| state.jobs.get(job));
+                why_barred(plan, barred_by)
+            }
             _ if state.scheduler.is_group_stopped(group) => running::why_over(&plan.groups[group]),
             (Some(group), _) => format!("group {} did not pass", plan.groups[group].config.name),
             (None, Some(reason)) => reason.to_string(),
@@ -307,6 +311,12 @@ pub fn execute(
         }
     }
     state.reason
+}
+
+/// Why a job did not run that was to run only after another had passed.
+fn why_barred(plan: &Plan, by: Option<&Arc<Job>>) -> String {
+    let ids = by.map(|job| job.ids(plan)).unwrap_or_default();
+    format!("{} must pass first, and did not", ids.join(", "))
 }
 
 /// Watches memory until what is returned is dropped, where there is anything to relieve.
@@ -387,8 +397,9 @@ fn is_shortage(error: &std::io::Error) -> bool {
 
 fn initial(plan: &Plan, repeat: Repeat, reserve: &Reserve) -> State {
     let mut jobs = Vec::new();
-    for (number, group) in plan.groups.iter().enumerate() {
-        for planned in &group.jobs {
+    let specs = plan.specs();
+    for (number, (group, spec)) in plan.groups.iter().zip(&specs).enumerate() {
+        for (planned, spec) in group.jobs.iter().zip(&spec.jobs) {
             jobs.push(Arc::new(Job {
                 group: number,
                 items: planned.items.clone(),
@@ -402,10 +413,10 @@ fn initial(plan: &Plan, repeat: Repeat, reserve: &Reserve) -> State {
                 failed_inside: Vec::new(),
                 wait: Duration::ZERO,
                 alone: false,
+                after: spec.after.clone(),
             }));
         }
     }
-    let specs = plan.specs();
     let mut each_round = Vec::new();
     if repeat.rounds != Some(1) {
         let groups = specs.iter().map(|spec| (spec.jobs.clone(), spec.failed));

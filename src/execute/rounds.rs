@@ -63,6 +63,7 @@ fn known(group: &str, item: &Item) -> TestFinished {
             (Outcome::Errored, first.to_owned(), rest)
         }
         Some(Known::Skipped(why)) => (Outcome::Skipped, why.clone(), None),
+        Some(Known::Barred(why)) => (Outcome::NotRun, why.clone(), None),
         None => (Outcome::NotRun, String::new(), None),
     };
     TestFinished {

@@ -27,6 +27,8 @@ pub enum Kind {
     Memory,
     /// Tests that were stopped for want of memory, and run again alone.
     MemoryStops,
+    /// Tests that wait until other tests are over.
+    After,
     /// A group that waits for others.
     Needs,
     /// A group with fewer workers than the run has.
@@ -58,6 +60,7 @@ pub enum Cause {
     Slots(usize),
     Memory,
     MemoryStops,
+    After(usize),
     Needs(usize),
     GroupWorkers(usize),
     ChunkStart(usize),
@@ -91,6 +94,7 @@ impl Cause {
             all.push((sums.serial, Self::Serial(group)));
             all.push((sums.exclusive, Self::Exclusive(group)));
             all.push((sums.slots, Self::Slots(group)));
+            all.push((sums.after, Self::After(group)));
             all.push((sums.retries, Self::Retries(group)));
             all.push((sums.start, Self::ChunkStart(group)));
             all.push((stage.starts.iter().sum(), Self::WorkerStart(group)));
@@ -132,6 +136,7 @@ impl Cause {
             Self::Slots(_) => Kind::Slots,
             Self::Memory => Kind::Memory,
             Self::MemoryStops => Kind::MemoryStops,
+            Self::After(_) => Kind::After,
             Self::Needs(_) => Kind::Needs,
             Self::GroupWorkers(_) => Kind::GroupWorkers,
             Self::ChunkStart(_) => Kind::ChunkStart,
@@ -157,6 +162,7 @@ impl Cause {
             Self::Serial(group)
             | Self::Exclusive(group)
             | Self::Slots(group)
+            | Self::After(group)
             | Self::Needs(group)
             | Self::GroupWorkers(group)
             | Self::ChunkStart(group)
@@ -175,6 +181,7 @@ impl Cause {
             Self::Serial(group) => piece.group == *group && piece.spec.serial,
             Self::Exclusive(group) => piece.group == *group && piece.spec.exclusive,
             Self::Slots(group) => piece.group == *group && piece.spec.slots > 1,
+            Self::After(group) => piece.group == *group && !piece.spec.after.is_empty(),
             Self::Retries(group) => piece.group == *group && piece.attempt > 1,
             Self::ChunkStart(group) => piece.group == *group && piece.start > 0.0,
             _ => false,
@@ -220,6 +227,7 @@ impl Cause {
                 scene.replan(*group, &jobs);
             }
             Self::Slots(group) => of_group(scene, *group, |piece| piece.spec.slots = 1),
+            Self::After(group) => of_group(scene, *group, |piece| piece.spec.after.clear()),
             Self::Needs(group) => scene.groups[*group].needs.clear(),
             Self::GroupWorkers(group) => scene.groups[*group].workers = scene.limits.slots,
             Self::ChunkStart(group) => of_group(scene, *group, |piece| piece.start = 0.0),
@@ -322,6 +330,7 @@ struct Sums {
     serial: f64,
     exclusive: f64,
     slots: f64,
+    after: f64,
     retries: f64,
     start: f64,
     around: [f64; 2],
@@ -343,6 +352,7 @@ fn sums(scene: &Scene, spans: &[(f64, f64)]) -> Vec<Sums> {
         add(piece.spec.serial, &mut sums.serial);
         add(piece.spec.exclusive, &mut sums.exclusive);
         add(piece.spec.slots > 1, &mut sums.slots);
+        add(!piece.spec.after.is_empty(), &mut sums.after);
         add(piece.attempt > 1, &mut sums.retries);
         add(true, &mut sums.work);
         sums.start += piece.start;

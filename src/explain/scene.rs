@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::record::{Job, Record};
 use crate::manifest::model::Order;
 use crate::plan::predict::{Begun, Course, MemorySeen, simulate};
-use crate::schedule::{GroupSpec, JobSpec, Limits, Pool};
+use crate::schedule::{After, GroupSpec, JobSpec, Limits, Pool};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -236,6 +236,19 @@ impl Scene {
                     }
                 }
                 None => planned.push((job.round, job.place.chunk, at)),
+            }
+        }
+        // Jobs wait for jobs of their repetition, which are named by their chunks.
+        let places = planned
+            .iter()
+            .map(|(round, chunk, at)| ((*round, *chunk), *at));
+        let places: HashMap<(u32, usize), usize> = places.collect();
+        for piece in &mut pieces {
+            let round = piece.round;
+            for edge in std::mem::take(&mut piece.spec.after) {
+                let at = places.get(&(round, edge.job));
+                let edge = at.map(|at| After { job: *at, ..edge });
+                piece.spec.after.extend(edge);
             }
         }
         planned.sort_unstable();

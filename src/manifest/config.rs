@@ -350,6 +350,8 @@ pub struct Runner {
     pub settings: Vec<(String, SettingValue)>,
     /// Environment variables of its commands.
     pub env: Vec<(String, Template)>,
+    /// Environment variables that its commands do not inherit.
+    pub env_without: Vec<OsString>,
 }
 
 /// A setting's value; templates in it name only what is known before the run.

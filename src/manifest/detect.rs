@@ -61,11 +61,28 @@ fn is_there(root: &Path, sign: &Detect) -> bool {
             };
             !find(root, &[wanted])[0].is_empty()
         }),
-        Detect::Contains(Contains { file, contains }) => {
+        Detect::Contains(Contains {
+            file,
+            contains,
+            loose,
+        }) => {
             let text = std::fs::read_to_string(root.join(file));
-            text.is_ok_and(|text| text.contains(contains))
+            text.is_ok_and(|text| {
+                if *loose {
+                    loosely(&text).contains(&loosely(contains))
+                } else {
+                    text.contains(contains)
+                }
+            })
         }
     }
+}
+
+/// A text in lower case and without blanks, but for the ends of its lines.
+fn loosely(text: &str) -> String {
+    let mut text = text.to_lowercase();
+    text.retain(|character| character == '\n' || !character.is_whitespace());
+    text
 }
 
 fn group_name(runner: &str) -> &str {

@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::claims::Links;
 use super::forecast::Load;
 use super::pack::{self, Frame, Piece};
 use super::random::Random;
 use super::{Item, Launch, Memory, Past, full_id};
 use crate::manifest::config::{GroupConfig, TestSettings};
 use crate::manifest::model::{ChunkBy, ChunkSize, Order, ResultFormat};
+use crate::schedule::{After, closing};
 
 /// What a test is thought to take where none of its group ever ran.
 const UNKNOWN: f64 = 0.01;
@@ -42,8 +44,10 @@ pub struct Draft<'a> {
     seconds: Vec<f64>,
     /// What starting a chunk costs.
     start: f64,
-    /// Settings, and the items that have them.
+    /// Settings, and the items that have them and the same place in the order.
     alike: Vec<(TestSettings, Vec<usize>)>,
+    /// The order that the items state.
+    links: Links,
     seed: u64,
 }
 
@@ -58,6 +62,8 @@ pub struct Cut {
     pub seconds: f64,
     /// The memory it is thought to need.
     pub memory: u64,
+    /// The chunks that must be over first, by their places.
+    pub after: Vec<After>,
 }
 
 impl<'a> Draft<'a> {
@@ -79,29 +85,13 @@ impl<'a> Draft<'a> {
         } else {
             known.iter().sum::<f64>() / known.len() as f64
         };
-        let seconds = past
-            .iter()
-            .map(|past| past.map_or(unknown, |past| past.duration.as_secs_f64().max(LEAST)));
+        let guesses = guesses(items, &past, unknown);
+        let seconds = past.iter().zip(guesses);
+        let seconds = seconds
+            .map(|(past, guess)| past.map_or(guess, |past| past.duration.as_secs_f64().max(LEAST)));
         let seconds = seconds.collect();
-        let mut alike: Vec<(TestSettings, Vec<usize>)> = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let settings = config.settings_of(item);
-            if config.one_process.is_some() {
-                match alike.first_mut() {
-                    Some((all, list)) => {
-                        all.join(settings);
-                        list.push(index);
-                    }
-                    None => alike.push((settings, vec![index])),
-                }
-                continue;
-            }
-            // What must run alone gets a job of its own kind, so few kinds: a linear search is enough.
-            match alike.iter_mut().find(|(known, _)| *known == settings) {
-                Some((_, list)) => list.push(index),
-                None => alike.push((settings, vec![index])),
-            }
-        }
+        let links = Links::of(items);
+        let alike = alike(config, items, &links);
         let start = memory.start_cost(name);
         Self {
             start: start.unwrap_or(config.start_cost()).as_secs_f64(),
@@ -110,6 +100,7 @@ impl<'a> Draft<'a> {
             past,
             seconds,
             alike,
+            links,
             seed,
         }
     }
@@ -169,10 +160,81 @@ impl<'a> Draft<'a> {
                 seconds: self.start + items.iter().map(|index| self.seconds[*index]).sum::<f64>(),
                 memory: self.memory(&items),
                 items,
+                after: Vec::new(),
             }));
         }
-        self.sort(&mut cuts);
-        cuts
+        let edges = self.edges(&cuts);
+        let order = self.order(&cuts, &edges);
+        let mut places = vec![0; cuts.len()];
+        for (place, index) in order.iter().enumerate() {
+            places[*index] = place;
+        }
+        let mut cuts: Vec<Option<Cut>> = cuts.into_iter().map(Some).collect();
+        let cuts = order.into_iter().filter_map(|index| {
+            let after = edges[index].iter().map(|edge| After {
+                job: places[edge.job],
+                ..*edge
+            });
+            Some(Cut {
+                after: after.collect(),
+                ..cuts[index].take()?
+            })
+        });
+        cuts.collect()
+    }
+
+    /// By chunk: the chunks that must be over first. Chunks that are made of several items may close a cycle that the items
+    /// do not; it is cut.
+    fn edges(&self, cuts: &[Cut]) -> Vec<Vec<After>> {
+        if self.links.after.is_empty() {
+            return vec![Vec::new(); cuts.len()];
+        }
+        let mut cut_of = vec![0; self.items.len()];
+        for (index, cut) in cuts.iter().enumerate() {
+            cut.items.iter().for_each(|item| cut_of[*item] = index);
+        }
+        let edges = cuts.iter().enumerate().map(|(index, cut)| {
+            let after = cut.items.iter().flat_map(|item| self.links.of_item(*item));
+            let mut after: Vec<After> = after
+                .map(|(item, must_pass)| After {
+                    job: cut_of[item],
+                    must_pass,
+                })
+                .filter(|edge| edge.job != index)
+                .collect();
+            after.sort_unstable_by_key(|edge| (edge.job, !edge.must_pass));
+            after.dedup_by_key(|edge| edge.job);
+            after
+        });
+        let mut edges: Vec<Vec<After>> = edges.collect();
+        let nodes: Vec<usize> = (0..cuts.len()).collect();
+        let targets = |list: &Vec<After>| list.iter().map(|edge| edge.job).collect();
+        let by_node = edges.iter().map(targets).enumerate().collect();
+        for (from, to) in closing(&nodes, &by_node) {
+            edges[from].retain(|edge| edge.job != to);
+        }
+        edges
+    }
+
+    /// By chunk: what it takes together with the longest row of chunks that wait for it, in seconds.
+    fn rows(&self, cuts: &[Cut], edges: &[Vec<After>]) -> Vec<f64> {
+        let mut rows: Vec<f64> = cuts.iter().map(|cut| cut.seconds).collect();
+        // How many chunks wait for each one, as far as their rows are not known.
+        let mut open = vec![0; cuts.len()];
+        for edge in edges.iter().flatten() {
+            open[edge.job] += 1;
+        }
+        let mut known: Vec<usize> = (0..cuts.len()).filter(|index| open[*index] == 0).collect();
+        while let Some(index) = known.pop() {
+            for edge in &edges[index] {
+                rows[edge.job] = rows[edge.job].max(cuts[edge.job].seconds + rows[index]);
+                open[edge.job] -= 1;
+                if open[edge.job] == 0 {
+                    known.push(edge.job);
+                }
+            }
+        }
+        rows
     }
 
     /// All items in one chunk, in the order of the listing; where they are of several programs, a chunk for each of these.
@@ -189,6 +251,7 @@ impl<'a> Draft<'a> {
                 seconds: self.start + items.iter().map(|index| self.seconds[*index]).sum::<f64>(),
                 memory: self.memory(&items),
                 items,
+                after: Vec::new(),
             }));
         }
         cuts
@@ -211,6 +274,8 @@ impl<'a> Draft<'a> {
         }
         let pieces = self.pieces(items);
         match self.config.chunk_size {
+            // A process is one test.
+            _ if self.config.runner.results == ResultFormat::Ctest => self.by_number(pieces, 1),
             ChunkSize::Items(most) => self.by_number(pieces, most as usize),
             ChunkSize::Auto if self.runs_single() => self.by_number(pieces, 1),
             ChunkSize::Auto => {
@@ -226,7 +291,10 @@ impl<'a> Draft<'a> {
 
     /// Whether an item gains by a job of its own: the result of a job is that of all its items, or a crash is.
     fn runs_single(&self) -> bool {
-        self.config.start_cost() < CHEAP && self.config.runner.results != ResultFormat::Events
+        let results = self.config.runner.results;
+        // GoogleTest's programs are made to run many tests, and a crash is found by running them one by one.
+        let is_many = matches!(results, ResultFormat::Events | ResultFormat::GtestXml);
+        self.config.start_cost() < CHEAP && !is_many
     }
 
     /// What can't be parted: items, or those of one affinity; in the order of the listing, or at random.
@@ -347,11 +415,15 @@ impl<'a> Draft<'a> {
         within_limit(chunk, &sizes.collect::<Vec<_>>(), most)
     }
 
-    /// What failed last time first, then what takes longest, so that no straggler comes last; of equals, one that never ran
-    /// first, since it might be long. What runs alone comes after the rest, since it would only hold the others up.
-    fn sort(&self, cuts: &mut [Cut]) {
+    /// The order in which chunks start. What failed last time first, then what takes longest, together with what waits for it,
+    /// so that no straggler comes last; of equals, one that never ran first, since it might be long. What runs alone comes after
+    /// the rest, since it would only hold the others up.
+    fn order(&self, cuts: &[Cut], edges: &[Vec<After>]) -> Vec<usize> {
         let is_smart = self.config.order == Order::Smart;
-        cuts.sort_by_cached_key(|cut| {
+        let rows = self.rows(cuts, edges);
+        let mut order: Vec<usize> = (0..cuts.len()).collect();
+        order.sort_by_cached_key(|index| {
+            let cut = &cuts[*index];
             let settings = self.settings(cut);
             let alone = (settings.exclusive, settings.serial);
             if !is_smart {
@@ -370,10 +442,77 @@ impl<'a> Draft<'a> {
                 clippy::cast_sign_loss,
                 reason = "microseconds have an order"
             )]
-            let length = (cut.seconds * 1e6) as u64;
+            let length = (rows[*index] * 1e6) as u64;
             (alone, !failed, Reverse(length), is_known, 0)
         });
+        order
     }
+}
+
+/// What items are thought to take that never ran: all the same, or in proportion to the costs that the listing states.
+fn guesses(items: &[Item], past: &[Option<Past>], unknown: f64) -> Vec<f64> {
+    let cost = |item: &Item| item.claims.as_ref().and_then(|claims| claims.cost);
+    let new = items.iter().zip(past).filter(|(_, past)| past.is_none());
+    let costs: Vec<f64> = new.filter_map(|(item, _)| cost(item)).collect();
+    let sum: f64 = costs.iter().filter(|cost| **cost > 0.0).sum();
+    if sum <= 0.0 || !sum.is_finite() {
+        return vec![unknown; items.len()];
+    }
+    #[expect(clippy::cast_precision_loss, reason = "tests are counted")]
+    let all = unknown * past.iter().filter(|past| past.is_none()).count() as f64;
+    let guess = |item| (cost(item).unwrap_or(0.0) / sum * all).max(LEAST);
+    items.iter().map(guess).collect()
+}
+
+/// Settings, and the items that may share a chunk as far as these and the order go: they come after the same tests, and none
+/// comes after one of them alone.
+fn alike(config: &GroupConfig, items: &[Item], links: &Links) -> Vec<(TestSettings, Vec<usize>)> {
+    /// The settings, what they come after, and the items.
+    type Kind = (TestSettings, Vec<(usize, bool)>, Vec<usize>);
+    if config.one_process.is_some() {
+        let mut all = items.iter().map(|item| config.settings_of(item));
+        let Some(mut settings) = all.next() else {
+            return Vec::new();
+        };
+        all.for_each(|other| settings.join(other));
+        return vec![(settings, (0..items.len()).collect())];
+    }
+    let mut waited_for: HashMap<usize, Vec<usize>> = HashMap::new();
+    for index in 0..links.after.len() {
+        for (at, _) in links.of_item(index) {
+            waited_for.entry(at).or_default().push(index);
+        }
+    }
+    // What a lone test waits for holds no others up, and a test that others wait for is not held up by its neighbours.
+    let is_lone = |index: usize| {
+        let waiting = waited_for.get(&index).map_or(&[][..], Vec::as_slice);
+        let is_end = |at: &usize| {
+            let claims = items[*at].claims.as_ref();
+            claims.is_some_and(|claims| !claims.cleans_up.is_empty() && claims.after.is_empty())
+        };
+        !waiting.iter().all(is_end)
+    };
+    let mut kinds: Vec<Kind> = Vec::new();
+    let mut lone: Vec<(TestSettings, Vec<usize>)> = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let settings = config.settings_of(item);
+        if is_lone(index) && item.affinity.is_none() {
+            lone.push((settings, vec![index]));
+            continue;
+        }
+        let after: Vec<(usize, bool)> = links.of_item(index).collect();
+        // What must run alone gets a job of its own kind, so few kinds: a linear search is enough.
+        let mut known = kinds.iter_mut();
+        match known.find(|(known, order, _)| *known == settings && *order == after) {
+            Some((.., list)) => list.push(index),
+            None => kinds.push((settings, after, vec![index])),
+        }
+    }
+    let kinds = kinds.into_iter();
+    kinds
+        .map(|(settings, _, list)| (settings, list))
+        .chain(lone)
+        .collect()
 }
 
 fn within_limit(chunk: &[usize], sizes: &[usize], most: usize) -> Vec<Vec<usize>> {

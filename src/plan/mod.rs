@@ -4,17 +4,20 @@
 //! partition the selected items.
 
 mod chunk;
+pub mod claims;
 mod expression;
 pub mod forecast;
 pub mod pack;
 pub mod predict;
 pub mod random;
+mod rules;
 mod select;
 pub mod shard;
 mod specs;
 mod workers;
 
 pub use expression::{Expression, ExpressionError};
+pub use rules::Rules;
 pub use select::{Changed, Exclusion, Place, Selection, Selector};
 
 pub use specs::spec;
@@ -25,11 +28,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chunk::{Cut, Draft};
+pub use claims::Claims;
 use forecast::{Load, Outlook};
 
 use crate::manifest::config::{GroupConfig, Matcher, Runner, SerialTests, TestSettings};
 use crate::manifest::model::{Parallel, ResultFormat};
-use crate::schedule::{Limits, Pool};
+use crate::schedule::{After, Limits, Pool};
 
 /// What a runner can be told to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +56,10 @@ pub struct Item {
     pub timeout: Option<Duration>,
     /// Tests of the same name here run in one worker, in the order of the listing.
     pub affinity: Option<String>,
+    /// What it claims and when it may run, by the listing's word.
+    pub claims: Option<Arc<Claims>>,
+    /// Files that it leaves for who reads the report.
+    pub attachments: Vec<Attachment>,
     /// How it is started, where the listing found more than the runner's command says.
     pub launch: Option<Arc<Launch>>,
     /// Its result, where the listing already has it.
@@ -98,10 +106,21 @@ impl Item {
             keywords: None,
             timeout: None,
             affinity: None,
+            claims: None,
+            attachments: Vec::new(),
             launch: None,
             known: None,
         }
     }
+}
+
+/// A file that a test leaves for who reads the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its path, relative to the root or absolute.
+    pub path: PathBuf,
+    /// Whether only a failed test has it.
+    pub on_failure: bool,
 }
 
 /// How a listing says that items are started.
@@ -113,12 +132,16 @@ pub struct Launch {
     pub folder: PathBuf,
     /// Variables it needs.
     pub env: Vec<(OsString, OsString)>,
+    /// Variables that it must not inherit.
+    pub without: Vec<OsString>,
     /// Whether it runs all items of its module at once and can't be told which.
     pub whole: bool,
     /// Arguments that stand behind the items: `<arguments>`.
     pub arguments: Vec<OsString>,
     /// How its results are read, where that differs from the runner. `program` is then the whole command.
     pub reading: Option<Reading>,
+    /// How its end becomes a result, where neither its exit code alone nor a report says so.
+    pub rules: Option<Arc<Rules>>,
 }
 
 /// How the results of a job are read.
@@ -148,6 +171,8 @@ pub enum Known {
     Skipped(String),
     /// It can't be listed, so it can't run either.
     Broken(String),
+    /// It does not run, as what must pass first cannot be listed.
+    Barred(String),
 }
 
 /// What is known of a test from earlier runs.
@@ -226,6 +251,8 @@ pub struct PlannedJob {
     pub seconds: f64,
     /// The memory it is thought to need, in bytes; 0 is not known.
     pub memory: u64,
+    /// The jobs of its group that must be over first, by their places in the plan.
+    pub after: Vec<After>,
 }
 
 /// What the run may have of the machine.
@@ -265,7 +292,8 @@ impl Plan {
         let parts: Vec<_> = selected
             .into_iter()
             .filter(|(_, items)| !items.is_empty())
-            .map(|(config, items)| {
+            .map(|(config, mut items)| {
+                claims::bar(&mut items);
                 let (known, items): (Vec<_>, Vec<_>) =
                     items.into_iter().partition(|item| item.known.is_some());
                 (config, known, items)
@@ -370,6 +398,7 @@ impl GroupPlan {
                 settings,
                 seconds: cut.seconds,
                 memory: cut.memory,
+                after: cut.after,
             })
             .collect();
         Self {
@@ -430,6 +459,9 @@ impl GroupConfig {
         if let Some(timeout) = item.timeout {
             let timeout = self.timeout_factor.of(timeout);
             settings.timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+        }
+        if let Some(claims) = &item.claims {
+            claims.add_to(&mut settings);
         }
         for entry in self
             .overrides

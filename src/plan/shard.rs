@@ -3,8 +3,8 @@
 //! Machines that list the same tests and know the same of them divide them alike, without a word to each other: nothing here
 //! follows from the order of a listing, from floating-point numbers, or from anything but ids, settings and durations. Where
 //! durations are known, the longest part first to the shard that has least; else each test by a hash of its id, so that a test
-//! that comes or goes moves no other. What belongs together is in one shard: the tests of an affinity, those that a runner can
-//! only run all at once, and a module as far as that leaves no shard with more to do.
+//! that comes or goes moves no other. What belongs together is in one shard: the tests of an affinity, those that run
+//! in an order, those that a runner can only run all at once, and a module as far as that leaves no shard with more to do.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -12,6 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use super::claims::bound;
 use super::random::{Random, hash};
 use super::{Item, Memory, full_id};
 use crate::manifest::config::GroupConfig;
@@ -210,8 +211,12 @@ fn atoms(groups: &[Selected], past: &[(String, Option<u64>)]) -> Vec<Atom> {
         let past = &past[first..first + items.len()];
         let of_group = mean(past).unwrap_or(of_all);
         let mut together: HashMap<String, usize> = HashMap::new();
+        let bound = bound(items);
         for (index, (item, (id, micros))) in items.iter().zip(past).enumerate() {
-            let name = name(group, item, id);
+            let name = match bound[index] {
+                Some(first) => format!("order\0{}\0{first}", group.name),
+                None => name(group, item, id),
+            };
             let at = *together.entry(name.clone()).or_insert_with(|| {
                 atoms.push(Atom {
                     name,

@@ -2,7 +2,7 @@
 
 use super::{Known, Plan};
 use crate::manifest::config::{GroupConfig, GroupName, TestSettings};
-use crate::schedule::{GroupSpec, JobSpec};
+use crate::schedule::{After, GroupSpec, JobSpec};
 
 /// A job as the scheduler sees it.
 #[must_use]
@@ -19,6 +19,15 @@ pub fn spec(settings: &TestSettings, id: usize, memory: u64) -> JobSpec {
     }
 }
 
+/// What a job comes after, by the numbers of all jobs: those of its group begin at `first`.
+pub fn after(edges: &[After], first: usize) -> Vec<After> {
+    let edges = edges.iter().map(|edge| After {
+        job: first + edge.job,
+        ..*edge
+    });
+    edges.collect()
+}
+
 /// The groups that a group needs, by their indices. One without selected tests has nothing to pass, and is not among them.
 pub fn needs<'a>(
     group: &GroupConfig,
@@ -32,16 +41,21 @@ impl Plan {
     /// The groups with their jobs, which are numbered through.
     #[must_use]
     pub fn specs(&self) -> Vec<GroupSpec> {
-        let mut numbers = 0..;
+        let mut first = 0;
         let all = self.groups.iter().map(|group| &*group.config);
         let specs = self.groups.iter().map(|group| {
-            let jobs = group.jobs.iter().zip(numbers.by_ref());
+            let numbers = first..;
+            first += group.jobs.len();
+            let jobs = group.jobs.iter().zip(numbers.clone());
             let is_broken = |known: &Option<Known>| matches!(known, Some(Known::Broken(_)));
             GroupSpec {
                 workers: group.workers,
                 needs: needs(&group.config, &all),
                 jobs: jobs
-                    .map(|(job, number)| spec(&job.settings, number, job.memory))
+                    .map(|(job, number)| JobSpec {
+                        after: after(&job.after, numbers.start),
+                        ..spec(&job.settings, number, job.memory)
+                    })
                     .collect(),
                 failed: group.known.iter().any(|item| is_broken(&item.known)),
             }

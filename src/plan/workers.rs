@@ -4,9 +4,9 @@ use super::Machine;
 use super::chunk::{Cut, Draft};
 use super::forecast::{Bound, Load, Outlook};
 use super::predict;
-use super::specs::{needs, spec};
+use super::specs::{after, needs, spec};
 use crate::manifest::config::GroupConfig;
-use crate::schedule::{GroupSpec, Limits};
+use crate::schedule::{GroupSpec, JobSpec, Limits};
 
 /// What one more worker costs the run: a process that is started and ended, in seconds.
 const A_WORKER: f64 = 0.003;
@@ -141,9 +141,13 @@ fn specs(groups: &[Group<'_>], cuts: &[(usize, Vec<Cut>)]) -> (Vec<GroupSpec>, V
     let mut specs = Vec::new();
     for (group, (workers, cuts)) in groups.iter().zip(cuts) {
         let mut jobs = Vec::with_capacity(cuts.len());
+        let first = seconds.len();
         for cut in cuts {
             let spec = spec(group.draft.settings(cut), seconds.len(), cut.memory);
-            jobs.push(spec);
+            jobs.push(JobSpec {
+                after: after(&cut.after, first),
+                ..spec
+            });
             seconds.push(cut.seconds);
         }
         specs.push(GroupSpec {

@@ -102,8 +102,8 @@ impl Junit {
         if let Some(line) = test.line {
             case.extra.insert("line".into(), line.to_string().into());
         }
-        if let Some(output) = &test.output {
-            case.set_system_out(legible(output));
+        if let Some(output) = system_out(test) {
+            case.set_system_out(legible(&output));
         }
         case
     }
@@ -118,6 +118,22 @@ impl Junit {
         let text = self.text()?;
         self.target.write(text.as_bytes())
     }
+}
+
+/// What a test printed, and the files that it leaves as Jenkins (<https://plugins.jenkins.io/junit-attachments/>) and GitLab
+/// (<https://docs.gitlab.com/ci/testing/unit_test_reports/>) read them.
+fn system_out(test: &TestFinished) -> Option<String> {
+    if test.attachments.is_empty() {
+        return test.output.clone();
+    }
+    let mut text = test.output.clone().unwrap_or_default();
+    for path in &test.attachments {
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.push_str(&format!("[[ATTACHMENT|{path}]]\n"));
+    }
+    Some(text)
 }
 
 /// Stands for a tab while the XML is made: quick-junit drops tabs with the control characters. It is a noncharacter, which

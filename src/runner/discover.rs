@@ -18,6 +18,7 @@ use crate::manifest::config::{
 };
 use crate::manifest::model::Separator;
 use crate::manifest::template::{Lookup, Name};
+use crate::plan::claims::cycles;
 use crate::plan::{Item, Known};
 use crate::worker::Scratch;
 use crate::worker::client::{Client, Clients};
@@ -38,6 +39,8 @@ pub struct Discovery {
     pub reads_listings: bool,
     /// Whether the names are needed that `-k` looks in.
     pub wants_keywords: bool,
+    /// The number of workers, where the run says how many.
+    workers: Option<usize>,
     /// All workers of the run, those that list and those that test.
     pub clients: Arc<Clients>,
     /// Workers that have nothing to list just now.
@@ -74,6 +77,7 @@ impl Discovery {
         Ok(Self {
             root: config.root.clone(),
             run,
+            workers: config.run.workers,
             environment,
             support: OnceLock::new(),
             listings: config.root.join(".fastest/listings"),
@@ -103,6 +107,13 @@ impl Discovery {
     /// Lets all workers go: nothing is listed any more.
     pub fn close(&self) {
         self.idle().clear();
+    }
+
+    /// How many processes a listing of a group may use: it often builds the tests.
+    #[must_use]
+    pub fn workers(&self, group: &GroupConfig) -> usize {
+        let workers = group.workers.or(self.workers);
+        workers.unwrap_or_else(crate::machine::cores)
     }
 
     /// The session that serves a whole group; it has a host once somebody has asked it for a connection.
@@ -264,6 +275,7 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
             ..Item::plain(String::new())
         }]
     });
+    found.warnings.extend(cycles(&found.items));
     tell_apart(&mut found.items, |item| &mut item.id);
     found
 }

@@ -11,6 +11,7 @@
 
 mod claim;
 mod delayed;
+mod edges;
 mod holdings;
 mod queue;
 mod rounds;
@@ -20,6 +21,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
+pub use edges::{After, closing};
 pub use holdings::Pool;
 pub use rounds::Left;
 pub use waits::{Obstruction, WaitFor};
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::model::Lock;
 use claim::{Claim, NameNumber, Names};
 use delayed::Delayed;
+use edges::Edges;
 use holdings::Holdings;
 use queue::{Position, Queue, Queued};
 use rounds::Rounds;
@@ -78,9 +81,20 @@ pub struct JobSpec {
     /// The memory that it is thought to need, in bytes; 0 is not known.
     #[serde(skip_serializing_if = "is_usual")]
     pub memory: u64,
+    /// The jobs of its group that must be over before it starts.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub after: Vec<After>,
     /// The time of the run, as [`Scheduler::pass_to`] tells it, before which it does not start. It takes up nothing until then.
     #[serde(skip)]
     pub not_before: Duration,
+}
+
+/// A job as its queue has it.
+fn queued(spec: &JobSpec) -> Queued {
+    Queued {
+        id: spec.id,
+        memory: spec.memory,
+    }
 }
 
 /// Whether a value is as it is where nothing is asked for.
@@ -161,6 +175,8 @@ pub struct Scheduler {
     pools: Names,
     /// What may not start yet.
     delayed: Delayed,
+    /// What waits for other jobs.
+    edges: Edges,
     rounds: Rounds,
     /// The groups whose first job waits, by their tickets.
     tickets: BTreeMap<u64, usize>,
@@ -175,6 +191,8 @@ struct Group {
     queue: Queue,
     /// How many jobs of it are delayed.
     delayed: usize,
+    /// How many jobs of it wait for others.
+    held: usize,
     /// How many jobs run.
     running: usize,
     /// How many workers those take up.
@@ -194,6 +212,7 @@ struct Group {
 #[derive(Debug)]
 struct Running {
     group: usize,
+    job: usize,
     claim: Claim,
     memory: u64,
     granted: Vec<(NameNumber, Vec<usize>)>,
@@ -202,8 +221,13 @@ struct Running {
 }
 
 impl Group {
+    /// Whether a job of it has not started.
+    fn has_more(&self) -> bool {
+        !self.queue.is_empty() || self.delayed > 0 || self.held > 0
+    }
+
     fn is_done(&self) -> bool {
-        self.running == 0 && (self.stopped || self.queue.is_empty() && self.delayed == 0)
+        self.running == 0 && (self.stopped || !self.has_more())
     }
 }
 
@@ -239,6 +263,7 @@ impl Scheduler {
             locks: Names::default(),
             pools,
             delayed: Delayed::default(),
+            edges: Edges::default(),
             rounds: Rounds::default(),
             tickets: BTreeMap::new(),
             last_ticket: 0,
@@ -251,6 +276,7 @@ impl Scheduler {
                 needs: spec.needs,
                 queue: Queue::default(),
                 delayed: 0,
+                held: 0,
                 running: 0,
                 taken: 0,
                 failed: spec.failed,
@@ -259,11 +285,23 @@ impl Scheduler {
                 blocked_by: None,
                 ticket: None,
             });
-            for job in &spec.jobs {
-                scheduler.queue(index, job, false);
-            }
+            scheduler.queue_all(index, &spec.jobs);
         }
         scheduler
+    }
+
+    /// Queues the jobs that a group begins with.
+    fn queue_all(&mut self, group: usize, jobs: &[JobSpec]) {
+        for job in self.edges.prepare(jobs) {
+            if job.after.is_empty() {
+                self.queue(group, &job, false);
+            } else {
+                let state = &mut self.groups[group];
+                state.held += 1;
+                let place = state.queue.reserve();
+                self.edges.hold(group, job, place);
+            }
+        }
     }
 
     fn queue(&mut self, group: usize, spec: &JobSpec, in_front: bool) {
@@ -274,13 +312,29 @@ impl Scheduler {
         }
         let workers = self.groups[group].workers;
         let claim = claim::claim(spec, self.cap, workers, &mut self.locks, &mut self.pools);
-        let job = Queued {
-            id: spec.id,
-            memory: spec.memory,
-        };
         // A last try is behind all, whenever it comes.
         let in_front = in_front && !spec.last;
-        self.groups[group].queue.push(claim, job, in_front);
+        let queue = &mut self.groups[group].queue;
+        let place = if in_front {
+            queue.reserve_front()
+        } else {
+            queue.reserve()
+        };
+        queue.insert(claim, queued(spec), place);
+    }
+
+    /// A job is over for which `again` run: queues what waited for it alone.
+    fn release(&mut self, group: usize, job: usize, failed: bool, again: &[JobSpec]) {
+        let again = again.iter().map(|spec| spec.id);
+        let released = self.edges.over(job, failed, again);
+        self.groups[group].held -= released.jobs.len() + released.barred.len();
+        for (group, spec, place) in released.jobs {
+            let workers = self.groups[group].workers;
+            let (locks, pools) = (&mut self.locks, &mut self.pools);
+            let claim = claim::claim(&spec, self.cap, workers, locks, pools);
+            let queue = &mut self.groups[group].queue;
+            queue.insert(claim, queued(&spec), place);
+        }
     }
 
     /// The run's time is `now`: jobs that were to wait until then may start, first of all. It never goes back.
@@ -305,7 +359,7 @@ impl Scheduler {
         let is_stopped = self.stopped || state.stopped;
         if is_stopped || state.blocked_by.is_some() || state.queue.is_empty() {
             // What still runs may come back to be run again.
-            let is_over = state.running == 0 && state.delayed == 0;
+            let is_over = state.running == 0 && state.delayed == 0 && state.held == 0;
             let may_be_again = state.blocked_by.is_none() && !is_over;
             let may_come = !is_stopped && (may_be_again || !self.rounds.is_last());
             self.give_back_ticket(group);
@@ -435,6 +489,7 @@ impl Scheduler {
         self.started += 1;
         let running = Some(Running {
             group,
+            job: job.id,
             claim,
             memory: job.memory,
             granted,
@@ -472,6 +527,7 @@ impl Scheduler {
         for job in again.iter().rev() {
             self.queue(running.group, job, true);
         }
+        self.release(running.group, running.job, failed, again);
         self.turn();
     }
 
@@ -519,7 +575,7 @@ impl Scheduler {
     /// Whether none of a group's jobs waits to be started.
     #[must_use]
     pub fn is_drained(&self, group: usize) -> bool {
-        self.groups[group].queue.is_empty() && self.groups[group].delayed == 0
+        !self.groups[group].has_more()
     }
 
     /// A test of a group has failed after its job was over.
@@ -567,7 +623,9 @@ impl Scheduler {
     #[must_use]
     pub fn waiting(&self) -> usize {
         let groups = self.groups.iter();
-        groups.map(|group| group.queue.len() + group.delayed).sum()
+        groups
+            .map(|group| group.queue.len() + group.delayed + group.held)
+            .sum()
     }
 
     /// Whether nothing of a group can come or fail any more, in this round.

@@ -48,9 +48,21 @@ impl Queue {
         self.length == 0
     }
 
-    /// Adds a job: behind all of its zone, or before them.
-    pub fn push(&mut self, claim: Claim, job: Queued, in_front: bool) {
-        let zone = claim.zone;
+    /// A place behind all that were given.
+    pub fn reserve(&mut self) -> i64 {
+        self.back += 1;
+        self.back
+    }
+
+    /// A place before all that were given.
+    pub fn reserve_front(&mut self) -> i64 {
+        self.front -= 1;
+        self.front
+    }
+
+    /// Adds a job at a place of its zone that was reserved for it.
+    pub fn insert(&mut self, claim: Claim, job: Queued, place: i64) {
+        let position = (claim.zone, place);
         let index = match self.by_claim.get(&claim) {
             Some(index) => *index,
             None => {
@@ -65,19 +77,13 @@ impl Queue {
         };
         let class = &mut self.classes[index];
         let first = class.jobs.front().map(|(position, _)| *position);
-        if in_front {
-            self.front -= 1;
-            class.jobs.push_front(((zone, self.front), job));
-        } else {
-            self.back += 1;
-            class.jobs.push_back(((zone, self.back), job));
-        }
-        let now = class.jobs.front().map(|(position, _)| *position);
-        if first != now {
+        let at = class.jobs.partition_point(|(other, _)| *other < position);
+        class.jobs.insert(at, (position, job));
+        if at == 0 {
             if let Some(first) = first {
                 self.heads.remove(&first);
             }
-            self.heads.extend(now.map(|now| (now, index)));
+            self.heads.insert(position, index);
         }
         self.length += 1;
     }

@@ -27,6 +27,8 @@ pub struct Left {
     pub round: u32,
     /// The group that kept it from it, where one did.
     pub blocked_by: Option<usize>,
+    /// The job that had to pass before it and did not.
+    pub barred_by: Option<usize>,
 }
 
 impl Default for Rounds {
@@ -91,6 +93,7 @@ impl Scheduler {
         let left = self.left();
         self.rounds.left = left;
         self.rounds.now += 1;
+        self.edges.clear();
         for group in 0..self.groups.len() {
             self.give_back_ticket(group);
             let (jobs, failed) = self.rounds.groups.get(group).cloned().unwrap_or_default();
@@ -99,9 +102,8 @@ impl Scheduler {
             state.failed = failed;
             state.blocked_by = None;
             state.is_ready = state.needs.is_empty();
-            for job in &jobs {
-                self.queue(group, job, false);
-            }
+            state.held = 0;
+            self.queue_all(group, &jobs);
         }
     }
 
@@ -112,13 +114,21 @@ impl Scheduler {
             job,
             round: self.rounds.now,
             blocked_by,
+            barred_by: None,
         };
         let queued = self.groups.iter().flat_map(|group| {
             let jobs = group.queue.left().into_iter();
             jobs.map(move |job| left(job, group.blocked_by))
         });
         let delayed = self.delayed.left().map(|job| left(job, None));
+        let held = self.edges.left().into_iter();
+        let held = held.map(|(job, group)| left(job, self.groups[group].blocked_by));
+        let barred = self.edges.barred().iter().map(|barred| Left {
+            barred_by: Some(barred.by),
+            ..left(barred.job, None)
+        });
         let earlier = self.rounds.left.iter().copied();
-        earlier.chain(queued).chain(delayed).collect()
+        let now = queued.chain(delayed).chain(held).chain(barred);
+        earlier.chain(now).collect()
     }
 }

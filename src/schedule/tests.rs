@@ -1,5 +1,7 @@
 //! The scheduler under a virtual clock: random groups, caps, locks, pools, slots, serials, retries, failures and memory.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -22,6 +24,10 @@ struct Fake {
     is_stopped: bool,
     /// How long it then waits before it is run again.
     wait: u32,
+    /// Whether it fails for good when it has no failure left.
+    fails: bool,
+    /// The jobs of its group that it waits for: how far before it (or behind it) they are, and whether they must pass.
+    after: Vec<(usize, bool)>,
 }
 
 fn lock(name: u8, read: bool) -> Lock {
@@ -67,9 +73,17 @@ fn spec() -> impl Strategy<Value = JobSpec> {
 }
 
 fn fake() -> impl Strategy<Value = Fake> {
-    let fails = (0_u32..6, any::<bool>(), 0_u32..12);
-    (spec(), 1_u32..6, fails, 0_u64..8).prop_map(
-        |(spec, ticks, (failures, fails_alone, wait), memory)| Fake {
+    let fails = (
+        0_u32..6,
+        any::<bool>(),
+        0_u32..12,
+        prop::bool::weighted(0.1),
+    );
+    // Some point to jobs behind them, or to themselves: what closes a cycle is left out.
+    let after = prop::collection::vec((0_usize..10, any::<bool>()), 0..3);
+    let after = prop::option::weighted(0.4, after);
+    (spec(), 1_u32..6, fails, 0_u64..8, after).prop_map(
+        |(spec, ticks, (failures, fails_alone, wait, fails), memory, after)| Fake {
             spec,
             ticks,
             failures: failures.saturating_sub(3),
@@ -77,6 +91,8 @@ fn fake() -> impl Strategy<Value = Fake> {
             fails_alone,
             is_stopped: false,
             wait: wait.saturating_sub(4),
+            fails,
+            after: after.unwrap_or_default(),
         },
     )
 }
@@ -143,6 +159,8 @@ struct Simulation<'a> {
     /// What of each job was queued last.
     queued: Vec<JobSpec>,
     ends: Vec<u32>,
+    /// Whether each job is over in this round, and whether it failed.
+    over: Vec<Option<bool>>,
     running: Vec<Runs>,
     /// The round that goes on.
     round: u32,
@@ -159,9 +177,16 @@ impl<'a> Simulation<'a> {
         let mut again = Vec::new();
         for (index, group) in groups.iter().enumerate() {
             let mut list = Vec::new();
+            let first = jobs.len();
             for fake in &group.jobs {
                 let mut fake = fake.clone();
                 fake.spec.id = jobs.len();
+                let after = fake.after.iter();
+                let after = after.map(|(job, must_pass)| After {
+                    job: first + job % group.jobs.len(),
+                    must_pass: *must_pass,
+                });
+                fake.spec.after = after.collect();
                 list.push(fake.spec.clone());
                 jobs.push((index, fake));
             }
@@ -185,6 +210,7 @@ impl<'a> Simulation<'a> {
             memory,
             queued: jobs.iter().map(|(_, fake)| fake.spec.clone()).collect(),
             ends: vec![0; jobs.len()],
+            over: vec![None; jobs.len()],
             jobs,
             running: Vec::new(),
             round: 1,
@@ -248,6 +274,7 @@ impl<'a> Simulation<'a> {
             self.round = start.round;
             let specs = self.jobs.iter().map(|(_, fake)| fake.spec.clone());
             self.queued = specs.collect();
+            self.over.fill(None);
             for (_, fake) in &mut self.jobs {
                 fake.is_stopped = false;
             }
@@ -261,6 +288,18 @@ impl<'a> Simulation<'a> {
             self.running.iter().all(|runs| runs.slot != start.slot),
             "a slot is used twice"
         );
+        for edge in self.edges_of(start.job) {
+            let is_barred = |left: &Left| {
+                left.barred_by.is_some() && (left.job, left.round) == (edge.job, self.round)
+            };
+            let is_barred = || self.scheduler.left().iter().any(is_barred);
+            let over = self.over[edge.job].or_else(|| is_barred().then_some(true));
+            assert!(over.is_some(), "it starts before what it waits for is over");
+            assert!(
+                !(edge.must_pass && over == Some(true)),
+                "it starts though what must pass before it failed"
+            );
+        }
         self.running.push(Runs {
             end: now + self.jobs[start.job].1.ticks,
             slot: start.slot,
@@ -275,6 +314,22 @@ impl<'a> Simulation<'a> {
         self.check();
     }
 
+    /// The edges of a job that count: those that close no cycle.
+    fn edges_of(&self, job: usize) -> Vec<After> {
+        let ids: Vec<usize> = (0..self.jobs.len()).collect();
+        let sorted = |(id, (_, fake)): (usize, &(usize, Fake))| {
+            let mut after: Vec<usize> = fake.spec.after.iter().map(|edge| edge.job).collect();
+            after.sort_unstable();
+            after.dedup();
+            (id, after)
+        };
+        let edges: HashMap<usize, Vec<usize>> = self.jobs.iter().enumerate().map(sorted).collect();
+        let cut = closing(&ids, &edges);
+        let mut after = self.jobs[job].1.spec.after.clone();
+        after.retain(|edge| !cut.contains(&(job, edge.job)));
+        after
+    }
+
     fn end(&mut self, now: u32, runs: &Runs) {
         let (group, fake) = &mut self.jobs[runs.job];
         if fake.failures > 0 {
@@ -282,6 +337,7 @@ impl<'a> Simulation<'a> {
             let again = JobSpec {
                 last: fake.fails_alone || fake.is_stopped,
                 not_before: at(if fake.wait == 0 { 0 } else { now + fake.wait }),
+                after: Vec::new(),
                 ..fake.spec.clone()
             };
             self.queued[runs.job] = again.clone();
@@ -298,7 +354,8 @@ impl<'a> Simulation<'a> {
                     self.scheduler.stop_group(*group);
                 }
             }
-            let fails = self.groups[*group].fails;
+            let fails = self.groups[*group].fails || fake.fails;
+            self.over[runs.job] = Some(fails);
             self.scheduler.finished(runs.slot, fails, &[]);
         }
     }
@@ -337,6 +394,7 @@ impl<'a> Simulation<'a> {
             fake.is_stopped = true;
             let again = JobSpec {
                 last: true,
+                after: Vec::new(),
                 ..stopped.spec.clone()
             };
             self.queued[stopped.job] = again.clone();
@@ -436,7 +494,13 @@ proptest! {
             let mut unrun: Vec<u32> = left.iter().filter(|left| left.job == job).map(|left| left.round).collect();
             prop_assert_eq!(ended + u32::try_from(unrun.len()).unwrap(), round, "once in each round");
             let may_be_left = groups[*group].needs || simulation.scheduler.is_group_stopped(*group);
-            prop_assert!(unrun.is_empty() || may_be_left, "only a group that needs another, or is stopped, is left out");
+            let mine = left.iter().filter(|left| left.job == job);
+            let is_barred = mine.clone().all(|left| left.barred_by.is_some());
+            prop_assert!(unrun.is_empty() || may_be_left || is_barred, "only a group that needs another, or is stopped, is left out");
+            for by in mine.filter_map(|left| left.barred_by) {
+                let edges = simulation.edges_of(job);
+                prop_assert!(edges.iter().any(|edge| edge.job == by && edge.must_pass), "it is barred by a job that must pass");
+            }
             unrun.dedup();
             prop_assert_eq!(ended + u32::try_from(unrun.len()).unwrap(), round, "or told as left out once");
         }
@@ -806,4 +870,128 @@ fn memory_that_others_give_back_is_there_for_jobs() {
     assert!(scheduler.may_take(8));
     assert_eq!(scheduler.next(0), run(1, 1));
     assert_eq!(scheduler.next(0), Next::Wait);
+}
+
+fn after(job: usize, must_pass: bool) -> After {
+    After { job, must_pass }
+}
+
+/// Jobs 0 to 3: 1 needs 0 to pass, 2 comes after both however they end, 3 stands alone.
+fn fixture() -> Vec<JobSpec> {
+    let mut list = jobs(0..4);
+    list[1].after = vec![after(0, true)];
+    list[2].after = vec![after(0, false), after(1, false)];
+    list
+}
+
+#[test]
+fn a_job_waits_for_the_jobs_that_come_before_it() {
+    let group = GroupSpec {
+        workers: 4,
+        jobs: fixture(),
+        ..GroupSpec::default()
+    };
+    let mut scheduler = scheduler(vec![group], 4);
+    assert_eq!(scheduler.next(0), run(0, 0));
+    assert_eq!(scheduler.next(0), run(3, 1));
+    assert_eq!(scheduler.next(0), Next::Wait);
+    assert_eq!(scheduler.waits(0).what, WaitFor::After);
+    assert!(!scheduler.is_drained(0));
+    scheduler.finished(1, false, &[]);
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), run(1, 0));
+    assert_eq!(scheduler.next(0), Next::Wait);
+    scheduler.finished(0, true, &[]);
+    assert_eq!(scheduler.next(0), run(2, 0), "it may end in any way");
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), Next::Done);
+    assert_eq!(left(&scheduler), []);
+}
+
+#[test]
+fn what_must_pass_and_fails_bars_what_waits_for_it_and_nothing_else() {
+    let mut list = fixture();
+    // One that needs what is barred is barred as well.
+    list[3].after = vec![after(1, true)];
+    let group = GroupSpec {
+        workers: 4,
+        jobs: list,
+        ..GroupSpec::default()
+    };
+    let mut scheduler = scheduler(vec![group], 4);
+    assert_eq!(scheduler.next(0), run(0, 0));
+    assert_eq!(scheduler.next(0), Next::Wait);
+    scheduler.finished(0, true, &[]);
+    assert_eq!(scheduler.next(0), run(2, 0), "it cleans up");
+    assert_eq!(scheduler.next(0), Next::Wait);
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), Next::Done);
+    let barred = scheduler.left().into_iter();
+    let barred: Vec<_> = barred.map(|left| (left.job, left.barred_by)).collect();
+    assert_eq!(barred, [(1, Some(0)), (3, Some(1))]);
+}
+
+#[test]
+fn a_job_is_over_when_all_that_runs_in_its_place_is() {
+    let group = GroupSpec {
+        workers: 4,
+        jobs: fixture()[..2].to_vec(),
+        ..GroupSpec::default()
+    };
+    for fails in [false, true] {
+        let mut scheduler = scheduler(vec![group.clone()], 4);
+        assert_eq!(scheduler.next(0), run(0, 0));
+        // It broke off: one test has failed and is tried again, the rest runs on.
+        scheduler.finished(0, false, &jobs(7..9));
+        assert_eq!(scheduler.next(0), run(7, 0));
+        assert_eq!(scheduler.next(0), run(8, 1));
+        scheduler.finished(0, fails, &[]);
+        assert_eq!(scheduler.next(0), Next::Wait);
+        scheduler.finished(1, false, &[]);
+        let next = if fails { Next::Done } else { run(1, 0) };
+        assert_eq!(scheduler.next(0), next);
+    }
+}
+
+#[test]
+fn edges_count_anew_in_each_round() {
+    let list = fixture()[..2].to_vec();
+    let group = GroupSpec {
+        workers: 2,
+        jobs: list.clone(),
+        ..GroupSpec::default()
+    };
+    let scheduler = scheduler(vec![group], 2);
+    let mut scheduler = scheduler.with_rounds(Some(2), vec![(list, false)]);
+    assert_eq!(scheduler.next(0), in_round(0, 0, 1));
+    scheduler.finished(0, true, &[]);
+    assert_eq!(scheduler.next(0), in_round(0, 0, 2));
+    assert_eq!(scheduler.next(0), Next::Wait);
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), in_round(1, 0, 2));
+    scheduler.finished(0, false, &[]);
+    assert_eq!(scheduler.next(0), Next::Done);
+    let left = scheduler.left();
+    assert_eq!(left.len(), 1);
+    assert_eq!((left[0].job, left[0].round), (1, 1));
+}
+
+#[test]
+fn an_edge_that_closes_a_cycle_or_leads_nowhere_holds_nobody_up() {
+    let mut list = jobs(0..3);
+    list[0].after = vec![after(2, true)];
+    list[1].after = vec![after(0, true), after(99, true), after(1, false)];
+    list[2].after = vec![after(1, true)];
+    let group = GroupSpec {
+        workers: 1,
+        jobs: list,
+        ..GroupSpec::default()
+    };
+    let mut scheduler = scheduler(vec![group], 1);
+    let mut order = Vec::new();
+    while let Next::Run(start) = scheduler.next(0) {
+        order.push(start.job);
+        scheduler.finished(start.slot, false, &[]);
+    }
+    assert_eq!(order, [1, 2, 0]);
 }

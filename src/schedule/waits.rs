@@ -30,6 +30,8 @@ pub enum WaitFor {
     Turn,
     /// The time for another try of what failed.
     Backoff,
+    /// Jobs of its group that must be over before it.
+    After,
     /// Nothing is left to start; what runs may have to run again.
     Rest,
 }
@@ -70,6 +72,8 @@ impl Scheduler {
         let Some((_, claim, job)) = state.queue.first() else {
             return Obstruction::of(if state.running == 0 && state.delayed > 0 {
                 WaitFor::Backoff
+            } else if state.held > 0 {
+                WaitFor::After
             } else {
                 WaitFor::Rest
             });

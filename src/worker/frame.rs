@@ -67,6 +67,8 @@ pub struct JobRequest {
     pub common: EnvBlock,
     /// Of the worker's own variables only these; `None` is all.
     pub env_only: Option<Vec<OsString>>,
+    /// Names of the worker's own variables that it does not inherit.
+    pub env_without: Vec<OsString>,
     /// Its private temporary folder, made before and removed after it.
     pub tmp: OsString,
     /// When that is kept.
@@ -79,6 +81,8 @@ pub struct JobRequest {
     pub leftovers: Leftovers,
     /// The file that results are written to, if the runner writes one.
     pub report: Option<OsString>,
+    /// Whether all that it prints is its report. Then it is captured in any case.
+    pub output_is_report: bool,
     /// A file to be made for standard output, where that is wanted by itself; of a session host, for all of its output.
     pub stdout: Option<OsString>,
     /// The longest it may take.

@@ -5,7 +5,7 @@ mod report;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use super::level::Cgroup;
 use super::process::{Process, Sink, Spawner, Woken};
 use super::tree::Kept;
 use super::{Scratch, capture, tree};
-use report::Written;
+use report::{MOST_REPORT, Written};
 
 /// How often a job's output and memory are looked at: most jobs are over before the first time.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
@@ -81,8 +81,11 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
         }
     }
     let path = job.report.as_ref().map(Path::new);
+    let printed = running.output.as_ref().filter(|_| job.output_is_report);
     let report = running.report.take();
-    let report = report.or_else(|| path.and_then(|path| read_report(path).ok()));
+    let report = report
+        .or_else(|| path.and_then(|path| read_report(path).ok()))
+        .or_else(|| printed.and_then(|file| all_of(file, job, place).ok()));
     let mut ended = Ended {
         cause,
         duration,
@@ -112,6 +115,15 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
     ended.output = output.and_then(Result::ok).unwrap_or_default();
     clean_up(job, place, &mut ended);
     Ok(ended)
+}
+
+/// All that a job printed. Where output is not captured for its own sake, it is passed on now.
+fn all_of(output: &File, job: &JobRequest, place: &Place<'_>) -> io::Result<Vec<u8>> {
+    let printed = capture::read(output.try_clone()?, MOST_REPORT)?.head;
+    if let (Some(through), false) = (place.through, job.capture) {
+        File::from(through.try_clone()?).write_all(&printed)?;
+    }
+    Ok(printed)
 }
 
 struct Running {
@@ -151,7 +163,7 @@ impl Running {
                 .map_err(|error| cant("make the job's temporary folder", &error))?;
         }
         let output = match place.through {
-            Some(_) if !job.capture => None,
+            Some(_) if !job.capture && !job.output_is_report => None,
             _ => Some(
                 capture::open(place.scratch.path())
                     .map_err(|error| cant("capture output", &error))?,

@@ -15,6 +15,7 @@ mod leaving;
 mod listings;
 mod manifests;
 mod on_timeout;
+mod order;
 mod outcomes;
 mod overlap;
 mod parts;

@@ -213,6 +213,91 @@ const CALC: &str = "#include <gtest/gtest.h>\n#include <cstdlib>\n\
     class P : public ::testing::TestWithParam<int> {};\nTEST_P(P, Even) { EXPECT_EQ(GetParam() % 2, 0); }\n\
     INSTANTIATE_TEST_SUITE_P(Few, P, ::testing::Values(2, 3));\n";
 
+/// A project of CMake whose tests are lines of `sh`.
+fn scripts(arguments: &str, body: &str) -> Project {
+    let begin =
+        "cmake_minimum_required(VERSION 3.14)\nproject(x LANGUAGES NONE)\nenable_testing()\n";
+    let manifest = format!("[groups.c]\nrunner = \"ctest\"\nwith = {{ {arguments} }}\n");
+    Project::with(&manifest).file("CMakeLists.txt", &format!("{begin}{body}"))
+}
+
+#[test]
+fn ctest_whose_order_has_a_cycle_runs_nothing() {
+    if !has("cmake") {
+        return;
+    }
+    let body = "add_test(NAME a COMMAND sh -c \"exit 0\")\nadd_test(NAME b COMMAND sh -c \"exit 0\")\n\
+        set_tests_properties(a PROPERTIES DEPENDS b)\nset_tests_properties(b PROPERTIES DEPENDS a)\n";
+    let ran = scripts("", body).run(&[]).exits(1);
+    let ran = ran.says("b comes after a, which comes after b");
+    assert_eq!(ran.outcomes(), ["c errored"]);
+}
+
+#[test]
+fn ctest_without_one_of_several_configurations() {
+    if !has("cmake") || !has("ninja") {
+        return;
+    }
+    let arguments = "configure = [\"-G\", \"Ninja Multi-Config\"]";
+    let project = scripts(
+        arguments,
+        "add_test(NAME a COMMAND sh -c \"exit 0\")\nadd_test(NAME b CONFIGURATIONS Debug COMMAND sh -c \"exit 0\")\n",
+    );
+    let native = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "cmake -S . -B build -G 'Ninja Multi-Config' && cd build && ctest",
+        ])
+        .current_dir(project.path())
+        .output()
+        .unwrap();
+    assert!(!native.status.success());
+    let ran = project.run(&[]).exits(1).says("without configuration");
+    assert_eq!(ran.outcomes().len(), 2);
+}
+
+#[test]
+fn ctest_arguments_and_keys_that_do_nothing_are_warnings() {
+    if !has("cmake") {
+        return;
+    }
+    let body = "add_test(NAME a COMMAND sh -c \"exit 0\")\n";
+    let arguments =
+        "args = [\"-j\", \"4\", \"--stop-on-failure\"] }\nchunk-size = 5\nenv = { A = \"1\"";
+    let ran = scripts(arguments, body).run(&[]).exits(0);
+    ran.says("`-j` in `args` does nothing here; use `-n` or `workers`")
+        .says("`--stop-on-failure` in `args` does nothing here; use `--max-fail 1`")
+        .says("`chunk-size = 5` does nothing");
+}
+
+#[test]
+fn ctest_builds_with_as_many_processes_as_there_are_workers() {
+    if !has("cmake") {
+        return;
+    }
+    let body = "add_custom_target(level ALL COMMAND sh -c \"echo $$CMAKE_BUILD_PARALLEL_LEVEL >>${CMAKE_SOURCE_DIR}/level\" VERBATIM)\n\
+        add_test(NAME a COMMAND sh -c \"exit 0\")\n";
+    let project = scripts("", body);
+    project.run(&["-n", "3"]).exits(0);
+    let project = project.env("CMAKE_BUILD_PARALLEL_LEVEL", "2");
+    project.run(&["-n", "3"]).exits(0);
+    let level = std::fs::read_to_string(project.path().join("level")).unwrap();
+    assert_eq!(level, "3\n2\n");
+}
+
+#[test]
+fn ctest_processes_cost_no_ctest_each() {
+    if !has("cmake") {
+        return;
+    }
+    // A test that ctest ran itself would be its child.
+    let body = "add_test(NAME direct COMMAND sh -c \"tr '\\\\0' ' ' </proc/$PPID/cmdline | grep -v ctest\")\n\
+        add_test(NAME by_ctest COMMAND sh -c \"tr '\\\\0' ' ' </proc/$PPID/cmdline | grep ctest\")\n\
+        set_tests_properties(by_ctest PROPERTIES REQUIRED_FILES ${CMAKE_SOURCE_DIR}/CMakeLists.txt)\n";
+    let ran = scripts("", body).run(&[]).exits(0);
+    assert_eq!(ran.outcomes(), ["c::by_ctest passed", "c::direct passed"]);
+}
+
 #[test]
 fn ctest_and_gtest() {
     let has_gtest = std::path::Path::new("/usr/include/gtest/gtest.h").exists();
@@ -227,7 +312,7 @@ fn ctest_and_gtest() {
         .run(&["-n", "4"])
         .exits(1)
         .says("said")
-        .says("SegFault");
+        .says("SIGSEGV");
     assert_eq!(
         ran.outcomes(),
         [
@@ -235,7 +320,7 @@ fn ctest_and_gtest() {
             "ctest::calc passed",
             "ctest::calc.more passed",
             "ctest::good passed",
-            "ctest::killed failed",
+            "ctest::killed crashed",
             "ctest::missing errored",
             "ctest::off skipped",
             "ctest::skips skipped",

@@ -24,6 +24,9 @@ pub struct Contains {
     pub file: String,
     /// The text.
     pub contains: String,
+    /// Whether upper and lower case are the same, and blanks do not count, as in CMake's commands.
+    #[serde(default)]
+    pub loose: bool,
 }
 
 impl<'de> Deserialize<'de> for Detect {

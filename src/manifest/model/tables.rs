@@ -301,6 +301,9 @@ pub struct RunnerTable {
     pub settings: Option<Map<Setting>>,
     /// Environment variables of the runner's commands.
     pub env: Option<Map<Text>>,
+    /// Environment variables that the runner's commands do not inherit: those that would make a program run a part of its tests.
+    /// A group may still set them.
+    pub env_without: Option<Vec<String>>,
 }
 
 /// A place to run workers at. Not yet supported.
@@ -460,4 +463,6 @@ pub enum ResultFormat {
     GoTest,
     /// What a program of GoogleTest writes by `--gtest_output=xml:<report>`.
     GtestXml,
+    /// CTest's own rules, where the listing says how a test is started; else the JUnit file of `ctest`.
+    Ctest,
 }

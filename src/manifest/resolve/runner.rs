@@ -267,6 +267,7 @@ impl Resolver<'_> {
             start_cost: table.start_cost.map_or(Duration::ZERO, |span| span.0),
             settings: parsed,
             env,
+            env_without: table.env_without.iter().flatten().map(Into::into).collect(),
         })
     }
 

@@ -98,6 +98,8 @@ pub struct Subject<'a> {
     pub program: Option<&'a Path>,
     /// Where the listing is written to, if not to standard output.
     pub report: Option<&'a Path>,
+    /// The folder that it runs in, if that is not the group's.
+    pub folder: Option<&'a Path>,
     /// More variables, stronger than the group's.
     pub env: &'a [(OsString, OsString)],
 }
@@ -114,8 +116,7 @@ struct ListLookup<'a> {
 impl ListLookup<'_> {
     /// How many processors the listing may use: it often builds the tests.
     fn processors(&self) -> usize {
-        let workers = self.inner.group.workers;
-        workers.unwrap_or_else(crate::machine::cores)
+        self.inner.discovery.workers(self.inner.group)
     }
 }
 
@@ -271,8 +272,12 @@ fn in_place(
     env.extend(variables);
     env.extend_from_slice(subject.env);
     let own = group.folder(&discovery.root);
-    let folder = launch.map_or(&own, |launch| &launch.folder);
-    run(client, discovery, &words, &env, folder)
+    let folder = match launch {
+        Some(launch) => launch.folder.as_path(),
+        None => subject.folder.unwrap_or(&own),
+    };
+    let without = group.runner.env_without.clone();
+    run(client, discovery, &words, (&env, without), folder)
 }
 
 /// The variable that tells a job of a resource of its worker.
@@ -290,7 +295,7 @@ fn run(
     mut client: Client,
     discovery: &Discovery,
     words: &[OsString],
-    env: &[(OsString, OsString)],
+    (env, env_without): (&[(OsString, OsString)], Vec<OsString>),
     folder: &Path,
 ) -> Result<Captured, String> {
     let shown = words
@@ -303,6 +308,7 @@ fn run(
         words: absolute_program(words.to_vec(), folder, &discovery.root),
         folder: folder.into(),
         env: env.iter().cloned().collect(),
+        env_without,
         tmp: client.tmp.join(format!("listing-{}", client.jobs)).into(),
         stdout: Some(stdout.clone().into()),
         timeout: Some(LONGEST),

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::command::{Subject, capture};
 use crate::manifest::config::{CommandTemplate, GroupConfig};
-use crate::plan::{Item, Known};
+use crate::plan::{Attachment, Claims, Item, Known};
 use crate::runner::discover::Discovery;
 
 /// A listing: tests, and facts about all of them.
@@ -55,6 +56,12 @@ struct Record {
     one_process: Option<String>,
     #[serde(default)]
     warnings: Vec<String>,
+    #[serde(flatten)]
+    claims: Claims,
+    #[serde(default)]
+    attachments: Vec<PathBuf>,
+    #[serde(default)]
+    attachments_on_failure: Vec<PathBuf>,
 }
 
 /// The tests of a listing command that writes to `<report>`.
@@ -132,7 +139,13 @@ pub fn parse(text: &str) -> Result<Listing, String> {
         let timeout = record
             .timeout
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let always = record.attachments.into_iter().map(|path| (path, false));
+        let on_failure = record.attachments_on_failure.into_iter();
+        let attachments = always.chain(on_failure.map(|path| (path, true)));
+        let attachments = attachments.map(|(path, on_failure)| Attachment { path, on_failure });
         listing.items.push(Item {
+            claims: (record.claims != Claims::default()).then(|| Arc::new(record.claims)),
+            attachments: attachments.collect(),
             module,
             file: record.file,
             line: record.line,
@@ -159,6 +172,26 @@ mod tests {
         .unwrap();
         assert_eq!(items[0].keywords.as_deref(), Some("test\nt[1]"));
         assert_eq!(items[1].keywords, None);
+    }
+
+    #[test]
+    fn claims_and_attachments_are_read() {
+        let text = r#"{"id":"a","locks":["db",{"name":"net","mode":"read"}],"slots":2,"exclusive":true,"after":["b"],"fixtures":["f"],"sets-up":["g"],"cleans-up":["h"],"cost":3,"attachments":["a.log"],"attachments-on-failure":["a.png"]}
+{"id":"b"}"#;
+        let Listing { items, .. } = parse(text).unwrap();
+        let claims = items[0].claims.as_deref().unwrap();
+        assert_eq!((claims.locks.len(), claims.slots), (2, Some(2)));
+        assert!(claims.exclusive && !claims.serial);
+        assert_eq!(
+            (&claims.after, &claims.fixtures),
+            (&vec!["b".to_owned()], &vec!["f".to_owned()])
+        );
+        assert_eq!((claims.sets_up.len(), claims.cleans_up.len()), (1, 1));
+        assert_eq!(claims.cost, Some(3.0));
+        let on_failure = items[0].attachments.iter().map(|file| file.on_failure);
+        assert_eq!(on_failure.collect::<Vec<_>>(), [false, true]);
+        assert_eq!(items[1].claims, None);
+        assert!(parse("{\"id\":\"a\",\"locks\":3}").is_err());
     }
 
     #[test]

@@ -39,20 +39,28 @@ pub fn tests(
         items,
         ..Listing::default()
     };
+    let flags = match format {
+        ListFormat::Gtest => flags(discovery, group),
+        _ => gtest::Flags::default(),
+    };
     let parse = |bytes: &[u8]| match format {
-        ListFormat::Gtest => Ok(gtest::tests(bytes)),
-        ListFormat::Ctest => ctest::tests(bytes, &group.folder(&discovery.root)),
+        ListFormat::Gtest => Ok(gtest::tests(bytes, flags)),
         _ if group.runner.holds_tests => Ok(paths(bytes, &group.folder(&discovery.root))),
         _ => Ok(lines(bytes)),
     };
     match format {
         ListFormat::Cargo => cargo::tests(discovery, group, command),
         ListFormat::Go => go::tests(discovery, group, command),
+        ListFormat::Ctest => ctest::tests(discovery, group, command, files),
         ListFormat::Jsonl => jsonl::tests(discovery, group, command, files),
         _ if command.names().any(|name| *name == Name::Program) => {
             let items = files
                 .iter()
                 .flat_map(|file| of_program(discovery, group, command, file, &parse));
+            let items = items.map(|item| Item {
+                affinity: flags.is_whole.then(|| item.module.clone()),
+                ..item
+            });
             Ok(only(items.collect()))
         }
         _ => {
@@ -104,6 +112,19 @@ pub fn as_arguments(files: &[PathBuf]) -> Vec<OsString> {
     files.collect()
 }
 
+/// How a group runs programs of GoogleTest.
+fn flags(discovery: &Discovery, group: &GroupConfig) -> gtest::Flags {
+    let arguments = discovery.group_value(group, &Name::Own("args".to_owned()));
+    gtest::Flags::of(&arguments.unwrap_or_default(), |name| {
+        let mut own = group.env.iter().rev().chain(&group.runner.env);
+        let own = own.find(|(known, _)| known == name);
+        match own {
+            Some((_, value)) => Some(value.to_string().into()),
+            None => discovery.environment.get(OsStr::new(name)).cloned(),
+        }
+    })
+}
+
 /// Reads what a listing printed.
 type Parse<'a> = dyn Fn(&[u8]) -> Result<Vec<Item>, String> + 'a;
 
@@ -115,10 +136,17 @@ fn of_program(
     file: &PathBuf,
     parse: &Parse<'_>,
 ) -> Vec<Item> {
-    let folder = group.folder(&discovery.root);
-    let program = folder.join(file);
+    let own = group.folder(&discovery.root);
+    let program = own.join(file);
+    let folder = discovery.group_value(group, &Name::Own("folder".to_owned()));
+    let folder = folder.and_then(|mut words| words.pop());
+    let folder = match folder.filter(|folder| !folder.is_empty()) {
+        Some(folder) => own.join(folder),
+        None => own,
+    };
     let subject = Subject {
         program: Some(&program),
+        folder: Some(&folder),
         ..Subject::default()
     };
     let listed = capture(discovery, group, command, subject)
@@ -126,8 +154,8 @@ fn of_program(
         .and_then(|bytes| parse(&bytes));
     let module = file.to_string_lossy().into_owned();
     let launch = Arc::new(Launch {
-        program: vec![program.into()],
-        folder,
+        program: vec![program.clone().into()],
+        folder: folder.clone(),
         ..Launch::default()
     });
     let of_file = |item: Item| Item {

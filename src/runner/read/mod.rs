@@ -3,6 +3,7 @@
 //! A verdict comes from the wait status and the result channel, never from what a test printed. What the channel does not
 //! tell is never a pass, and an exit code that no verdict explains spoils one.
 
+mod ctest;
 mod events;
 mod go;
 mod gtest;
@@ -187,13 +188,14 @@ pub fn judge(
         ResultFormat::GoJson => go::read(go::json(report), holds, items),
         ResultFormat::GoTest => go::read(go::text(report), holds, items),
         ResultFormat::GtestXml => gtest::read(report, holds, items),
+        ResultFormat::Ctest => ctest::read(report, root, items, ended),
     };
     if results == ResultFormat::Exit {
         if ended.cause != Cause::Itself {
             // A process that was ended says nothing by its exit code.
             told.verdicts.fill(None);
         }
-    } else if ended.cause != Cause::Stop {
+    } else if ended.cause != Cause::Stop && !has_rules(items) {
         spoil(&mut told, ended);
     }
     conclude(items, results, told, timeout, ended)
@@ -206,6 +208,12 @@ pub fn of_items(runner: &Runner, items: &[Item]) -> Reading {
         runner,
         items.first().and_then(|item| item.launch.as_deref()),
     )
+}
+
+/// Whether an exit code means what the rules of the listing say.
+fn has_rules(items: &[Item]) -> bool {
+    let launch = items.first().and_then(|item| item.launch.as_ref());
+    launch.is_some_and(|launch| launch.rules.is_some())
 }
 
 /// Judges the items of a chunk whose process broke off, where each result was told as it came: `told` are the items that have

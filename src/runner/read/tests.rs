@@ -24,6 +24,7 @@ fn runner(results: ResultFormat) -> Runner {
         report: None,
         holds_tests: false,
         skip_exit: vec![77],
+        env_without: Vec::new(),
         start_cost: Duration::ZERO,
         settings: Vec::new(),
         env: Vec::new(),
@@ -339,7 +340,7 @@ proptest! {
         code in 0_i32..3,
         holds in any::<bool>(),
     ) {
-        for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest, ResultFormat::LibtestText, ResultFormat::Tap, ResultFormat::GoJson, ResultFormat::GoTest, ResultFormat::GtestXml] {
+        for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest, ResultFormat::LibtestText, ResultFormat::Tap, ResultFormat::GoJson, ResultFormat::GoTest, ResultFormat::GtestXml, ResultFormat::Ctest] {
             let judged = judge(&Runner { holds_tests: holds, ..runner(format) }, Path::new("/root"),  &items(&["a", "b"]), None, &ended(Status::Exit(code), &report));
             for (index, verdict) in judged.verdicts.iter().enumerate() {
                 prop_assert!(verdict.is_some() != judged.again.iter().flatten().any(|again| *again == index));

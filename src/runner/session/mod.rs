@@ -357,6 +357,7 @@ pub fn request(
         folder: folder.into(),
         env: env.into_iter().collect(),
         env_only: group.bounds.env_only.clone(),
+        env_without: group.runner.env_without.clone(),
         tmp: lookup.tmp.into(),
         grace: group.tests.grace,
         capture: true,

@@ -12,7 +12,7 @@ use super::Running;
 use crate::worker::frame::JobRequest;
 
 /// The most bytes of a report that are read.
-const MOST_REPORT: u64 = 128 << 20;
+pub(super) const MOST_REPORT: u64 = 128 << 20;
 
 /// What a runner that tells when each test begins may take, beyond a test's timeout, until the first one does.
 const START_UP: Duration = Duration::from_secs(60);

@@ -89,6 +89,7 @@ struct Environment {
 #[derive(Default)]
 struct Ready {
     only: Option<Vec<OsString>>,
+    without: Vec<OsString>,
     common: EnvBlock,
     entries: Vec<CString>,
     places: HashMap<OsString, usize>,
@@ -109,7 +110,10 @@ impl Environment {
 
     /// What a job has in common with others.
     fn ready(&mut self, job: &JobRequest) -> &Ready {
-        if self.ready.only != job.env_only || self.ready.common != job.common {
+        let is_same = self.ready.only == job.env_only
+            && self.ready.without == job.env_without
+            && self.ready.common == job.common;
+        if !is_same {
             self.ready = Ready::new(&self.own, job);
         }
         &self.ready
@@ -120,12 +124,14 @@ impl Ready {
     fn new(own: &[(OsString, CString)], job: &JobRequest) -> Self {
         let mut ready = Self {
             only: job.env_only.clone(),
+            without: job.env_without.clone(),
             common: job.common.clone(),
             ..Self::default()
         };
         for (name, entry) in own {
             let only = ready.only.as_ref();
-            if only.is_none_or(|only| only.contains(name)) {
+            let is_kept = !ready.without.contains(name);
+            if is_kept && only.is_none_or(|only| only.contains(name)) {
                 ready.put(name, entry);
             }
         }

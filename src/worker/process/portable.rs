@@ -66,6 +66,9 @@ impl Spawner {
                 .filter_map(|name| Some((name, std::env::var_os(name)?)));
             command.envs(allowed);
         }
+        for name in &job.env_without {
+            command.env_remove(name);
+        }
         command
             .args(arguments)
             .current_dir(&job.folder)
