@@ -336,7 +336,7 @@ fn in_files(
                 list::tests(discovery, group, command, &own)?
             };
             listing.items = listing.items.into_iter().map(from_root).collect();
-            if !takes_files(command) {
+            if !takes_files(command) || wanted.files.is_empty() {
                 listing.narrow(wanted, &paths);
             }
             if listing.items.is_empty() {

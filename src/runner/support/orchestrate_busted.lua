@@ -1,16 +1,17 @@
 -- An output handler for busted by which `orchestrate` lists tests, runs some of them, and is told of each: a test is
 -- FILE::ITS FULL NAME, and FILE::ITS FULL NAME#2 is the second in a file of that name.
 --
---     busted -o orchestrate_busted.lua -Xoutput list -Xoutput REPORT -- FILES
---     busted -o orchestrate_busted.lua -Xoutput run -Xoutput REPORT -- IDS
+--     busted -o orchestrate_busted.lua -Xoutput list -Xoutput REPORT -Xoutput '\30' [-Xoutput FILES]
+--     busted -o orchestrate_busted.lua -Xoutput run -Xoutput REPORT -Xoutput '\30' -Xoutput IDS
 --     busted -o orchestrate_busted.lua -Xoutput session
 --
 -- It is busted that loads and runs: its loader is told which files, its filters have the last word, and what it publishes is
--- passed on. The files or ids come as one argument, since busted takes 999 at the most and splits them at commas.
+-- passed on. The files or ids come as one argument. They are not busted's own arguments, which are its ROOT: that is the
+-- project's, and without FILES busted finds them itself, by its own settings (ROOT, pattern, exclude-pattern, recursive).
 
 -- Kept, since a test may replace what is global.
 local concat, insert = table.concat, table.insert
-local match, gmatch = string.match, string.gmatch
+local match, gmatch, gsub = string.match, string.gmatch, string.gsub
 local ipairs, type, error = ipairs, type, error
 local unpack = table.unpack or unpack
 local open, exit, stderr = io.open, os.exit, io.stderr
@@ -25,7 +26,16 @@ return function(options)
   local api = require 'busted'
   local handler = require 'busted.outputHandlers.base'()
   local mode = options.arguments[1]
-  local core, execute, load, asked
+  -- busted splits each argument at commas.
+  local mark = #options.arguments + 1
+  for index, argument in ipairs(options.arguments) do
+    if argument == '\30' then
+      mark = index
+      break
+    end
+  end
+  local asked = concat(options.arguments, ',', mark + 1)
+  local core, execute, load, find_files
   local files, known = {}, {}
   -- The file that runs; its test that runs; the last one that has ended, while what comes after it may still fail.
   local current, running, held
@@ -36,7 +46,7 @@ return function(options)
   if mode == 'session' then
     told = dofile(folder .. 'orchestrate_busted_session.lua')(encode)
   else
-    local report = assert(open(concat(options.arguments, ',', 2), 'a'))
+    local report = assert(open(concat(options.arguments, ',', 2, mark - 1), 'a'))
     report:setvbuf('no')
     told = {
       -- One write a line, so that a crash tears none that came before it.
@@ -205,15 +215,23 @@ return function(options)
     os.exit = function()
       error('os.exit was called while the tests were listed')
     end
-    local names = split(asked)
+    local names = find_files()
+    if stray then
+      exit(1, true)
+    end
     files, known = ask(names)
-    load(names)
-    execute()
+    if #names > 0 then
+      load(names)
+      execute()
+    end
     for _, file in ipairs(files) do
       -- What can't be listed is run whole, and is one test.
       for _, test in ipairs(file.why and { { id = file.name, file = file.name } } or file.listed) do
         told.write(test)
       end
+    end
+    if package.loaded['luacov.runner'] then
+      told.write({ event = 'listed', ['one-process'] = 'luacov writes one file of statistics' })
     end
     exit(0, true)
   end
@@ -272,7 +290,7 @@ return function(options)
   package.loaded['busted.modules.test_file_loader'] = function(busted, loaders)
     package.loaded['busted.modules.test_file_loader'] = loader
     core, execute = busted, busted.execute
-    local load_files = loader(busted, loaders)
+    local load_files, _, all_files = loader(busted, loaders)
     local safe = busted.safe
     busted.safe = function(descriptor, body, element)
       if current and tests[descriptor] and mode == 'list' then
@@ -298,7 +316,16 @@ return function(options)
       return serve()
     end
     return function(roots, patterns, more)
-      asked = concat(roots, ',')
+      find_files = function()
+        if asked ~= '' then
+          return split(asked)
+        end
+        local names = all_files(roots, patterns, more)
+        for index, name in ipairs(names) do
+          names[index] = gsub(name, '^%./', '')
+        end
+        return names
+      end
       load = function(names)
         load_files(names, patterns, more)
       end
