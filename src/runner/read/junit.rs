@@ -34,10 +34,26 @@ impl TestCase {
             seconds: self.seconds,
             message: (outcome != Outcome::Passed)
                 .then_some(self.message)
+                .map(|text| {
+                    if text.is_empty() {
+                        first_line(&self.output)
+                    } else {
+                        text
+                    }
+                })
                 .filter(|text| !text.is_empty()),
             output: Some(self.output),
         }
     }
+}
+
+/// Of a failure without a message, its text says why.
+fn first_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim);
+    lines
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 pub fn read(report: &[u8], holds: bool, root: &Path, items: &[Item]) -> Told {
@@ -140,6 +156,17 @@ struct Suite {
     file: String,
 }
 
+impl Suite {
+    /// A case that stands for the suite itself.
+    fn case(&self) -> TestCase {
+        TestCase {
+            name: self.name.clone(),
+            file: self.file.clone(),
+            ..TestCase::default()
+        }
+    }
+}
+
 /// All test cases that are whole, and whether the report is: what follows a cut is lost, what came before it is not.
 pub fn cases(report: &[u8]) -> (Vec<TestCase>, bool) {
     let text = String::from_utf8_lossy(report);
@@ -159,6 +186,8 @@ pub fn cases(report: &[u8]) -> (Vec<TestCase>, bool) {
         }
         match event {
             Ok(Event::Start(element)) if element.local_name().as_ref() == "testcase" => {
+                // Some tools put a case into a case.
+                cases.extend(open.take());
                 open = Some(case(&element, suites.last()));
             }
             Ok(Event::Empty(element)) if element.local_name().as_ref() == "testcase" => {
@@ -185,6 +214,13 @@ pub fn cases(report: &[u8]) -> (Vec<TestCase>, bool) {
             Ok(Event::Start(element) | Event::Empty(element)) => {
                 if let Some(case) = &mut open {
                     into_output = detail(case, &element);
+                } else if let Some(suite) = suites.last() {
+                    // What fails outside of any case, such as the set-up of a suite.
+                    let mut case = suite.case();
+                    detail(&mut case, &element);
+                    cases.extend(
+                        Some(case).filter(|case| case.outcome.is_some_and(Outcome::is_failure)),
+                    );
                 }
             }
             Ok(Event::End(_)) => into_output = false,
@@ -225,14 +261,20 @@ fn case(element: &BytesStart<'_>, suite: Option<&Suite>) -> TestCase {
         name: attribute(element, "name"),
         class: or_of_suite("classname", |suite| &suite.name),
         file: or_of_suite("file", |suite| &suite.file),
-        seconds: attribute(element, "time")
-            .replace(',', "")
-            .parse()
-            .ok()
-            .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0),
+        seconds: seconds(&attribute(element, "time")),
         outcome: was_left_out.then_some(Outcome::Skipped),
         ..TestCase::default()
     }
+}
+
+/// A duration: `1,234.5` has thousands apart, `0,25` was written where the comma is the decimal point.
+fn seconds(text: &str) -> Option<f64> {
+    let text = match text.contains('.') {
+        true => text.replace(',', ""),
+        false => text.replace(',', "."),
+    };
+    let seconds: f64 = text.trim().trim_end_matches('s').parse().ok()?;
+    Some(seconds).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
 }
 
 /// Takes in a child of a test case; whether its text is worth keeping.
@@ -241,7 +283,7 @@ fn detail(case: &mut TestCase, element: &BytesStart<'_>) -> bool {
         "failure" => Outcome::Failed,
         "error" => Outcome::Errored,
         "skipped" if attribute(element, "type") == "pytest.xfail" => Outcome::Xfailed,
-        "skipped" => Outcome::Skipped,
+        "skipped" | "ignored" | "disabled" => Outcome::Skipped,
         // Surefire ran it again, and then it passed. Beside a `failure`, a `rerunFailure` is but another.
         "flakyFailure" | "flakyError" => Outcome::Flaky,
         "system-out" | "system-err" | "rerunFailure" | "rerunError" | "stackTrace" => return true,
