@@ -179,6 +179,7 @@ impl Run {
         warnings.extend(unread);
         discovery.close();
         let mut listed = Vec::new();
+        let mut unless_all = HashMap::new();
         for (found, mut group) in found {
             empty.extend(found.empty);
             let name = group.name.clone();
@@ -189,6 +190,8 @@ impl Run {
             }
             if let Some(why) = found.one_process {
                 Arc::make_mut(&mut group).run_as_one_process(why);
+            } else if let Some(why) = found.one_process_unless_all {
+                unless_all.insert(group.name.clone(), (found.items.len(), why));
             }
             listed.push((group, found.items));
         }
@@ -200,13 +203,22 @@ impl Run {
         };
         let chosen = choose(selection, unlisted, listed, unfinished)?;
         warnings.extend(chosen.warnings);
-        let (selected, part) = match asked.shard {
+        let (mut selected, part) = match asked.shard {
             Some(asked) => {
                 let (own, part) = shard::take(asked, chosen.groups, &store);
                 (own, Some(part))
             }
             None => (chosen.groups, None),
         };
+        for (group, items) in &mut selected {
+            if let Some((all, why)) = unless_all.remove(&group.name)
+                && items.len() < all
+            {
+                // Its host took all tests for the session's.
+                let _ = discovery.session(&group.name).finish(Duration::ZERO);
+                Arc::make_mut(group).run_as_one_process(why);
+            }
+        }
         let is_random = |group: &Arc<GroupConfig>| group.order == Order::Random;
         let seed = match config.run.seed {
             Some(seed) => seed,

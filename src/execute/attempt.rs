@@ -13,6 +13,7 @@ use super::job::Job;
 use super::lane::{Lane, Ran};
 use super::running::{self, Current, RunningJob};
 use super::values::JobValues;
+use super::whole;
 use crate::event::{Event, TestFinished};
 use crate::manifest::config::Hook;
 use crate::manifest::model::Expect;
@@ -53,14 +54,7 @@ impl Lane<'_, '_> {
             Ran::Over(0, vec![job.alone(job.items.clone())])
         } else {
             self.shortages = 0;
-            let runner = &self.config().runner;
-            let results = read::judge(
-                runner,
-                &self.config().folder(&shared.discovery.root),
-                &job.items,
-                job.settings.timeout,
-                &ended,
-            );
+            let results = self.results(job, &mut ended);
             let output = std::mem::take(&mut ended.output).into_text();
             let (failed, again) = self.report(job, &ended, output, results);
             Ran::Over(failed, again)
@@ -81,6 +75,43 @@ impl Lane<'_, '_> {
             },
         });
         outcomes
+    }
+
+    /// The results of a job's tests.
+    ///
+    /// The exit code of a process that runs all tests of its group may be about all of them: too little coverage, snapshots that
+    /// no test uses. If it is bad and no test is, it is not a test that fails but the group.
+    fn results(&self, job: &Job, ended: &mut Ended) -> Results {
+        let shared = self.shared;
+        let config = self.config();
+        let judge = |ended: &Ended| {
+            let root = config.folder(&shared.discovery.root);
+            read::judge(
+                &config.runner,
+                &root,
+                &job.items,
+                job.settings.timeout,
+                ended,
+            )
+        };
+        let is_bad = matches!(ended.status, Status::Exit(code) if code != 0);
+        if config.one_process.is_none() || !is_bad || ended.cause != Cause::Itself {
+            return judge(ended);
+        }
+        let status = std::mem::replace(&mut ended.status, Status::Exit(0));
+        let results = judge(ended);
+        let is_good = |verdict: &Option<Verdict>| {
+            let outcome = verdict.as_ref().map(|verdict| verdict.outcome);
+            outcome.is_some_and(Outcome::is_success)
+        };
+        if !results.verdicts.iter().all(is_good) {
+            ended.status = status;
+            return judge(ended);
+        }
+        let why = format!("all tests are over, but their process ended badly: {status}");
+        let output = ended.output.clone().into_text();
+        whole::failed(shared, self.group, why, output);
+        results
     }
 
     /// Tells that a job begins, and keeps it among those that run.

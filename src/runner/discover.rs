@@ -59,6 +59,8 @@ pub struct Found {
     pub cold: Option<String>,
     /// Why they must run in one process, if they must.
     pub one_process: Option<String>,
+    /// Why they must run in one process where only some of them are selected.
+    pub one_process_unless_all: Option<String>,
     /// Warnings about the group.
     pub warnings: Vec<String>,
 }
@@ -246,6 +248,7 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
         empty: None,
         cold: None,
         one_process: None,
+        one_process_unless_all: None,
         warnings: Vec::new(),
     };
     let items = match &group.source {
@@ -344,6 +347,7 @@ fn in_files(
             }
             found.cold = listing.cold.filter(|_| group.session.is_warm());
             found.one_process = listing.one_process;
+            found.one_process_unless_all = listing.one_process_unless_all;
             found.warnings = listing.warnings;
             Ok(listing.items)
         }

@@ -1,8 +1,9 @@
 //! What the processes of a group leave of something that is the group's as a whole, such as coverage, and the command that
 //! makes one of it.
 //!
-//! Each job, and each host where every worker has one, finds a folder in its environment. One host that serves a whole group
-//! leaves nothing: it is told so by an empty name, since it may have another's in the environment of `orchestrate`.
+//! Each job, and each host where every worker has one, finds a folder in its environment. One host that serves a whole group, or
+//! one process that runs all of its tests, leaves nothing: it is told so by an empty name, since it may have another's in the
+//! environment of `orchestrate`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -30,7 +31,7 @@ pub struct Failure {
 /// Where the processes of a group leave their parts; nowhere if nothing would be made of them.
 #[must_use]
 pub fn folder(discovery: &Discovery, group: &GroupConfig) -> Option<PathBuf> {
-    let is_whole = matches!(group.session, Session::Shared(_));
+    let is_whole = matches!(group.session, Session::Shared(_)) || group.one_process.is_some();
     let is_go = group.runner.list_format == ListFormat::Go;
     let finishes = (group.runner.finish.is_some() && !is_whole) || is_go;
     finishes.then(|| discovery.folder().join(format!("parts-{}", group.name)))

@@ -256,6 +256,7 @@ fn in_place(
             template.expand(&lookup).map_err(unset)?,
         ));
     }
+    let session = group.session.told().map_or("cold", |(word, _)| word);
     let own = [
         ("RUN_ID", discovery.run.clone()),
         ("GROUP", group.name.to_string()),
@@ -264,6 +265,7 @@ fn in_place(
         ("GLOBAL_SLOT", "0".to_owned()),
         ("WORKERS", "1".to_owned()),
         ("ATTEMPT", "1".to_owned()),
+        ("SESSION", session.to_owned()),
     ];
     for (name, value) in own {
         env.push((format!("ORCHESTRATE_{name}").into(), value.into()));

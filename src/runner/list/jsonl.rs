@@ -21,6 +21,8 @@ pub struct Listing {
     pub cold: Option<String>,
     /// Why they must run in one process, if they must.
     pub one_process: Option<String>,
+    /// Why they must run in one process where only some of them are selected.
+    pub one_process_unless_all: Option<String>,
     /// Warnings about the group.
     pub warnings: Vec<String>,
 }
@@ -54,6 +56,8 @@ struct Record {
     cold: Option<String>,
     #[serde(default)]
     one_process: Option<String>,
+    #[serde(default)]
+    one_process_unless_all: Option<String>,
     #[serde(default)]
     warnings: Vec<String>,
     #[serde(flatten)]
@@ -125,6 +129,7 @@ pub fn parse(text: &str) -> Result<Listing, String> {
         if record.event.is_some() {
             listing.cold = record.cold;
             listing.one_process = record.one_process;
+            listing.one_process_unless_all = record.one_process_unless_all;
             listing.warnings.extend(record.warnings);
             continue;
         }
@@ -196,9 +201,10 @@ mod tests {
 
     #[test]
     fn records_become_items_and_errors_are_kept() {
-        let Listing { items, cold, one_process, warnings } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\",\"one-process\":\"since\",\"warnings\":[\"w\"]}").unwrap();
+        let Listing { items, cold, one_process, one_process_unless_all, warnings } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\",\"one-process\":\"since\",\"warnings\":[\"w\"]}").unwrap();
         assert_eq!((items.len(), cold.as_deref()), (2, Some("why")));
         assert_eq!(one_process.as_deref(), Some("since"));
+        assert_eq!(one_process_unless_all, None);
         assert_eq!(warnings, ["w"]);
         assert_eq!((items[0].module.as_str(), items[0].line), ("a.py", Some(3)));
         assert_eq!(items[1].known, Some(Known::Broken("no".into())));

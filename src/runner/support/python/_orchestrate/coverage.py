@@ -7,21 +7,17 @@ the command that finishes it: a pytest that runs no test, whose pytest-cov finds
 
 import os
 
+import pytest
+
 # Names the folder; it is empty where one process is the whole.
 PARTS = "ORCHESTRATE_PARTS"
 
 
-def plugins(mode, pytest):
-    """What a pytest of this mode needs besides."""
-    # Not for tests, which may run us again.
-    parts = os.environ.pop(PARTS, None)
-    measure = pytest.hookimpl(hookwrapper=True)(Measuring.pytest_load_initial_conftests)
-    Measuring.pytest_load_initial_conftests = measure
-    if mode != "finish":
-        return [Measuring(mode, parts)]
-    for name in ("pytest_collection", "pytest_runtestloop"):
-        setattr(Finish, name, pytest.hookimpl(tryfirst=True)(getattr(Finish, name)))
-    return [Measuring(mode, parts), Finish(parts)]
+def plugins(mode, parts):
+    """What a pytest of this mode needs besides. `parts` is the folder; empty where one process is the whole."""
+    if mode == "finish":
+        return [Measuring(mode, parts), Finish(parts)]
+    return [Measuring(mode, parts)]
 
 
 class Measuring:
@@ -31,6 +27,7 @@ class Measuring:
         self.mode = mode
         self.parts = parts
 
+    @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config):
         """Around pytest-cov's own, in which it begins."""
         options = early_config.known_args_namespace
@@ -59,9 +56,7 @@ class Measuring:
 
     def part(self, options):
         """Where this process's data go; None if they are all there are."""
-        if self.parts is None or (not self.parts and self.mode == "run"):
-            import pytest
-
+        if self.parts is None:
             raise pytest.UsageError(
                 "pytest-cov would measure several processes, but their runner has no `finish` that makes one of it: take that "
                 "from `orchestrate runners pytest`, or pass --no-cov"
@@ -81,10 +76,12 @@ class Finish:
     def __init__(self, parts):
         self.parts = parts
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session):
         session.items = []
         return True
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         """Within pytest-cov's own, which then combines what is there, reports and judges."""
         import shutil

@@ -74,9 +74,9 @@ class Host:
         self.guards = set()
         self.leaves = False
 
-    def serve(self, tests, work):
+    def serve(self, tests, work, before_fork):
         """Answers until it is told to finish. `tests(keywords)` gives the listing's records and the closing one; `work(channel, order)`
-        serves a worker's connection in a process of its own."""
+        serves a worker's connection in a process of its own, and `before_fork(order)` is called in this one."""
         while True:
             channel = Channel(self.listener._accept()[0])
             self.reap()
@@ -89,6 +89,7 @@ class Host:
             if "list" in request:
                 self.list(channel, tests(request["list"].get("keywords", False)))
             elif "work" in request:
+                before_fork(request["work"])
                 self.fork(channel, request["work"], work)
             # A project may have warnings of what is left open turned into errors.
             channel.socket.close()

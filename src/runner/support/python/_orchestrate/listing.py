@@ -4,7 +4,9 @@ import pytest
 
 from .forks import why_cold
 from .names import id_of_node, named
+from .plugins import Plugins, end_silently
 from .results import reason
+from .spanning import why_one_process, why_unless_all
 
 # Marks whose arguments `orchestrate` itself understands.
 GROUPS = ("xdist_group", "group")
@@ -37,16 +39,44 @@ def record_of(name, path, item):
     return record
 
 
+class Together:
+    """Tests that run in one worker, in the order of their file, since a plugin of the project has them so."""
+
+    def __init__(self, asked, plugins):
+        # pytest-xdist, which the project itself runs its tests by.
+        self.dist = asked.dist
+        self.has_dependencies = plugins is not None and plugins.is_active("pytest_dependency")
+
+    def add(self, record, item):
+        """Says in the record of a test with which others it runs."""
+        if "group" in record:
+            return
+        if self.dist == "loadfile":
+            record["group"] = record["file"]
+        elif self.dist == "loadscope":
+            record["group"] = record["id"].rsplit("::", 1)[0]
+        elif self.has_dependencies and item.get_closest_marker("dependency") is not None:
+            record["group"] = record["file"]
+
+
 class Lister:
     """Keeps what was collected, and what could not be."""
 
-    def __init__(self):
+    def __init__(self, asked, narrowing, is_shared):
+        # The options of the project that span a session.
+        self.asked = asked
+        # The files that count.
+        self.narrowing = narrowing
+        # Whether one host serves all workers of the group.
+        self.is_shared = is_shared
         # Records of what is no test: files that could not be collected, or did not want to.
         self.others = []
         # (id, file, item) of each test.
         self.tests = []
-        # Why a session can't be had, and what is its own loop.
+        # Why a session can't be had, why all tests need one process, and what is its own loop.
         self.cold = None
+        self.one_process = None
+        self.plugins = None
         self.loop = None
         self.config = None
 
@@ -59,6 +89,8 @@ class Lister:
         if not (report.failed or report.skipped):
             return
         name = id_of_node(report.nodeid, self.config) if report.nodeid else "pytest"
+        if report.nodeid and not self.narrowing.has(name.split("::")[0]):
+            return
         record = {"id": name, "file": name.split("::")[0] if report.nodeid else None}
         if report.failed:
             record["error"] = str(report.longrepr)
@@ -67,15 +99,24 @@ class Lister:
         self.others.append(record)
 
     def pytest_collection_finish(self, session):
-        self.tests = named(session.items)
+        self.tests = [test for test in named(session.items) if self.narrowing.has(test[1])]
         self.cold = why_cold(session.config.pluginmanager, self.loop)
+        self.plugins = Plugins(session)
+        self.one_process = why_one_process(self.plugins, self.asked, self.is_shared, self.loop)
+        if self.config.option.collectonly:
+            end_silently(self.config)
 
     def records(self, with_keywords):
         """What a listing says, line for line."""
         yield from self.others
+        together = Together(self.asked, self.plugins)
         for name, path, item in self.tests:
             record = record_of(name, path, item)
+            together.add(record, item)
             if with_keywords:
                 record["keywords"] = keywords(item)
             yield record
-        yield {"event": "listed", "cold": self.cold}
+        last = {"event": "listed", "cold": self.cold, "one-process": self.one_process, "warnings": self.narrowing.warnings()}
+        if self.plugins is not None:
+            last["one-process-unless-all"] = why_unless_all(self.plugins)
+        yield last

@@ -1,5 +1,6 @@
 """The command line of `orchestrate_pytest.py`."""
 
+import os
 import sys
 
 from . import garbage
@@ -24,42 +25,60 @@ def main(arguments):
         sys.exit("%s has no pytest: install it there, or name another with `with = { python = \"…\" }`" % sys.executable)
     become("pytest", arguments)
     from . import coverage
-    from .xdist import OneProcess
+    from .xdist import Asked, OneProcess
 
-    OneProcess.pytest_cmdline_main = pytest.hookimpl(tryfirst=True)(OneProcess.pytest_cmdline_main)
-    common = [OneProcess()] + coverage.plugins(mode, pytest)
-    # The last word on stopping early is ours: what is not run has no result. What can't be collected is told of as well.
-    whole = ["--maxfail=0", "--continue-on-collection-errors"]
+    parts = os.environ.pop(coverage.PARTS, None)
+    # A job that leaves no parts of something that is the group's runs all tests of the group.
+    is_alone = mode == "run" and parts == ""
+    asked = Asked()
+    one = OneProcess(asked, is_alone, is_alone or (mode == "session" and not parts))
+    common = [one] + coverage.plugins(mode, parts)
+    # What cannot be collected is reported as well.
+    whole = ["--continue-on-collection-errors"]
+    arguments, named = split(arguments)
     if mode == "run":
-        sys.exit(int(run(report, whole, arguments, common)))
+        sys.exit(int(run(report, whole + arguments, named, is_alone, common)))
     if mode == "finish":
         code = pytest.main(arguments, plugins=common)
         # No test was collected, which is not wrong here.
         sys.exit(0 if code == 5 else int(code))
     from .listing import Lister
+    from .narrowing import Narrowing
 
-    lister = Lister()
+    is_shared = not parts if mode == "session" else os.environ.get("ORCHESTRATE_SESSION") == "shared"
+    narrowing = Narrowing(named or [])
+    lister = Lister(asked, narrowing, is_shared)
+    common += [narrowing, lister]
     if mode == "session":
         from . import warm
 
         session = warm.plugins(serving, lister)
-        host.leave(int(pytest.main(whole + arguments, plugins=[lister] + session + common)))
-    code = pytest.main(["--collect-only", "-q"] + whole + arguments, plugins=[lister] + common)
+        code = int(pytest.main(whole + arguments, plugins=session + common))
+        host.leave(lister.loop.code_of(code))
+    code = pytest.main(["--collect-only", "-q"] + whole + arguments, plugins=common)
     for record in lister.records(True):
         report.write(**record)
     # Tests that can't be collected are in the listing; only what keeps pytest from listing at all is an error.
     sys.exit(0 if code in (0, 1, 2, 5) else int(code))
 
 
-def run(report, options, arguments, plugins):
-    """Runs tests; those after the last `--` are ids."""
+def split(arguments):
+    """The arguments of pytest, and what follows the last `--`: files or ids, None where there is no `--`."""
+    if "--" not in arguments:
+        return arguments, None
+    place = len(arguments) - 1 - arguments[::-1].index("--")
+    return arguments[:place], arguments[place + 1 :]
+
+
+def run(report, arguments, ids, is_alone, plugins):
+    """Runs tests."""
     import pytest
 
+    if is_alone:
+        from .alone import Alone
+
+        return pytest.main(arguments, plugins=[Alone(report, ids)] + plugins)
     from .cold import Chosen
 
-    ids = None
-    if "--" in arguments:
-        place = len(arguments) - 1 - arguments[::-1].index("--")
-        arguments, ids = arguments[:place], arguments[place + 1 :]
     chosen = Chosen(report, ids)
-    return pytest.main(options + arguments + chosen.arguments(), plugins=[chosen] + plugins)
+    return pytest.main(arguments + chosen.arguments(), plugins=[chosen] + plugins)

@@ -8,12 +8,14 @@ import sys
 
 import pytest
 
-from . import coverage
+from . import coverage, delivery
 from .forks import Ending
 from .garbage import looks_again
 from .names import id_of_node
+from .plugins import end_silently
 from .real import real
 from .results import Results, finished
+from .xdist import Nodes
 
 
 class Running(Results):
@@ -42,6 +44,11 @@ class Session:
         self.session = None
         self.items = {}
         self.places = {}
+        # The forks, and the way that their reports come here, where that is needed.
+        self.nodes = None
+        self.delivery = None
+        # The tests that have failed, once their reports are here.
+        self.failed = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
@@ -50,15 +57,32 @@ class Session:
             self.items[name] = item
             self.places[name] = place
         reporter = self.settle_down(session.config.pluginmanager)
-        self.host.may_leave(self.ending.over(session.config.hook))
+        self.nodes = Nodes(session.config, self.lister.asked)
+        if self.lister.is_shared and delivery.is_needed(self.lister.plugins, self.lister.asked):
+            self.delivery = delivery.Delivery(self.lister.plugins, self.nodes)
+            session.config.pluginmanager.register(self.delivery, "orchestrate-delivery")
+        self.host.may_leave(self.ending.over(session.config.hook) and self.delivery is None)
         gc.freeze()
         looks_again()
-        self.host.serve(self.lister.records, self.work)
+        self.host.serve(self.lister.records, self.work, self.before_fork)
         if reporter is not None:
             session.config.pluginmanager.register(reporter, "terminalreporter")
         # What could not be collected is in the listing; what is said by the exit code is said by somebody else.
         session.testsfailed = 0
+        if not self.nodes.all:
+            end_silently(session.config)
+        elif self.delivery is not None:
+            self.delivery.deliver()
+            self.failed = session.testsfailed
         return True
+
+    def code_of(self, code):
+        """The exit code of this process, which says what is wrong with the session as a whole: each test has its own result."""
+        is_of_tests = code == 1 and self.failed and self.failed == self.session.testsfailed
+        return 0 if is_of_tests else code
+
+    def before_fork(self, order):
+        order["node"] = self.nodes.add(order)
 
     def settle_down(self, manager):
         """Does once what each fork would have to do, and so write to memory that it shares with the host. Gives what prints."""
@@ -108,6 +132,9 @@ class Worker:
             factory._basetemp = Path(order["tmp"]) / "pytest"
             factory._basetemp.mkdir(mode=0o700, exist_ok=True)
         coverage.is_forked(self.config)
+        self.host.nodes.begin(order["node"])
+        if self.host.delivery is not None:
+            self.host.delivery.begin(order["node"])
         self.adopt_faulthandler()
 
     def adopt_faulthandler(self):
@@ -133,6 +160,8 @@ class Worker:
                 break
             self.chunk(request["run"])
         self.tear_down(None)
+        if self.host.delivery is not None:
+            self.host.delivery.end()
         self.channel.write(event="over")
         self.channel.flush()
         coverage.save(self.config)
@@ -205,6 +234,8 @@ class Worker:
         if call.excinfo is None:
             return
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
+        if self.host.delivery is not None:
+            self.host.delivery.pytest_runtest_logreport(report)
         self.channel.write(**finished(name, [report], None))
 
 
