@@ -185,6 +185,9 @@ impl Run {
             let name = group.name.clone();
             let of_group = |warning| format!("group {name}: {warning}");
             warnings.extend(found.warnings.into_iter().map(of_group));
+            if let Some(why) = found.worker {
+                Arc::make_mut(&mut group).session = Session::Worker(why);
+            }
             if let Some(why) = found.cold {
                 Arc::make_mut(&mut group).session = Session::Cold(why);
             }

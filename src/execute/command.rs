@@ -10,8 +10,8 @@ use super::values::{JobValues, Variables};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::ResultFormat;
 use crate::manifest::template::{Template, Unset};
-use crate::plan::{Reading, Rules};
 use crate::plan::shard::Shard;
+use crate::plan::{Reading, Rules};
 use crate::runner::{compat, list, parts};
 use crate::worker::frame::{JobRequest, Leftovers};
 
@@ -95,6 +95,7 @@ pub fn request(
             .as_deref()
             .map(|template| on_timeout::command(template, values)),
         grace: job.settings.grace,
+        stop_signal: job.settings.stop_signal,
         capture: place.capture,
         output_limit: group.bounds.output_limit,
         output_max: group.bounds.output_max,

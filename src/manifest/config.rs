@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{
     ChunkBy, ChunkSize, Compat, Expect, Factor, Flaky, Isolation, ItemEscape, ListFormat, Lock,
-    MaxFail, Order, Parallel, ResultFormat, Separator,
+    MaxFail, Order, Parallel, ResultFormat, Separator, StopSignal,
 };
 use super::pattern::Pattern;
 use super::retry::Backoff;
@@ -153,6 +153,12 @@ impl Session {
         matches!(self, Self::Shared(_) | Self::Worker(_))
     }
 
+    /// Whether its tests may turn out to need a host for each worker: nobody has asked for one host.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        matches!(self, Self::Shared(why) if why != ASKED_FOR)
+    }
+
     /// The word for it and the reason, where there is a choice.
     #[must_use]
     pub fn told(&self) -> Option<(&'static str, &str)> {
@@ -164,6 +170,9 @@ impl Session {
         }
     }
 }
+
+/// The reason of a session that the manifest names.
+pub const ASKED_FOR: &str = "it is asked for";
 
 /// What handing a job to a process costs that has loaded everything.
 const WARM_COST: Duration = Duration::from_millis(1);
@@ -421,8 +430,10 @@ pub struct TestSettings {
     pub timeout: Option<Duration>,
     /// After how long it is slow.
     pub slow_after: Option<Duration>,
-    /// From TERM to KILL.
+    /// From `stop_signal` to KILL.
     pub grace: Duration,
+    /// What asks it to end.
+    pub stop_signal: StopSignal,
     /// What is run when its time is over, before it is ended.
     pub on_timeout: Option<Arc<CommandTemplate>>,
     /// How often it is run again when it failed.
@@ -452,6 +463,9 @@ impl TestSettings {
         self.timeout = longer(self.timeout, other.timeout);
         self.slow_after = longer(self.slow_after, other.slow_after);
         self.grace = self.grace.max(other.grace);
+        if self.stop_signal == StopSignal::default() {
+            self.stop_signal = other.stop_signal;
+        }
         self.retries = self.retries.max(other.retries);
         self.exclusive |= other.exclusive;
         self.slots = self.slots.max(other.slots);
@@ -481,6 +495,8 @@ pub struct OverrideConfig {
     pub slow_after: Option<Option<Duration>>,
     /// See [`TestSettings::grace`].
     pub grace: Option<Duration>,
+    /// See [`TestSettings::stop_signal`].
+    pub stop_signal: Option<StopSignal>,
     /// See [`TestSettings::on_timeout`]; outer `None` leaves it as it is.
     pub on_timeout: Option<Option<Arc<CommandTemplate>>>,
     /// See [`TestSettings::retries`].

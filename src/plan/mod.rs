@@ -477,6 +477,9 @@ impl GroupConfig {
             if let Some(grace) = entry.grace {
                 settings.grace = grace;
             }
+            if let Some(stop_signal) = entry.stop_signal {
+                settings.stop_signal = stop_signal;
+            }
             if let Some(on_timeout) = &entry.on_timeout {
                 settings.on_timeout.clone_from(on_timeout);
             }

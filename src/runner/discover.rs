@@ -57,6 +57,8 @@ pub struct Found {
     pub empty: Option<String>,
     /// Why its session cannot serve them, where only its collection can show that.
     pub cold: Option<String>,
+    /// Why each worker needs a session of its own, where only its collection could tell.
+    pub worker: Option<String>,
     /// Why they must run in one process, if they must.
     pub one_process: Option<String>,
     /// Why they must run in one process where only some of them are selected.
@@ -247,6 +249,7 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
         items: Vec::new(),
         empty: None,
         cold: None,
+        worker: None,
         one_process: None,
         one_process_unless_all: None,
         warnings: Vec::new(),
@@ -349,6 +352,14 @@ fn in_files(
             found.one_process = listing.one_process;
             found.one_process_unless_all = listing.one_process_unless_all;
             found.warnings = listing.warnings;
+            match listing.worker {
+                Some(why) if group.session.may_change() => found.worker = Some(why),
+                Some(why) if matches!(group.session, Session::Shared(_)) => {
+                    let message = format!("its workers share one session, but {why}");
+                    found.warnings.push(message);
+                }
+                _ => {}
+            }
             Ok(listing.items)
         }
         None => Ok(own.into_iter().map(Item::of_file).map(from_root).collect()),
@@ -376,7 +387,8 @@ fn in_session(
     let files = list::as_arguments(paths);
     let prepare = |tmp: &Path| session::request_of_group(discovery, group, &files, tmp, &[]);
     let listing = session.list(&discovery.clients, &prepare, discovery.wants_keywords)?;
-    if listing.cold.is_some() || listing.one_process.is_some() {
+    let needs_another = listing.worker.is_some() && group.session.may_change();
+    if listing.cold.is_some() || listing.one_process.is_some() || needs_another {
         let _ = session.finish(Duration::ZERO);
     }
     Ok(listing)

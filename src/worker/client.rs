@@ -16,9 +16,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-use super::frame::{self, Ended, JobRequest, Reply, Request};
+use super::frame::{self, Ended, JobRequest, Reply, Request, Settled};
 use super::scratch;
 use super::tree::kill_strays;
+use crate::manifest::model::StopSignal;
 
 /// All workers that are there, so that they can be told to stop.
 pub struct Clients {
@@ -396,12 +397,11 @@ impl Client {
     }
 
     /// Asks a process below the host to end, or ends it and all below it.
-    pub fn signal(&self, pid: u32, kill: bool) {
-        self.ask(&Request::Signal { pid, kill });
+    pub fn signal(&self, pid: u32, with: Option<StopSignal>) {
+        self.ask(&Request::Signal { pid, with });
     }
 
-    /// Ends what processes of the session have left behind once `after` has ended, and removes the folder that one of them had. Returns how many they
-    /// were, where the folder is if it was kept, and what could not be cleaned up.
+    /// Ends what processes of the session have left behind once `after` has ended, and removes the folder that one of them had.
     ///
     /// # Errors
     /// The worker is gone.
@@ -410,15 +410,17 @@ impl Client {
         after: Option<u32>,
         tmp: &Path,
         keep: bool,
-    ) -> io::Result<(u32, Option<PathBuf>, Option<String>)> {
+        suspects: Vec<u32>,
+    ) -> io::Result<Settled> {
         let tmp = tmp.into();
-        self.ask(&Request::Settle { after, tmp, keep });
+        self.ask(&Request::Settle {
+            after,
+            tmp,
+            keep,
+            suspects,
+        });
         match self.reply()? {
-            Reply::Settled {
-                left,
-                kept,
-                trouble,
-            } => Ok((left, kept.map(PathBuf::from), trouble)),
+            Reply::Settled(settled) => Ok(settled),
             _ => Err(self.lost(strange())),
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use super::on_timeout::{JOB_PID, OnTimeout};
 pub use super::variables::EnvBlock;
+use crate::manifest::model::StopSignal;
 
 /// The longest frame that is read: reports and outputs have limits of their own that are far below.
 const MOST_BYTES: u32 = 256 << 20;
@@ -36,8 +37,8 @@ pub enum Request {
     Signal {
         /// Its process id.
         pid: u32,
-        /// Whether it is killed.
-        kill: bool,
+        /// What asks it to end; none if it is killed.
+        with: Option<StopSignal>,
     },
     /// End whatever is left of the host's processes that have ended.
     Settle {
@@ -47,6 +48,8 @@ pub enum Request {
         tmp: OsString,
         /// Whether it is kept instead.
         keep: bool,
+        /// Processes of which it is asked whether they are left.
+        suspects: Vec<u32>,
     },
     /// Wait for the host's end, for as long as this at the most.
     Dismiss(Duration),
@@ -93,6 +96,8 @@ pub struct JobRequest {
     pub on_timeout: Option<OnTimeout>,
     /// From TERM to KILL.
     pub grace: Duration,
+    /// What asks it to end.
+    pub stop_signal: StopSignal,
     /// Whether output is captured; otherwise it goes where the worker's goes.
     pub capture: bool,
     /// The most bytes of output that are kept, half from its head and half from its tail.
@@ -176,14 +181,20 @@ pub enum Reply {
         pid: u32,
     },
     /// What was left is ended.
-    Settled {
-        /// How many processes that were.
-        left: u32,
-        /// Where the folder is, if it was kept.
-        kept: Option<OsString>,
-        /// What could not be cleaned up, and why.
-        trouble: Option<String>,
-    },
+    Settled(Settled),
+}
+
+/// What processes of a session left, now that it is ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settled {
+    /// How many processes that were.
+    pub left: u32,
+    /// Which of the suspects were left.
+    pub outlived: Vec<u32>,
+    /// Where the folder is, if it was kept.
+    pub kept: Option<OsString>,
+    /// What could not be cleaned up, and why.
+    pub trouble: Option<String>,
 }
 
 /// How a job ended.

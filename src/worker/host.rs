@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use super::frame::{self, Cause, Ended, JobRequest, Leftovers, Reply, Request, Status};
+use super::frame::{self, Cause, Ended, JobRequest, Leftovers, Request, Settled, Status};
 use super::job::{Place, RawStdin, explain, put_away};
 use super::process::{Process, Sink, Woken};
 use super::tree::Kept;
 use super::{capture, tree};
+use crate::manifest::model::StopSignal;
 
 /// How long what a session's process has left behind may take to end by itself. Not the group's grace: the worker serves no
 /// other request meanwhile, and one of them may be to kill somebody.
@@ -142,9 +143,9 @@ impl Host {
 }
 
 /// Signals a process that somebody names, if it is below this one.
-pub fn signal(pid: u32, kill: bool) {
+pub fn signal(pid: u32, with: Option<StopSignal>) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        tree::signal_branch(pid, kill);
+        tree::signal_branch(pid, with.map(tree::number));
     }
 }
 
@@ -165,16 +166,18 @@ pub fn wait_for(pid: Option<u32>) {
 /// Ends what processes of a session have left, and removes their folder.
 pub fn settle(
     tmp: &Path,
+    outlived: Vec<u32>,
     keep: bool,
     place: &Place<'_>,
     kept: &mut Kept,
     lifeline: BorrowedFd<'_>,
-) -> Reply {
+) -> Settled {
     let left = kept.settle(Leftovers::End, None, Instant::now() + GRACE, lifeline);
     let remove = || place.scratch.remove(tmp);
     let (kept, trouble) = put_away(tmp, keep, place, remove);
-    Reply::Settled {
+    Settled {
         left,
+        outlived,
         kept,
         trouble,
     }

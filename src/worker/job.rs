@@ -247,8 +247,8 @@ impl Running {
         if cause == Cause::Timeout {
             self.look_into(job, place, lifeline)?;
         }
-        self.process.signal(Signal::TERM);
-        // A stopped process sees TERM only when it goes on.
+        self.process.signal(tree::number(job.stop_signal));
+        // A stopped process sees it only when it goes on.
         self.process.signal(Signal::CONT);
         let term_at = Instant::now();
         loop {

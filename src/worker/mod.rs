@@ -26,4 +26,4 @@ pub use level::hold;
 pub use process::{inherited, make_pipe};
 pub use scratch::{Scratch, ScratchError, sweep};
 pub use supervisor::supervise;
-pub use tree::{adopt_orphans, kill_strays};
+pub use tree::{adopt_orphans, any_runs, kill_strays};

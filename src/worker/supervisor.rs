@@ -87,8 +87,13 @@ fn serve(
                     frame::write(replies, &Reply::Ended(Box::new(ended)))?;
                 }
             },
-            Request::Signal { pid, kill } => host::signal(pid, kill),
-            Request::Settle { after, tmp, keep } => {
+            Request::Signal { pid, with } => host::signal(pid, with),
+            Request::Settle {
+                after,
+                tmp,
+                keep,
+                suspects,
+            } => {
                 match &mut host {
                     Some(host) if after == Some(host.pid()) => {
                         host.await_end(lifeline);
@@ -97,8 +102,11 @@ fn serve(
                     }
                     _ => host::wait_for(after),
                 }
-                let settled = host::settle(Path::new(&tmp), keep, place, &mut kept, lifeline);
-                frame::write(replies, &settled)?;
+                let suspects = suspects.into_iter();
+                let outlived = suspects.filter(|pid| tree::any_runs(&[*pid])).collect();
+                let tmp = Path::new(&tmp);
+                let settled = host::settle(tmp, outlived, keep, place, &mut kept, lifeline);
+                frame::write(replies, &Reply::Settled(settled))?;
             }
             Request::Dismiss(patience) => {
                 let ended = dismiss(host.take(), patience, lifeline);

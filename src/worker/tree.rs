@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait, waitpid};
 
 use super::frame::Leftovers;
+use crate::manifest::model::StopSignal;
 
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -97,6 +98,18 @@ impl Kept {
 /// When a process began, in ticks since the system did.
 fn started(pid: i32) -> Option<u64> {
     stat(pid, 22)?.parse().ok()
+}
+
+/// A signal as the kernel has it.
+pub fn number(signal: StopSignal) -> Signal {
+    match signal {
+        StopSignal::Term => Signal::TERM,
+        StopSignal::Int => Signal::INT,
+        StopSignal::Hup => Signal::HUP,
+        StopSignal::Quit => Signal::QUIT,
+        StopSignal::Usr1 => Signal::USR1,
+        StopSignal::Usr2 => Signal::USR2,
+    }
 }
 
 /// The group that a process is of.
@@ -185,11 +198,11 @@ pub fn kill_strays(ours: &BTreeSet<i32>) {
 }
 
 /// Signals one process below this one, with its group if it is asked to end, with everything below it if it is killed.
-pub fn signal_branch(pid: Pid, kill: bool) {
-    if !kill {
+pub fn signal_branch(pid: Pid, with: Option<Signal>) {
+    if let Some(signal) = with {
         if is_below(pid) {
-            let _ = kill_process_group(pid, Signal::TERM);
-            // A stopped process sees TERM only when it goes on.
+            let _ = kill_process_group(pid, signal);
+            // A stopped process sees it only when it goes on.
             let _ = kill_process_group(pid, Signal::CONT);
         }
         return;
@@ -275,6 +288,13 @@ fn signal(pid: Pid, what: Signal) {
 #[cfg(not(target_os = "linux"))]
 fn signal(pid: Pid, what: Signal) {
     let _ = rustix::process::kill_process(pid, what);
+}
+
+/// Whether one of these processes does something still.
+#[must_use]
+pub fn any_runs(pids: &[u32]) -> bool {
+    let mut pids = pids.iter().filter_map(|pid| i32::try_from(*pid).ok());
+    pids.any(|pid| Pid::from_raw(pid).is_some_and(is_alive))
 }
 
 /// Whether a process does something still, and does not only wait to be reaped: proc_pid_stat(5), field 3.

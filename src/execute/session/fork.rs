@@ -1,5 +1,6 @@
 //! A lane's fork, and where it comes from. Where a host does not fork, it is the lane's own, and stands for its fork.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
@@ -45,10 +46,21 @@ pub struct Sitting {
     pub(super) tmp: PathBuf,
     /// The result of its last test, while an error of what is still set up may change it.
     pub(super) held: Option<TestFinished>,
+    /// Of tests that have left processes running: their ids, and the processes.
+    pub(super) left: HashMap<String, Vec<u32>>,
+    /// The results of those tests: they have leaked if the processes outlive the fork.
+    pub(super) suspects: Vec<TestFinished>,
     /// Whether a test of it has begun.
     pub(super) has_begun: bool,
     /// Whether one has failed.
     pub(super) has_failed: bool,
+}
+
+impl Sitting {
+    /// Whether the result of this test is held.
+    pub(super) fn holds(&self, id: &str) -> bool {
+        self.held.as_ref().is_some_and(|held| held.id == id)
+    }
 }
 
 /// Why there is no fork.
@@ -154,6 +166,8 @@ impl Lane<'_, '_> {
                     written: 0,
                     tmp,
                     held: None,
+                    left: HashMap::new(),
+                    suspects: Vec::new(),
                     has_begun: false,
                     has_failed: false,
                 })

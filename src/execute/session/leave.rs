@@ -9,7 +9,7 @@ use crate::execute::Shared;
 use crate::execute::attempt;
 use crate::execute::lane::Lane;
 use crate::execute::whole;
-use crate::manifest::model::Isolation;
+use crate::manifest::model::{Isolation, StopSignal};
 use crate::outcome::Outcome;
 use crate::runner::read::{self, Verdict};
 use crate::runner::session::{Heard, Session, Told};
@@ -43,12 +43,12 @@ impl Lane<'_, '_> {
                 self.look_into(sitting, watch);
             }
             if ending.cause.is_some() {
-                sitting.signal(false);
+                sitting.signal(Some(watch.settings.stop_signal));
                 ending.kill_at = Some(Instant::now() + watch.settings.grace);
             }
         }
         if ending.kill_at.is_some_and(|at| now >= at) {
-            sitting.signal(true);
+            sitting.signal(None);
             ending.kill_at = None;
         }
     }
@@ -84,7 +84,7 @@ impl Lane<'_, '_> {
                     break;
                 }
                 Ok(Heard::Nothing) if sitting.has_ended() => break,
-                Ok(Heard::Told(_) | Heard::Nothing) => {}
+                Ok(Heard::Told(_) | Heard::Unreadable(_) | Heard::Nothing) => {}
                 Ok(Heard::End) | Err(_) => break,
             }
         }
@@ -96,12 +96,12 @@ impl Lane<'_, '_> {
                     let passed = held.outcome.word();
                     held.message = Some(format!("{passed}, but then its process {how}"));
                     held.outcome = read::ending(&ended, settings.timeout).outcome;
-                    held.output = Some(ended.output.into_text());
+                    held.output = Some(read::without_frames(ended.output.into_text()));
                 }
                 _ => self.warn(&format!("its process {how} after its last test")),
             }
-        } else if ended.leaked > 0 {
-            let leaks = attempt::leaks(ended.leaked);
+        } else if ended.leaked > named(&sitting) {
+            let leaks = attempt::leaks(ended.leaked - named(&sitting));
             match &mut sitting.held {
                 // It had the fork for itself, so what is left is its own.
                 Some(held) if self.ends_with_test() && held.outcome == Outcome::Passed => {
@@ -111,7 +111,22 @@ impl Lane<'_, '_> {
                 _ => self.warn(&format!("its tests {leaks}")),
             }
         }
-        failed + self.release(&mut sitting, None)
+        failed += self.release(&mut sitting, None);
+        self.name_leaks(&mut sitting);
+        failed
+    }
+
+    /// The fork is gone: sends the results of tests that may have leaked.
+    pub(super) fn name_leaks(&self, sitting: &mut Sitting) {
+        for mut finished in std::mem::take(&mut sitting.suspects) {
+            let left = sitting.left.get(&finished.id).map_or(0, Vec::len);
+            if left > 0 {
+                finished.outcome = Outcome::Leaked;
+                let left = u32::try_from(left).unwrap_or(u32::MAX);
+                finished.message = Some(attempt::leaks(left));
+            }
+            self.shared.send(Event::TestFinished(finished));
+        }
     }
 
     /// The fork is gone: what it has left is ended, and what it had is removed.
@@ -126,19 +141,27 @@ impl Lane<'_, '_> {
             }
             KeepTmp::Always => true,
         };
+        let suspects: Vec<u32> = sitting.left.values().flatten().copied().collect();
         let settled = sitting
             .session
-            .with_client(|client| client.settle(sitting.guard, &sitting.tmp, keep));
-        if let Some(Ok((left, kept, trouble))) = settled {
+            .with_client(|client| client.settle(sitting.guard, &sitting.tmp, keep, suspects));
+        if let Some(Ok(settled)) = settled {
+            let is_left =
+                |pid: &u32| ended.cause == Cause::Itself && settled.outlived.contains(pid);
+            sitting
+                .left
+                .values_mut()
+                .for_each(|left| left.retain(is_left));
             ended.leaked = if ended.cause == Cause::Itself {
-                left
+                settled.left
             } else {
                 0
             };
-            if let Some(kept) = kept {
-                self.warn(&format!("its temporary folder is kept: {}", kept.display()));
+            if let Some(kept) = settled.kept {
+                let kept = kept.to_string_lossy();
+                self.warn(&format!("its temporary folder is kept: {kept}"));
             }
-            ended.trouble = trouble;
+            ended.trouble = settled.trouble;
         }
         let status = match ending.status {
             None if sitting.is_host => self.end_host(sitting, &mut ended),
@@ -214,10 +237,19 @@ impl Sitting {
         self.is_host && self.session.has_ended()
     }
 
-    fn signal(&self, kill: bool) {
+    fn signal(&self, with: Option<StopSignal>) {
         self.session
-            .with_client(|client| client.signal(self.pid, kill));
+            .with_client(|client| client.signal(self.pid, with));
     }
+}
+
+/// How many of the processes that a fork has left make a test `leaked`.
+fn named(sitting: &Sitting) -> u32 {
+    let held = sitting.held.iter();
+    let passed = held.filter(|held| held.outcome == Outcome::Passed);
+    let tests = sitting.suspects.iter().chain(passed);
+    let left = tests.filter_map(|test| sitting.left.get(&test.id));
+    u32::try_from(left.map(Vec::len).sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 /// How a process ended that should have ended by itself and well.

@@ -23,8 +23,9 @@ use crate::event::{Event, TestFinished};
 use crate::manifest::model::Isolation;
 use crate::outcome::Outcome;
 use crate::plan::{Item, full_id};
-use crate::runner::read::{self, Verdict};
+use crate::runner::read::{self, Reported, Verdict};
 use crate::runner::session::{Heard, Told};
+use crate::worker::any_runs;
 use crate::worker::frame::{Cause, Ended, Output, Status};
 use fork::NoSitting;
 pub use fork::{Sitting, files};
@@ -41,6 +42,11 @@ struct Progress {
     retry: Vec<(Item, Box<TestFinished>)>,
     cpu: f64,
     memory: u64,
+    /// How many results have come.
+    results: usize,
+    /// Why a line of the fork could not be read.
+    unreadable: Option<String>,
+    since: Instant,
 }
 
 impl Lane<'_, '_> {
@@ -152,6 +158,11 @@ impl Lane<'_, '_> {
             let until = ending.wake(watch.next(Instant::now()));
             let heard = match sitting.connection.next(until) {
                 Ok(Heard::Told(told)) => told,
+                Ok(Heard::Unreadable(why)) => {
+                    let why = format!("a line of its session cannot be read: {why}");
+                    progress.unreadable.get_or_insert(why);
+                    continue;
+                }
                 Ok(Heard::Nothing) if sitting.has_ended() => return Some(ending),
                 Ok(Heard::Nothing) => continue,
                 Ok(Heard::End) | Err(_) => return Some(ending),
@@ -182,35 +193,50 @@ impl Lane<'_, '_> {
                     seconds,
                     message,
                     output,
+                    left,
                 } => {
                     watch.begin(shared);
+                    if !left.is_empty() {
+                        sitting.left.insert(self.full(&id), left);
+                    }
                     runs(None);
+                    progress.results += 1;
                     let output = output.unwrap_or_default();
-                    let verdict = Verdict {
+                    let mut verdict = Verdict {
                         outcome,
                         seconds,
                         message: message.filter(|text| !text.is_empty()),
                         output: Some(cut(output, self.config().bounds.output_limit)),
                     };
-                    let index = places.get(id.as_str()).copied();
-                    match index.filter(|index| !progress.told[*index]) {
-                        Some(index) => self.finished(job, index, verdict, sitting, progress),
-                        None => progress.failed += self.release(sitting, Some((&id, verdict))),
+                    verdict.bound(progress.since.elapsed());
+                    match places.get(id.as_str()).copied() {
+                        Some(index) if !progress.told[index] => {
+                            self.finished(job, index, verdict, sitting, progress);
+                        }
+                        index => {
+                            let unlisted = index.is_none() && !sitting.holds(&self.full(&id));
+                            if unlisted {
+                                let test = Reported {
+                                    id,
+                                    item: None,
+                                    verdict,
+                                };
+                                progress.failed += self.others(job, vec![test]);
+                            } else {
+                                progress.failed += self.release(sitting, Some((&id, verdict)));
+                            }
+                        }
                     }
                 }
                 Told::Done {
+                    results,
                     pending,
                     cpu,
                     memory,
                 } => {
                     (progress.cpu, progress.memory) = (cpu, memory);
-                    for index in 0..job.items.len() {
-                        if !progress.told[index] {
-                            let why = "its session does not know it".to_owned();
-                            let verdict = Verdict::new(Outcome::Errored, why);
-                            self.finished(job, index, verdict, sitting, progress);
-                        }
-                    }
+                    self.clear_suspects(sitting);
+                    self.complete(job, results, sitting, progress);
                     if pending.is_none() && !self.ends_with_test() {
                         self.release(sitting, None);
                     }
@@ -218,6 +244,42 @@ impl Lane<'_, '_> {
                 }
                 Told::Ready { .. } | Told::Refused { .. } | Told::Over | Told::Other => {}
             }
+        }
+    }
+
+    /// A chunk is over. A test without a result is errored, and the last one is where a result may have been lost.
+    fn complete(
+        &self,
+        job: &Job,
+        sent: Option<usize>,
+        sitting: &mut Sitting,
+        progress: &mut Progress,
+    ) {
+        let miscounted = sent
+            .filter(|sent| *sent != progress.results)
+            .map(|sent| read::miscounted(sent, progress.results));
+        let wrong = progress.unreadable.take().or(miscounted);
+        let has_all = progress.told.iter().all(|told| *told);
+        for index in 0..job.items.len() {
+            if !progress.told[index] {
+                let why = wrong.clone();
+                let why = why.unwrap_or_else(|| "its session does not know it".to_owned());
+                let verdict = Verdict::new(Outcome::Errored, why);
+                self.finished(job, index, verdict, sitting, progress);
+            }
+        }
+        let Some(why) = wrong.filter(|_| has_all) else {
+            return;
+        };
+        if let Some(held) = &mut sitting.held {
+            let was_failure = held.outcome.is_failure();
+            let verdict = read::doubted(Some(Verdict::new(held.outcome, held.message.take())), why);
+            (held.outcome, held.message) = (verdict.outcome, verdict.message);
+            progress.failed += usize::from(!was_failure);
+            sitting.has_failed = true;
+        } else {
+            // Its last test has another try.
+            self.warn(&why);
         }
     }
 
@@ -237,6 +299,33 @@ impl Lane<'_, '_> {
             self.release(sitting, None);
             sitting.held = finished;
         } else if let Some(finished) = finished {
+            self.deliver(sitting, finished);
+        }
+    }
+
+    /// The id of a test in the run.
+    fn full(&self, id: &str) -> String {
+        full_id(self.config().name.as_str(), id)
+    }
+
+    /// Sends a result, unless it may yet turn out that the test has leaked.
+    fn deliver(&self, sitting: &mut Sitting, finished: TestFinished) {
+        if finished.outcome == Outcome::Passed && sitting.left.contains_key(&finished.id) {
+            sitting.suspects.push(finished);
+        } else {
+            self.shared.send(Event::TestFinished(finished));
+        }
+    }
+
+    /// Sends the results of tests whose processes have ended by now.
+    fn clear_suspects(&self, sitting: &mut Sitting) {
+        let left = &sitting.left;
+        let runs = |test: &TestFinished| left.get(&test.id).is_some_and(|left| any_runs(left));
+        let (suspects, cleared) = std::mem::take(&mut sitting.suspects)
+            .into_iter()
+            .partition(runs);
+        sitting.suspects = suspects;
+        for finished in cleared {
             self.shared.send(Event::TestFinished(finished));
         }
     }
@@ -281,7 +370,7 @@ impl Lane<'_, '_> {
             finished.output = verdict.output.filter(|text| !text.is_empty());
             sitting.has_failed = true;
         }
-        self.shared.send(Event::TestFinished(finished));
+        self.deliver(sitting, finished);
         failed
     }
 
@@ -296,6 +385,7 @@ impl Lane<'_, '_> {
         sitting.session.stay();
         let mut ended = self.settle(&mut sitting, ending);
         self.release(&mut sitting, None);
+        self.name_leaks(&mut sitting);
         if self.gives_way(job, &mut ended) {
             let items = job.items.iter().zip(&progress.told);
             let rest: Vec<Item> = items
@@ -311,7 +401,7 @@ impl Lane<'_, '_> {
             job.settings.timeout,
             &ended,
         );
-        let output = ended.output.clone().into_text();
+        let output = read::without_frames(ended.output.clone().into_text());
         for (index, verdict) in results.verdicts.into_iter().enumerate() {
             let Some(mut verdict) = verdict.filter(|_| !progress.told[index]) else {
                 continue;
@@ -339,6 +429,9 @@ impl Progress {
             retry: Vec::new(),
             cpu: 0.0,
             memory: 0,
+            results: 0,
+            unreadable: None,
+            since: Instant::now(),
         }
     }
 }

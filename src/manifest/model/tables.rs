@@ -106,8 +106,11 @@ pub struct Group {
     /// The longest the whole group may take, from its first job on; then what runs of it is ended and `cancelled`, and the rest is
     /// `not-run`. `0`, the default, is no limit.
     pub group_timeout: Option<Span>,
-    /// How long a process that was asked to end (TERM) has until it is killed (KILL). Default: `"5s"`.
+    /// How long a process that was asked to end (by `stop-signal`) has until it is killed (KILL). Default: `"5s"`.
     pub grace: Option<Span>,
+    /// The signal that asks a job to end where its time is over or the run is stopped. What its process has started gets it too,
+    /// as it does when Ctrl-C is pressed. Default: the runner's, which is `"INT"` for `pytest` and `unittest` and `"TERM"` otherwise.
+    pub stop_signal: Option<StopSignal>,
     /// A command that runs when a test's `timeout` is over, before its process is asked to end, and whose output joins the test's:
     /// `["py-spy", "dump", "--pid", "<job-pid>"]`. `<job-pid>` is the process that runs the test. It has `hook-timeout`, and the job's
     /// folder and environment; what it leaves running is ended, and the test is `timed-out` however it ends itself. `[]`, the default, is none.
@@ -209,8 +212,10 @@ pub struct Override {
     pub timeout: Option<Span>,
     /// After how long it is told of a test that it is slow. `0` is never.
     pub slow_after: Option<Span>,
-    /// How long a process that was asked to end (TERM) has until it is killed (KILL).
+    /// How long a process that was asked to end (by `stop-signal`) has until it is killed (KILL).
     pub grace: Option<Span>,
+    /// The signal that asks a job to end.
+    pub stop_signal: Option<StopSignal>,
     /// A command that runs when a test's `timeout` is over, before its process is asked to end. In place of the group's;
     /// `[]` is none.
     pub on_timeout: Option<CommandOrNone>,
@@ -291,6 +296,8 @@ pub struct RunnerTable {
     pub tests: Option<Tests>,
     /// Exit codes that mean that the test was skipped.
     pub skip_exit: Option<Vec<u8>>,
+    /// The signal that asks a job to end, if not `"TERM"`: one after which the tool still cleans up.
+    pub stop_signal: Option<StopSignal>,
     /// What starting a job costs before its first test: it decides how many items a chunk holds.
     pub start_cost: Option<Span>,
     /// What a chunk may hold.
@@ -331,6 +338,51 @@ impl TryFrom<Vec<String>> for AtLeastOne {
             return Err("at least one pattern is needed");
         }
         Ok(Self(list))
+    }
+}
+
+/// The signal that asks a process to end.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "UPPERCASE")]
+#[schemars(inline)]
+pub enum StopSignal {
+    /// The usual request to end.
+    #[default]
+    Term,
+    /// What Ctrl-C sends: Python raises `KeyboardInterrupt`.
+    Int,
+    /// What a closed terminal sends.
+    Hup,
+    /// What Ctrl-\ sends: the JVM and Go print their stacks.
+    Quit,
+    /// Free for programs to use.
+    Usr1,
+    /// Free for programs to use.
+    Usr2,
+}
+
+impl StopSignal {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Term,
+        Self::Int,
+        Self::Hup,
+        Self::Quit,
+        Self::Usr1,
+        Self::Usr2,
+    ];
+
+    /// The name, as in a manifest.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+            Self::Hup => "HUP",
+            Self::Quit => "QUIT",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+        }
     }
 }
 

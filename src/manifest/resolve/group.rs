@@ -16,7 +16,7 @@ use crate::manifest::config::{
 };
 use crate::manifest::model::{
     ChunkBy, ChunkSize, Command, Expect, Group, Isolation, Items, ListFormat, Override,
-    ResultFormat, Serial, Slots, Span,
+    ResultFormat, Serial, Slots, Span, StopSignal,
 };
 use crate::manifest::pattern::Pattern;
 use crate::manifest::problem::Problem;
@@ -163,11 +163,18 @@ impl Resolver<'_> {
                 shown.origin = origin.clone();
             }
         }
-        let tests = self.tests(
-            &mut layers,
-            &names,
-            chosen.table.results.unwrap_or_default(),
-        );
+        let word = |signal: StopSignal| format!("\"{}\"", signal.word());
+        let runner_signal = chosen.table.stop_signal;
+        let shown = preset(runner_signal.map(word), &word(StopSignal::default()));
+        let stop_signal = layers.take("stop-signal", |group| group.stop_signal, shown);
+        let tests = TestSettings {
+            stop_signal: stop_signal.or(runner_signal).unwrap_or_default(),
+            ..self.tests(
+                &mut layers,
+                &names,
+                chosen.table.results.unwrap_or_default(),
+            )
+        };
         let timeout = layers.take("group-timeout", |group| group.group_timeout, built_in("0"));
         let serial = self.serial(&mut layers);
         let overrides = self.overrides(&layers, &names, chosen.table.results.unwrap_or_default());
@@ -518,6 +525,7 @@ impl Resolver<'_> {
             timeout: self.limit(timeout.unwrap_or(Span(TIMEOUT))),
             slow_after: self.limit(slow_after.unwrap_or(Span(SLOW_AFTER))),
             grace: grace.map_or(GRACE, |span| span.0),
+            stop_signal: StopSignal::default(),
             on_timeout,
             retries: retries.map_or(0, |n| n.0),
             backoff: backoff.unwrap_or_default(),
@@ -570,6 +578,7 @@ impl Resolver<'_> {
             timeout: entry.timeout.map(|timeout| self.limit(timeout)),
             slow_after: entry.slow_after.map(|span| self.limit(span)),
             grace: entry.grace.map(|span| span.0),
+            stop_signal: entry.stop_signal,
             on_timeout: entry
                 .on_timeout
                 .as_ref()

@@ -6,7 +6,7 @@
 
 use super::Resolver;
 use super::layers::Layers;
-use crate::manifest::config::{Bounds, Hook, Hooks, Origin, Session};
+use crate::manifest::config::{ASKED_FOR, Bounds, Hook, Hooks, Origin, Session};
 use crate::manifest::model::{Compat, Isolation, SessionMode};
 use crate::manifest::problem::Problem;
 use crate::manifest::template::{Name, Template};
@@ -55,14 +55,14 @@ impl Resolver<'_> {
         let cold = why_cold(facts);
         let own = why_own(facts);
         let session = match (mode.unwrap_or_default(), cold, own) {
-            (SessionMode::Cold, ..) => Session::Cold("it is asked for".to_owned()),
+            (SessionMode::Cold, ..) => Session::Cold(ASKED_FOR.to_owned()),
             (SessionMode::Auto, Some(why), _) => Session::Cold(why),
             (SessionMode::Auto, None, Some(why)) => Session::Worker(why),
             (SessionMode::Auto, None, None) => {
                 Session::Shared("nothing differs between its workers".to_owned())
             }
-            (SessionMode::Worker, None, _) => Session::Worker("it is asked for".to_owned()),
-            (SessionMode::Shared, None, None) => Session::Shared("it is asked for".to_owned()),
+            (SessionMode::Worker, None, _) => Session::Worker(ASKED_FOR.to_owned()),
+            (SessionMode::Shared, None, None) => Session::Shared(ASKED_FOR.to_owned()),
             (asked, cold, own) => {
                 let why = cold.or(own).unwrap_or_default();
                 let other = if asked == SessionMode::Shared {

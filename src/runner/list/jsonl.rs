@@ -19,6 +19,8 @@ pub struct Listing {
     pub items: Vec<Item>,
     /// Why a session of the runner cannot serve them, if it cannot.
     pub cold: Option<String>,
+    /// Why each worker needs a session of its own, if it does.
+    pub worker: Option<String>,
     /// Why they must run in one process, if they must.
     pub one_process: Option<String>,
     /// Why they must run in one process where only some of them are selected.
@@ -54,6 +56,8 @@ struct Record {
     event: Option<String>,
     #[serde(default)]
     cold: Option<String>,
+    #[serde(default)]
+    worker: Option<String>,
     #[serde(default)]
     one_process: Option<String>,
     #[serde(default)]
@@ -128,6 +132,7 @@ pub fn parse(text: &str) -> Result<Listing, String> {
         let record = record?;
         if record.event.is_some() {
             listing.cold = record.cold;
+            listing.worker = record.worker;
             listing.one_process = record.one_process;
             listing.one_process_unless_all = record.one_process_unless_all;
             listing.warnings.extend(record.warnings);

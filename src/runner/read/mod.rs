@@ -5,13 +5,15 @@
 
 mod ctest;
 mod events;
+mod frames;
 mod go;
 mod gtest;
 mod junit;
 mod libtest;
 mod tap;
 
-pub use events::{last_start, running};
+pub use events::{last_start, miscounted, running};
+pub use frames::without_frames;
 
 use std::path::Path;
 use std::time::Duration;
@@ -37,6 +39,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Bounds the duration by that of the job: a test may change the clock that it was measured by.
+    pub fn bound(&mut self, job: Duration) {
+        let most = job.as_secs_f64();
+        self.seconds = self.seconds.map(|seconds| seconds.max(0.0).min(most));
+    }
+
     /// A verdict with its reason.
     #[must_use]
     pub fn new(outcome: Outcome, message: impl Into<Option<String>>) -> Self {
@@ -62,6 +70,10 @@ struct Told {
     found: Vec<Reported>,
     /// Why the report is not whole, where that can be seen.
     incomplete: Option<String>,
+    /// What is wrong with the report, and with the part of which item; `None`: of the job.
+    wrong: Vec<(Option<usize>, String)>,
+    /// What is wrong with its last line, which a process that dies does not write to its end.
+    torn: Option<String>,
 }
 
 /// A test as a report names it.
@@ -162,6 +174,7 @@ fn tail(text: String) -> String {
 pub fn printed(reading: Reading, output: String) -> String {
     match reading.results {
         ResultFormat::Libtest => libtest::without_noise(output),
+        ResultFormat::Events => without_frames(output),
         _ => output,
     }
 }
@@ -196,7 +209,12 @@ pub fn judge(
             told.verdicts.fill(None);
         }
     } else if ended.cause != Cause::Stop && !has_rules(items) {
+        blame(&mut told, ended);
         spoil(&mut told, ended);
+    }
+    let found = told.found.iter_mut().map(|test| &mut test.verdict);
+    for verdict in told.verdicts.iter_mut().flatten().chain(found) {
+        verdict.bound(ended.duration);
     }
     conclude(items, results, told, timeout, ended)
 }
@@ -366,6 +384,37 @@ fn exit(runner: &Runner, items: usize, status: &Status) -> Told {
         verdicts: vec![verdict; items],
         ..Told::default()
     }
+}
+
+/// A report with something wrong in it makes an item errored: the one that it is about, or else the last one with a result. The
+/// result of a test that failed may have been lost.
+fn blame(told: &mut Told, ended: &Ended) {
+    let ended_well = ended.status == Status::Exit(0) && ended.cause == Cause::Itself;
+    let torn = told.torn.take().filter(|_| ended_well);
+    let mut wrong = std::mem::take(&mut told.wrong);
+    wrong.extend(torn.map(|why| (None, why)));
+    for (item, why) in wrong {
+        let last = told.verdicts.iter().rposition(Option::is_some);
+        let last = last.unwrap_or(told.verdicts.len().saturating_sub(1));
+        if let Some(verdict) = told.verdicts.get_mut(item.unwrap_or(last)) {
+            *verdict = Some(doubted(verdict.take(), why));
+        }
+    }
+}
+
+/// What becomes of a verdict that comes with something wrong.
+pub fn doubted(verdict: Option<Verdict>, why: String) -> Verdict {
+    let Some(mut verdict) = verdict else {
+        return Verdict::new(Outcome::Errored, why);
+    };
+    if verdict.outcome.is_success() {
+        verdict.message = Some(format!("{}, but {why}", verdict.outcome.word()));
+        verdict.outcome = Outcome::Errored;
+    } else {
+        let said = verdict.message.into_iter().chain([why]);
+        verdict.message = Some(said.collect::<Vec<_>>().join("; "));
+    }
+    verdict
 }
 
 /// A process that says "something is wrong" while all its tests say "passed" is not believed: its last test is errored.

@@ -34,7 +34,7 @@ fn runner(results: ResultFormat) -> Runner {
 fn ended(status: Status, report: &str) -> Ended {
     Ended {
         status,
-        duration: Duration::from_secs(1),
+        duration: Duration::from_secs(2_000),
         report: Some(report.as_bytes().to_vec()),
         ..Ended::not_started(String::new())
     }
@@ -136,6 +136,102 @@ fn an_exit_code_that_nobody_explains_spoils_the_last_verdict() {
         &ended(Status::Signal(11), &all),
     );
     assert_eq!(judged, [Some(Passed), Some(Crashed)]);
+}
+
+/// What is said of the only item `a`.
+fn said_of_a(holds: bool, ended: &Ended) -> (Outcome, String) {
+    let mut runner = runner(ResultFormat::Events);
+    runner.holds_tests = holds;
+    let judged = judge(&runner, Path::new("/root"), &items(&["a"]), None, ended);
+    let verdict = judged.verdicts[0].clone().unwrap();
+    (verdict.outcome, verdict.message.unwrap_or_default())
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_an_error_but_a_torn_one_of_a_process_that_died() {
+    let a = "{\"event\":\"started\",\"id\":\"a\"}\n{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"passed\"}\n";
+    let good = format!("{a}\n{{\"event\":\"news\",\"of\":1}}\n");
+    assert_eq!(
+        said_of_a(false, &ended(Status::Exit(0), &good)),
+        (Passed, String::new())
+    );
+    for bad in [
+        "{\"event\":\"finished\",\"id\":\"b\",\"outcome\":\"sad\"}",
+        "{\"event\"",
+        "\u{fffd}",
+        "7",
+    ] {
+        let (outcome, message) = said_of_a(false, &ended(Status::Exit(0), &format!("{a}{bad}\n")));
+        assert_eq!(outcome, Errored, "{bad}");
+        let says = "passed, but line 3 of its report cannot be read: ";
+        assert!(message.starts_with(says), "{message}");
+    }
+    let torn = format!("{a}{{\"event\"");
+    let (outcome, message) = said_of_a(false, &ended(Status::Exit(0), &torn));
+    assert_eq!(outcome, Errored);
+    assert!(message.contains("line 3"), "{message}");
+    let (outcome, message) = said_of_a(false, &ended(Status::Signal(9), &torn));
+    assert_eq!(
+        (outcome, message.as_str()),
+        (
+            Crashed,
+            "passed, but then its process was killed by SIGKILL"
+        )
+    );
+}
+
+#[test]
+fn a_failure_stays_one_with_what_is_wrong_of_its_report() {
+    let report = "{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"1 is 2\"}\n{\"event\":\"end\",\"results\":2}\n";
+    assert_eq!(
+        said_of_a(false, &ended(Status::Exit(1), report)),
+        (
+            Failed,
+            "1 is 2; its report has 1 result, and its runner sent 2".to_owned()
+        )
+    );
+}
+
+#[test]
+fn results_that_are_lost_are_missed_by_their_number() {
+    let inside = "{\"event\":\"finished\",\"id\":\"a::x\",\"outcome\":\"passed\"}\n";
+    for (report, outcome) in [
+        (
+            format!(
+                "{inside}{inside}{{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"passed\",\"results\":2}}\n{{\"event\":\"end\",\"results\":3}}\n"
+            ),
+            Passed,
+        ),
+        (
+            format!(
+                "{inside}{{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"passed\",\"results\":2}}\n"
+            ),
+            Errored,
+        ),
+        (
+            format!(
+                "{inside}{{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"passed\",\"results\":1}}\n{{\"event\":\"end\",\"results\":3}}\n"
+            ),
+            Errored,
+        ),
+    ] {
+        let said = said_of_a(true, &ended(Status::Exit(0), &report));
+        assert_eq!(said.0, outcome, "{report}{}", said.1);
+    }
+}
+
+#[test]
+fn a_duration_is_not_negative_and_not_longer_than_the_job() {
+    for (seconds, bound) in [("-61.5", 0.0), ("1e9", 2_000.0), ("0.25", 0.25)] {
+        let report = format!(
+            "{{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"passed\",\"seconds\":{seconds}}}\n"
+        );
+        let ended = ended(Status::Exit(0), &report);
+        let runner = runner(ResultFormat::Events);
+        let judged = judge(&runner, Path::new("/root"), &items(&["a"]), None, &ended);
+        let verdict = judged.verdicts[0].as_ref().unwrap();
+        assert_eq!(verdict.seconds, Some(bound));
+    }
 }
 
 #[test]

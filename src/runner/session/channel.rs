@@ -53,9 +53,15 @@ pub enum Told {
         message: Option<String>,
         /// What it printed.
         output: Option<String>,
+        /// The processes that it has left running, which may still end with the fork.
+        #[serde(default)]
+        left: Vec<u32>,
     },
     /// A chunk is over.
     Done {
+        /// How many results of the chunk were sent, if it says so.
+        #[serde(default)]
+        results: Option<usize>,
         /// The test whose fixtures are still set up, so that an error of theirs may yet come.
         #[serde(default)]
         pending: Option<String>,
@@ -85,6 +91,8 @@ pub enum Told {
 pub enum Heard {
     /// This.
     Told(Told),
+    /// A line that cannot be read, and why. It is torn where the other side died while it wrote.
+    Unreadable(String),
     /// Nothing until then.
     Nothing,
     /// The other side is gone.
@@ -161,7 +169,7 @@ impl Connection {
         }
     }
 
-    /// What is told next. A line that can't be read is passed over: where a process dies, its last one is torn.
+    /// What comes next. Empty lines are passed over.
     ///
     /// # Errors
     /// What broke the connection.
@@ -173,10 +181,14 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(Heard::Nothing),
                 Err(error) => return Err(error),
             };
-            // What tests print need not be text.
-            if let Ok(told) = serde_json::from_str(&String::from_utf8_lossy(line)) {
-                return Ok(Heard::Told(told));
+            if line.trim_ascii().is_empty() {
+                continue;
             }
+            // What tests print need not be text.
+            return Ok(match serde_json::from_str(&String::from_utf8_lossy(line)) {
+                Ok(told) => Heard::Told(told),
+                Err(error) => Heard::Unreadable(error.to_string()),
+            });
         }
     }
 }
@@ -190,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_whole_and_torn_ones_are_passed_over() {
+    fn lines_come_whole_and_torn_ones_are_told_from_empty_ones() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut connection = Connection::new(Stream::Socket(ours));
         let soon = || Instant::now() + Duration::from_millis(1);
@@ -207,6 +219,8 @@ mod tests {
         theirs
             .write_all(b"\n\n{\"event\":\"ended\",\"signal\":9}\n{\"event\":\"new\"}\n")
             .unwrap();
+        let torn = connection.next(soon()).unwrap();
+        assert!(matches!(torn, Heard::Unreadable(_)), "{torn:?}");
         let killed = Told::Ended {
             exit: None,
             signal: Some(9),

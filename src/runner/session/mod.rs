@@ -8,9 +8,12 @@ mod channel;
 mod stream;
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,6 +42,8 @@ pub const HOST: &str = "host";
 pub const OUTPUT: &str = "output";
 /// The longest path of a socket: unix(7).
 const MOST_PATH: usize = 107;
+/// Folders for a socket whose path would be longer.
+const SHORT_FOLDERS: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
 
 /// A host, once it was needed. Its users share it.
 #[derive(Default)]
@@ -50,6 +55,8 @@ pub struct Session {
 struct State {
     client: Option<Client>,
     socket: PathBuf,
+    /// Where the socket is, if the path of the worker's own folder is too long for it.
+    short: Option<ShortFolder>,
     /// Instead of a socket, where the host does not fork.
     pipes: Option<Pipes>,
     /// How it ended, where that was noticed before anybody asked.
@@ -60,6 +67,37 @@ struct State {
     stays: bool,
     /// Whether the host has left before its forks have.
     has_left: bool,
+}
+
+/// A folder with a short path, for a socket alone. It is removed with this.
+struct ShortFolder(PathBuf);
+
+impl ShortFolder {
+    fn new() -> Result<Self, String> {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("orchestrate-socket-{}-{number}", std::process::id());
+        let mut why = String::new();
+        for above in SHORT_FOLDERS {
+            let path = Path::new(above).join(&name);
+            // One of a process that was killed, whose number this one has.
+            let _ = fs::remove_dir_all(&path);
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) => why = format!("cannot make {}: {error}", path.display()),
+            }
+        }
+        Err(format!(
+            "the path of its session's socket is longer than {MOST_PATH} bytes, and there is no shorter one ({why}): \
+             set TMPDIR to a shorter path, or `session = \"cold\"`"
+        ))
+    }
+}
+
+impl Drop for ShortFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// How a host is started.
@@ -214,9 +252,9 @@ impl State {
         self.ended = None;
         if forks {
             if self.socket.as_os_str().len() > MOST_PATH {
-                return Err(format!(
-                    "the path of its session's socket is longer than {MOST_PATH} bytes: set TMPDIR to a shorter one, or `session = \"cold\"`"
-                ));
+                let short = ShortFolder::new()?;
+                self.socket = short.0.join("session");
+                self.short = Some(short);
             }
             let socket = self.socket.as_os_str();
             request.env.push("ORCHESTRATE_SOCKET".as_ref(), socket);

@@ -87,7 +87,7 @@ impl Running {
             }
         };
         if cause != Cause::Itself {
-            tree::signal_branch(process.group(), true);
+            tree::signal_branch(process.group(), None);
         }
         // While it is not reaped its number is its own, and so is its group's. What has left that ends with the job.
         process.signal(Signal::KILL);

@@ -17,6 +17,9 @@ pub(super) const MOST_REPORT: u64 = 128 << 20;
 /// What a runner that tells when each test begins may take, beyond a test's timeout, until the first one does.
 const START_UP: Duration = Duration::from_secs(60);
 
+/// By how much the clocks of a job and its supervisor may differ, which is much more than reading one after the other takes.
+const CLOCKS_DIFFER: Duration = Duration::from_millis(100);
+
 /// When a report was last written to. The file's own time is that of the clock on the wall, which may jump: it only tells whether
 /// somebody wrote.
 pub(super) struct Written {
@@ -64,8 +67,9 @@ impl Running {
         timeout: Duration,
         report: &[u8],
     ) -> Option<Instant> {
-        Some(match crate::runner::read::last_start(report) {
-            // Who does not say when a test began has said at least that it did, when it last wrote.
+        let started = crate::runner::read::last_start(report);
+        Some(match started.filter(|at| self.is_believable(*at)) {
+            // A report that does not say when a test began says at least that it did, when it was last written to.
             None if !report.is_empty() => {
                 self.look_at_report(job);
                 let held = self.paused.saturating_sub(self.written.paused);
@@ -80,6 +84,12 @@ impl Running {
             }
             None => self.begun + self.paused + timeout + START_UP,
         })
+    }
+
+    /// Whether a test can have begun then: a test may change the clock that its runner reads.
+    fn is_believable(&self, at: Duration) -> bool {
+        let ran = monotonic().checked_sub(at);
+        ran.is_some_and(|ran| ran <= self.begun.elapsed() + CLOCKS_DIFFER)
     }
 }
 

@@ -15,9 +15,10 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 use serde::{Deserialize, Serialize};
-use signal_hook::consts::{SIGCHLD, SIGTERM};
+use signal_hook::consts::SIGCHLD;
 use signal_hook::iterator::Signals;
 
+use crate::manifest::model::StopSignal;
 use crate::worker::frame::{self, Status};
 use crate::worker::tree;
 
@@ -65,7 +66,9 @@ fn run(words: &[OsString]) -> io::Result<Held> {
     )?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("proc", "/proc", "proc", flags, None::<&std::ffi::CStr>)?;
-    let mut signals = Signals::new([SIGTERM, SIGCHLD])?;
+    let asked = StopSignal::ALL.map(tree::number);
+    let numbers = asked.iter().map(|signal| signal.as_raw());
+    let mut signals = Signals::new(numbers.chain([SIGCHLD]))?;
     let (program, arguments) = words
         .split_first()
         .ok_or_else(|| io::Error::other("the command is empty"))?;
@@ -75,8 +78,8 @@ fn run(words: &[OsString]) -> io::Result<Held> {
         .spawn()?;
     let child = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     for signal in signals.forever() {
-        if signal == SIGTERM {
-            tree::signal_all(Signal::TERM);
+        if let Some(asked) = asked.iter().find(|asked| asked.as_raw() == signal) {
+            tree::signal_all(*asked);
             tree::signal_all(Signal::CONT);
             continue;
         }

@@ -17,11 +17,23 @@ def why_cold(manager, own):
     if threads > 1:
         names = ", ".join(sorted(thread.name for thread in threading.enumerate()))
         return "%d threads run after its tests were collected (%s)" % (threads, names)
+    if has_children():
+        # A fork is not their parent: it could not wait for them.
+        return "a process that was started while its tests were collected still runs"
     for loop in manager.hook.pytest_runtestloop.get_hookimpls():
         wraps = getattr(loop, "hookwrapper", False) or getattr(loop, "wrapper", False)
         if not wraps and loop.plugin is not own and loop.plugin_name != "main":
             return "the plugin %s has a loop of its own over the tests" % loop.plugin_name
     return None
+
+
+def has_children():
+    """Whether this process has started one that it has not waited for."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def package(module):
@@ -35,7 +47,7 @@ class Ending:
     HOOKS = ("pytest_sessionfinish", "pytest_terminal_summary", "pytest_unconfigure")
     AROUND = ("pytest_cmdline_main", "pytest_runtestloop")
     # What they do at the end is for their own process. execnet is pytest-xdist's, which does nothing here.
-    HARMLESS = ("_pytest", "logging", "rlcompleter", "execnet")
+    HARMLESS = ("_orchestrate", "_pytest", "logging", "rlcompleter", "execnet")
 
     def __init__(self):
         self.is_empty = True

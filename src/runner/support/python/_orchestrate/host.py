@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 
+from .forks import has_children
 from .real import line_of, real
 
 try:
@@ -20,6 +21,8 @@ try:
 except ImportError:  # Some builds of Python lack it; then orphans come to the supervisor at once.
     _ctypes = None
 
+# Folders and files of what runs tests.
+RUNNING = {"_pytest", "pluggy", "_orchestrate", "orchestrate_pytest.py"}
 # The first line of a connection comes from `orchestrate`, which sends it at once.
 PATIENCE = 30.0
 
@@ -41,6 +44,8 @@ class Channel:
         self.pid = real.getpid()
         self.read_already = b""
         self.waiting = []
+        # How many results were written since somebody last asked.
+        self.results = 0
 
     def read(self):
         """The next object; None at the end."""
@@ -53,6 +58,7 @@ class Channel:
         return real.decode(line.decode())
 
     def write(self, **record):
+        self.results += record["event"] == "finished"
         self.waiting.append(line_of(record))
 
     def flush(self):
@@ -100,7 +106,7 @@ class Host:
     def list(self, channel, records):
         try:
             for number, record in enumerate(records):
-                channel.write(**record)
+                channel.waiting.append(line_of(record))
                 # Whatever memory it takes, all forks will have.
                 if number % 100 == 99:
                     channel.flush()
@@ -110,13 +116,8 @@ class Host:
 
     def may_leave(self, yes):
         """Whether it may end before its forks do, since nothing is left to be done at its end."""
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            # What was started while it loaded may look for the one who did.
-            yes = False
-        except ChildProcessError:
-            pass
-        self.leaves = yes
+        # What was started while it loaded may look for this process.
+        self.leaves = yes and not has_children()
 
     def reap(self):
         # By number: other children are somebody else's.
@@ -190,6 +191,14 @@ def adopt_orphans():
         _ctypes.call_function(prctl, (36, 1, 0, 0, 0))
 
 
+def print_short(error):
+    """Prints an exception without the frames of pytest and ours, between which there are few that matter."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not RUNNING.intersection(frame.filename.replace(os.sep, "/").split("/"))]
+    lines = traceback.format_list(own or frames) + traceback.format_exception_only(type(error), error)
+    sys.stderr.write("".join(lines))
+
+
 def run(channel, order, work):
     """A worker's whole life."""
     code = 1
@@ -206,8 +215,8 @@ def run(channel, order, work):
         os.environ.update(order.get("env", {}))
         code = work(channel, order) or 0
         atexit._run_exitfuncs()
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        print_short(error)
     finally:
         try:
             sys.stdout.flush()

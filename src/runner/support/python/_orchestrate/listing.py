@@ -62,13 +62,14 @@ class Together:
 class Lister:
     """Keeps what was collected, and what could not be."""
 
-    def __init__(self, asked, narrowing, is_shared):
+    def __init__(self, asked, narrowing, is_shared, opened):
         # The options of the project that span a session.
         self.asked = asked
         # The files that count.
         self.narrowing = narrowing
         # Whether one host serves all workers of the group.
         self.is_shared = is_shared
+        self.opened = opened
         # Records of what is no test: files that could not be collected, or did not want to.
         self.others = []
         # (id, file, item) of each test.
@@ -78,6 +79,8 @@ class Lister:
         self.one_process = None
         self.plugins = None
         self.loop = None
+        # Why each worker needs a session of its own.
+        self.worker = None
         self.config = None
 
     def pytest_configure(self, config):
@@ -101,6 +104,7 @@ class Lister:
     def pytest_collection_finish(self, session):
         self.tests = [test for test in named(session.items) if self.narrowing.has(test[1])]
         self.cold = why_cold(session.config.pluginmanager, self.loop)
+        self.worker = self.opened.collected()
         self.plugins = Plugins(session)
         self.one_process = why_one_process(self.plugins, self.asked, self.is_shared, self.loop)
         if self.config.option.collectonly:
@@ -116,7 +120,13 @@ class Lister:
             if with_keywords:
                 record["keywords"] = keywords(item)
             yield record
-        last = {"event": "listed", "cold": self.cold, "one-process": self.one_process, "warnings": self.narrowing.warnings()}
+        last = {
+            "event": "listed",
+            "cold": self.cold,
+            "worker": self.worker,
+            "one-process": self.one_process,
+            "warnings": self.narrowing.warnings(),
+        }
         if self.plugins is not None:
             last["one-process-unless-all"] = why_unless_all(self.plugins)
         yield last

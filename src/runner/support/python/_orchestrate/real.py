@@ -18,6 +18,8 @@ class real:
     decode = staticmethod(json.JSONDecoder().decode)
     getpid = staticmethod(os.getpid)
     write = staticmethod(os.write)
+    pread = staticmethod(os.pread)
+    open = staticmethod(open)
     exit = staticmethod(os._exit)
 
 

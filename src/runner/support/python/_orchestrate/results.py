@@ -84,7 +84,11 @@ class Results:
         if name not in self.open:
             return
         began, reports = self.open.pop(name)
-        self.report.write(**finished(name, reports, real.clock() - began))
+        self.report.write(**finished(name, reports, real.clock() - began), **self.more())
+
+    def more(self):
+        """What is said of each test besides."""
+        return {}
 
 
 def finished(name, reports, seconds):

@@ -23,6 +23,7 @@ def main(arguments):
         import pytest
     except ImportError:
         sys.exit("%s has no pytest: install it there, or name another with `with = { python = \"…\" }`" % sys.executable)
+    arguments, named = split(arguments)
     become("pytest", arguments)
     from . import coverage
     from .xdist import Asked, OneProcess
@@ -35,7 +36,6 @@ def main(arguments):
     common = [one] + coverage.plugins(mode, parts)
     # What cannot be collected is reported as well.
     whole = ["--continue-on-collection-errors"]
-    arguments, named = split(arguments)
     if mode == "run":
         sys.exit(int(run(report, whole + arguments, named, is_alone, common)))
     if mode == "finish":
@@ -44,11 +44,13 @@ def main(arguments):
         sys.exit(0 if code == 5 else int(code))
     from .listing import Lister
     from .narrowing import Narrowing
+    from .opened import Opened
 
     is_shared = not parts if mode == "session" else os.environ.get("ORCHESTRATE_SESSION") == "shared"
     narrowing = Narrowing(named or [])
-    lister = Lister(asked, narrowing, is_shared)
-    common += [narrowing, lister]
+    opened = Opened()
+    lister = Lister(asked, narrowing, is_shared, opened)
+    common += [narrowing, opened, lister]
     if mode == "session":
         from . import warm
 
@@ -77,8 +79,11 @@ def run(report, arguments, ids, is_alone, plugins):
     if is_alone:
         from .alone import Alone
 
-        return pytest.main(arguments, plugins=[Alone(report, ids)] + plugins)
-    from .cold import Chosen
+        code = pytest.main(arguments, plugins=[Alone(report, ids)] + plugins)
+    else:
+        from .cold import Chosen
 
-    chosen = Chosen(report, ids)
-    return pytest.main(arguments + chosen.arguments(), plugins=[chosen] + plugins)
+        chosen = Chosen(report, ids)
+        code = pytest.main(arguments + chosen.arguments(), plugins=[chosen] + plugins)
+    report.end()
+    return code

@@ -148,6 +148,7 @@ def run(report, ids):
                 of_file.addTest(test)
         suite.addTest(of_file)
     suite.run(Result(report, names))
+    report.end()
 
 
 def main(arguments):

@@ -5,10 +5,12 @@ import os
 import resource
 import signal
 import sys
+import traceback
 
 import pytest
 
 from . import coverage, delivery
+from .children import Children
 from .forks import Ending
 from .garbage import looks_again
 from .names import id_of_node
@@ -25,11 +27,16 @@ class Running(Results):
         super().__init__(None)
         # The test that was asked for, and its id.
         self.asked = (None, None)
+        self.children = None
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item):
         asked, name = self.asked
         yield from self.run(name if item is asked else id_of_node(item.nodeid, self.config), item)
+
+    def more(self):
+        left = self.children.new()
+        return {"left": left} if left else {}
 
 
 class Session:
@@ -112,6 +119,7 @@ class Worker:
         self.channel = channel
         self.results = host.results
         self.results.report = channel
+        self.results.children = Children()
         # What was run last, while something that is not the test's alone may still be set up.
         self.last = None
         self.cpu = 0.0
@@ -123,6 +131,7 @@ class Worker:
         from pathlib import Path
 
         tempfile.tempdir = None
+        self.host.lister.opened.seed_again()
         capture = self.config.pluginmanager.getplugin("capturemanager")
         if capture is not None:
             capture.start_global_capturing()
@@ -151,15 +160,21 @@ class Worker:
         except (ImportError, AttributeError, KeyError, OSError):
             pass
         # It is asked to end where a test takes too long: then it says what it was at.
-        faulthandler.register(signal.SIGTERM, file=output, all_threads=True, chain=True)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            faulthandler.register(number, file=output, all_threads=True, chain=True)
 
     def serve(self):
-        while True:
-            request = self.channel.read()
-            if request is None or "run" not in request:
-                break
-            self.chunk(request["run"])
-        self.tear_down(None)
+        try:
+            while True:
+                request = self.channel.read()
+                if request is None or "run" not in request:
+                    break
+                self.chunk(request["run"])
+            self.tear_down(None)
+        except KeyboardInterrupt:
+            # The test took too long, or the run is being stopped: what was started outside must not stay.
+            self.abandon()
+            return 2
         if self.host.delivery is not None:
             self.host.delivery.end()
         self.channel.write(event="over")
@@ -193,12 +208,14 @@ class Worker:
         cpu = used.ru_utime + used.ru_stime
         self.channel.write(
             event="done",
+            results=self.channel.results,
             pending=self.last[0] if pending else None,
             cpu=cpu - self.cpu,
             # In KiB, but on macOS in bytes: getrusage(2).
             memory=used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         )
         self.cpu = cpu
+        self.channel.results = 0
         self.channel.flush()
 
     def neighbour(self, name):
@@ -212,6 +229,14 @@ class Worker:
             if both > common:
                 best, common = other, both
         return best
+
+    def abandon(self):
+        """Tears down all fixtures; nobody waits for a result any more."""
+        try:
+            self.session._setupstate.teardown_exact(None)
+        except Exception:
+            # A fixture that has failed here keeps none of the others from being torn down.
+            traceback.print_exc()
 
     def is_pending(self):
         """Whether something is set up that is not the last test's alone and will have to be torn down."""
