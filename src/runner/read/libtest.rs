@@ -20,8 +20,12 @@ pub fn without_noise(output: String) -> String {
 /// Reads the log file.
 pub fn read(report: &[u8], items: &[Item]) -> Told {
     let mut results = Results::of(items);
-    for line in String::from_utf8_lossy(report).lines() {
-        if let Some(name) = line.strip_prefix("ok ") {
+    let text = String::from_utf8_lossy(report);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(rest) = line.strip_prefix("failed: ") {
+            results.failed(rest, &mut lines);
+        } else if let Some(name) = line.strip_prefix("ok ") {
             results.add(name, Outcome::Passed, None);
         } else if let Some(name) = line.strip_prefix("failed ") {
             results.add(name, Outcome::Failed, Some("failed".to_owned()));
@@ -129,6 +133,25 @@ impl<'a> Results<'a> {
                 verdict,
             };
             self.told.add(false, self.items, case);
+        }
+    }
+
+    /// The rest of a line that begins with `failed: `: a message, which may have several lines, and then the name.
+    fn failed<'t>(&mut self, first: &'t str, lines: &mut impl Iterator<Item = &'t str>) {
+        let mut message = first.to_owned();
+        loop {
+            let last = message.lines().last().unwrap_or_default();
+            let ends = |name: &&String| last.ends_with(&format!(" {name}"));
+            // Of `b` and `a b`, it is the longer one.
+            let name = self.names.iter().filter(ends).max_by_key(|name| name.len());
+            if let Some(name) = name.cloned() {
+                message.truncate(message.len() - name.len());
+                let message = message.trim_end().to_owned();
+                return self.add(&name, Outcome::Failed, Some(message));
+            }
+            let Some(next) = lines.next() else { return };
+            message.push('\n');
+            message.push_str(next);
         }
     }
 

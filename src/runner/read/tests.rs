@@ -295,6 +295,11 @@ fn the_log_of_the_rust_harness() {
         judged,
         [Some(Passed), Some(Failed), Some(Skipped), Some(Skipped)]
     );
+    let log = "failed: panic did not contain expected string\n  panic message: \"ok b\"\n expected substring: \"x\" a\n\
+        failed: test did not panic as expected at src/lib.rs:4:38 b\nok c\n";
+    let ids = ["a", "b", "c"];
+    let (judged, _) = outcomes(ResultFormat::Libtest, &ids, &ended(Status::Exit(101), log));
+    assert_eq!(judged, [Some(Failed), Some(Failed), Some(Passed)]);
     let (judged, again) = outcomes(
         ResultFormat::Libtest,
         &["a", "b", "c"],

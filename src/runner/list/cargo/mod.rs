@@ -92,7 +92,6 @@ pub fn tests(
     group: &GroupConfig,
     command: &CommandTemplate,
 ) -> Result<Listing, String> {
-    let built = capture(discovery, group, command, Subject::default())?.stdout_of_success()?;
     let mut cargo = manifest_setting(discovery, group, "cargo");
     let cargo = Cargo {
         discovery,
@@ -100,10 +99,16 @@ pub fn tests(
         program: cargo.pop().unwrap_or_else(|| "cargo".into()),
         arguments: Arguments::new(&manifest_setting(discovery, group, "args")),
     };
-    let metadata = cargo.metadata()?;
-    let artifacts = artifacts(&built, &metadata.packages);
     let mut listing = Listing::default();
+    // Documentation tests are built when they run.
+    let built = if cargo.arguments.only_doc() {
+        Vec::new()
+    } else {
+        capture(discovery, group, command, Subject::default())?.stdout_of_success()?
+    };
+    let metadata = cargo.metadata()?;
     if !cargo.arguments.only_doc() {
+        let artifacts = artifacts(&built, &metadata.packages);
         let runner = cargo.runner()?;
         let (base, records) = cargo.records(&runner)?;
         let of_record = |record: &Record| {
@@ -321,6 +326,10 @@ impl Cargo<'_> {
             .and_then(super::Captured::stdout_of_success);
         let listed = match listed {
             Ok(listed) => listed,
+            // There is nothing to document.
+            Err(why) if !self.arguments.only_doc() && why.contains(NO_LIBRARY) => {
+                return Vec::new();
+            }
             Err(why) => {
                 return vec![Item {
                     known: Some(Known::Broken(why)),
@@ -380,6 +389,9 @@ impl Cargo<'_> {
         }
     }
 }
+
+/// What cargo says where no selected package has a library.
+const NO_LIBRARY: &str = "no library targets found";
 
 /// The package that a file of documentation tests is in: the innermost.
 fn owner<'a>(packages: &'a [Package], place: &Path, file: &str) -> Option<&'a Package> {

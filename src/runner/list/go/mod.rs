@@ -87,7 +87,8 @@ pub fn tests(
         discovery,
         group,
         folder: coverage::folder(discovery, group),
-        has_alternatives: settings.is_at_least(20),
+        has_alternatives: settings.is_at_least(19),
+        has_marks: settings.is_at_least(20),
         exec: match &flags.exec {
             Some(exec) => flags::fields(exec),
             None => settings.foreign_exec(discovery),
@@ -182,8 +183,10 @@ struct Tool<'a> {
     flags: Flags,
     /// What runs test programs.
     exec: Vec<OsString>,
-    /// Whether `-run` may have alternatives, and a mark may stand before each line of the testing package: from Go 1.20 on.
+    /// Whether `-run` may have alternatives with levels of their own: Go 1.19 has them.
     has_alternatives: bool,
+    /// Whether a mark can stand before each line of the testing package: from Go 1.20 on.
+    has_marks: bool,
 }
 
 /// What `go test` did.
@@ -272,7 +275,7 @@ impl Tool<'_> {
             let broken = |why: String| {
                 vec![Item {
                     known: Some(Known::Broken(why)),
-                    file: Some(package.dir.clone()),
+                    // Without a file, `files` can't leave it out.
                     ..Item::plain(package.import_path.clone())
                 }]
             };
@@ -357,11 +360,7 @@ impl Tool<'_> {
                 }
             }
         }
-        let verbose = if self.has_alternatives {
-            "test2json"
-        } else {
-            "true"
-        };
+        let verbose = if self.has_marks { "test2json" } else { "true" };
         started.flags.push(format!("-test.v={verbose}").into());
         if self.flags.profile.is_none() && !self.flags.has_timeout {
             started.flags.push("-test.timeout=0".into());
@@ -392,7 +391,7 @@ impl Tool<'_> {
                 file,
                 line: place.map(|(_, line)| *line),
                 launch: Some(if is_alone {
-                    // Before Go 1.20, one pattern can't have subtests of several tests.
+                    // Before Go 1.19, one pattern can't have subtests of several tests.
                     Arc::new(launch.as_ref().clone())
                 } else {
                     launch.clone()

@@ -1,5 +1,5 @@
-//! The patterns of `-run` and `-skip`: a regular expression for each level of tests, with `/` between them, and from Go 1.20
-//! on alternatives of such lists with `|` between them (`go help testflag`, `testing/match.go`).
+//! The patterns of `-run` and `-skip`: a regular expression for each level of tests, with `/` between them, and later
+//! alternatives of such lists with `|` between them (`go help testflag`, `testing/match.go`).
 
 /// One alternative.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub struct Alternative {
     pub rest: Option<String>,
 }
 
-/// The alternatives of a pattern. Before Go 1.20 there is one.
+/// The alternatives of a pattern. Old versions of Go have one.
 pub fn alternatives(pattern: &str, has_alternatives: bool) -> Vec<Alternative> {
     let mut ends = Vec::new();
     let mut slash = None;
