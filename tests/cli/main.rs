@@ -6,6 +6,7 @@ mod commands;
 mod coverage;
 mod docs;
 mod explain;
+mod faithful;
 mod folders;
 mod found;
 mod history;
