@@ -106,7 +106,7 @@ fn parts<'a>(item: &'a Listed<'_>) -> Vec<&'a str> {
 fn describe<'a>(group: &'a str, runner: &'a str, item: &'a Item) -> Listed<'a> {
     let (skipped, error) = match &item.known {
         Some(Known::Skipped(why)) => (Some(why.as_str()), None),
-        Some(Known::Broken(why)) => (None, Some(why.as_str())),
+        Some(Known::Broken(why) | Known::Barred(why)) => (None, Some(why.as_str())),
         None => (None, None),
     };
     Listed {
