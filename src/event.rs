@@ -104,6 +104,9 @@ pub enum Event {
         of: Option<String>,
         /// Their ids.
         tests: Vec<String>,
+        /// Whether the item was to run only some of its tests.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        part: bool,
     },
     /// A try failed and the test will be run again: not a result.
     TestRetried(TestFinished),

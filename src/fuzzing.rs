@@ -320,6 +320,7 @@ fn judge(results: ResultFormat, bytes: &[u8]) {
         run: CommandTemplate::Words(Vec::new()),
         item_separator: None,
         item_escape: None,
+        select: None,
         results,
         stdout_is_report: false,
         report: None,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
-use crate::choose::{Unlisted, choose};
+use crate::choose::{self, Unlisted, choose};
 use crate::event::{Event, Totals};
 use crate::execute::{self, Owed, Reason, Repeat, Reserve, Stop};
 use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
@@ -98,6 +98,22 @@ pub struct Finished {
     pub reported: Reported,
     /// Why it stopped early, if it did.
     pub stopped: Option<Reason>,
+}
+
+/// What is kept of earlier runs.
+struct Past<'a> {
+    folder: &'a Folder,
+    store: &'a Store,
+}
+
+impl choose::Past for Past<'_> {
+    fn unfinished(&self, items: Vec<String>) -> Option<HashMap<String, history::Unfinished>> {
+        history::unfinished(self.folder, self.store, items)
+    }
+
+    fn inside(&self, items: Vec<String>) -> HashMap<String, Vec<String>> {
+        history::inside(self.folder, items)
+    }
 }
 
 /// A run's id: its beginning in UTC and the process that ran it, so that ids sort by time.
@@ -198,13 +214,16 @@ impl Run {
             }
             listed.push((group, found.items));
         }
-        let unfinished = |ids| history::unfinished(&folder, &store, ids);
         let excluded: Vec<&str> = excluded.iter().map(|group| group.name.as_str()).collect();
         let unlisted = Unlisted {
             excluded: &excluded,
             is_part: !asked.groups.is_empty(),
         };
-        let chosen = choose(selection, unlisted, listed, unfinished)?;
+        let past = Past {
+            folder: &folder,
+            store: &store,
+        };
+        let chosen = choose(selection, unlisted, listed, &past)?;
         warnings.extend(chosen.warnings);
         let (mut selected, part) = match asked.shard {
             Some(asked) => {

@@ -51,6 +51,9 @@ pub fn request(
     env.extend(variables);
     env.extend(set.iter().cloned());
     env.extend(parts::variable(values.discovery, group));
+    if group.one_process.is_some() {
+        env.push("ORCHESTRATE_ONE_PROCESS".as_ref(), "1".as_ref());
+    }
     let rules = values.launch.and_then(|launch| launch.rules.as_deref());
     let has_report = reading.results != ResultFormat::Exit && rules.is_none();
     if has_report {

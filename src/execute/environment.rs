@@ -107,6 +107,8 @@ fn varies(template: &Template, group: &GroupConfig) -> bool {
         | Name::Report
         | Name::Attempt
         | Name::Items
+        | Name::Select
+        | Name::Tests
         | Name::Program
         | Name::Arguments => true,
         Name::Own(own) if group.pools().any(|pool| pool == own) => true,

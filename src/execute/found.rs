@@ -98,6 +98,7 @@ impl Lane<'_, '_> {
             group: group.to_owned(),
             of: Some(own),
             tests: ids,
+            part: !item.inside.is_empty(),
         });
         let share = seconds * share(Duration::from_secs(1), tests.len());
         let failures = tests.into_iter().map(|test| {
@@ -140,15 +141,19 @@ impl Lane<'_, '_> {
             if shared.is_listed(&id) || !shared.state().is_news(&id, test.verdict.outcome) {
                 continue;
             }
-            let message = format!(
-                "{id} was reported ({}), but never listed",
-                test.verdict.outcome
-            );
-            shared.send(Event::Warning { message });
+            // What is wrong with the whole is nobody's test.
+            if !test.id.is_empty() {
+                let message = format!(
+                    "{id} was reported ({}), but never listed",
+                    test.verdict.outcome
+                );
+                shared.send(Event::Warning { message });
+            }
             shared.send(Event::TestsFound {
                 group: group.to_owned(),
                 of: None,
                 tests: vec![id],
+                part: false,
             });
             failed += usize::from(self.tell(job, None, test, 0.0, false));
         }

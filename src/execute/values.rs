@@ -64,6 +64,8 @@ impl Lookup for JobValues<'_> {
                     .map(|launch| launch.arguments.clone())
                     .unwrap_or_default(),
             ),
+            Name::Select => self.selecting(),
+            Name::Tests => Some(self.selected()),
             Name::Items if self.launch.is_some_and(|launch| launch.whole) => Some(Vec::new()),
             Name::Items => Some(self.items_of_chunk()),
             Name::Own(own) => {
@@ -83,6 +85,37 @@ impl Lookup for JobValues<'_> {
 }
 
 impl JobValues<'_> {
+    /// The words that have only the selected tests of the chunk run, if each of its items has some.
+    fn selecting(&self) -> Option<Vec<OsString>> {
+        // Where one process has whole files as well, all of it runs, and what was not selected is left out of the results.
+        let all_select = self.items.iter().all(|item| !item.inside.is_empty());
+        let Some(select) = self.group.runner.select.as_ref().filter(|_| all_select) else {
+            return Some(Vec::new());
+        };
+        let words: Result<Vec<_>, _> = select
+            .words
+            .iter()
+            .map(|word| word.expand_words(self))
+            .collect();
+        Some(words.ok()?.concat())
+    }
+
+    /// The names of the selected tests: one word each, or all in one.
+    fn selected(&self) -> Vec<OsString> {
+        let select = self.group.runner.select.as_ref();
+        let escape = select.and_then(|select| select.escape);
+        let names = self.items.iter().flat_map(|item| &item.inside);
+        let words = names.map(|name| match escape {
+            Some(ItemEscape::Regex) => regex_of(OsStr::new(name)),
+            None => name.into(),
+        });
+        let words: Vec<OsString> = words.collect();
+        match select.and_then(|select| select.separator.as_ref()) {
+            Some(separator) => vec![words.join(OsStr::new(separator))],
+            None => words,
+        }
+    }
+
     /// The chunk's items as the runner takes them: one word each, or all in one.
     pub fn items_of_chunk(&self) -> Vec<OsString> {
         let runner = &self.group.runner;

@@ -51,6 +51,7 @@ pub fn failed(shared: &Shared<'_>, group: usize, why: String, output: String) {
         group: id.clone(),
         of: None,
         tests: vec![id.clone()],
+        part: false,
     });
     shared.send(Event::TestFinished(TestFinished {
         message: Some(why),

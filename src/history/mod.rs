@@ -18,7 +18,7 @@ pub use database::{DatabaseError, FORGOTTEN, KEPT};
 pub use exchange::{ExchangeError, export, import};
 pub use folder::{Begun, Fate, Folder, JOURNAL, RunFolder};
 pub use journal::Journal;
-pub use last::unfinished;
+pub use last::{Unfinished, inside, unfinished};
 pub use look::{Known, Try, look, prune};
 pub use recorder::Recorder;
 pub use store::Store;

@@ -3,7 +3,7 @@
 //! Every try that ran counts, also one that failed or ran out of time: what it took is what the next one may take. What a
 //! job's start costs is its duration without its tests'.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::database::{self, DatabaseError};
@@ -25,6 +25,8 @@ pub struct Recorder {
     current: HashMap<(String, usize), usize>,
     /// Tests that are inside an item, and which: it is the item that is planned next time.
     inside: HashMap<String, String>,
+    /// Tests of an item that ran only some of its own: what they took is not what the item takes.
+    of_parts: HashSet<String>,
     /// Which repetition of the tests goes on.
     repetition: u32,
 }
@@ -85,6 +87,7 @@ impl Recorder {
             jobs: BTreeMap::new(),
             current: HashMap::new(),
             inside: HashMap::new(),
+            of_parts: HashSet::new(),
             repetition: 1,
         }
     }
@@ -244,14 +247,19 @@ impl Reporter for Recorder {
             Event::TestsFound {
                 of: Some(of),
                 tests,
+                part,
                 ..
             } => {
+                if *part {
+                    self.of_parts.extend(tests.iter().cloned());
+                }
                 let inside = tests.iter().map(|test| (test.clone(), of.clone()));
                 self.inside.extend(inside);
             }
             Event::TestFinished(test) | Event::TestRetried(test) => {
                 // The run's end is not the test's fault.
-                let ran = !matches!(test.outcome, Outcome::Cancelled | Outcome::NotRun);
+                let ran = !matches!(test.outcome, Outcome::Cancelled | Outcome::NotRun)
+                    && !self.of_parts.contains(&test.id);
                 let worker = test.worker.filter(|_| ran);
                 let job = worker.and_then(|worker| {
                     let number = self.current.get(&(test.group.clone(), worker))?;

@@ -337,6 +337,8 @@ pub struct Runner {
     pub item_separator: Option<String>,
     /// How an item is written.
     pub item_escape: Option<ItemEscape>,
+    /// How only some of the tests in a file are run.
+    pub select: Option<Select>,
     /// The command that starts a session host.
     pub session: Option<CommandTemplate>,
     /// Whether that forks for its workers; otherwise it is one itself.
@@ -361,6 +363,17 @@ pub struct Runner {
     pub env: Vec<(String, Template)>,
     /// Environment variables that its commands do not inherit.
     pub env_without: Vec<OsString>,
+}
+
+/// How only some of the tests in a file are run.
+#[derive(Clone, Debug)]
+pub struct Select {
+    /// The words that say so.
+    pub words: Vec<Template>,
+    /// What stands between names that are one argument.
+    pub separator: Option<String>,
+    /// How a name is written.
+    pub escape: Option<ItemEscape>,
 }
 
 /// A setting's value; templates in it name only what is known before the run.

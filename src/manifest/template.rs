@@ -36,6 +36,10 @@ pub enum Name {
     Items,
     /// The group's files, one argument each.
     Files,
+    /// The words that have only some of the tests in a file run.
+    Select,
+    /// The names of these tests, one argument each.
+    Tests,
     /// The program that a listing found for the items.
     Program,
     /// The arguments that a listing found for the items, which stand behind them.
@@ -62,6 +66,8 @@ pub enum Name {
 pub enum Context {
     /// A command that runs a chunk.
     RunCommand,
+    /// The part of it that has only some of the tests in a file run.
+    Select,
     /// A command that lists tests or items, before there are workers.
     ListCommand,
     /// A command that starts a session host, or that finishes what processes of a group have left.
@@ -91,11 +97,13 @@ const OF_A_JOB: [(&str, Name); 5] = [
 ];
 const REPORT: (&str, Name) = ("report", Name::Report);
 const PROGRAM: (&str, Name) = ("program", Name::Program);
-const OF_A_CHUNK: [(&str, Name); 3] = [
+const OF_A_CHUNK: [(&str, Name); 4] = [
     ("items", Name::Items),
     PROGRAM,
     ("arguments", Name::Arguments),
+    ("select", Name::Select),
 ];
+const TESTS: (&str, Name) = ("tests", Name::Tests);
 const FILES: (&str, Name) = ("files", Name::Files);
 const WORKERS: (&str, Name) = ("workers", Name::Workers);
 const JOB_PID: (&str, Name) = ("job-pid", Name::JobPid);
@@ -111,6 +119,10 @@ impl Context {
                 names.extend(OF_A_JOB);
                 names.extend(OF_A_CHUNK);
                 names.extend([REPORT, WORKERS]);
+            }
+            Self::Select => {
+                names.extend(OF_A_JOB);
+                names.push(TESTS);
             }
             Self::Session => {
                 names.extend(OF_A_JOB);
@@ -140,6 +152,8 @@ pub struct Own {
     pub lists: IndexSet<String>,
     /// Whether the items of a chunk, and the files of a listing, are one value, with a separator between them.
     pub items_are_one: bool,
+    /// Whether the names of selected tests are one value.
+    pub tests_are_one: bool,
 }
 
 /// A string with its names found.
@@ -335,7 +349,8 @@ impl std::fmt::Display for Template {
 fn is_list(name: &Name, own: &Own) -> bool {
     match name {
         Name::Items | Name::Files => !own.items_are_one,
-        Name::Program | Name::Arguments => true,
+        Name::Tests => !own.tests_are_one,
+        Name::Program | Name::Arguments | Name::Select => true,
         Name::Own(name) => own.lists.contains(name),
         _ => false,
     }
@@ -396,7 +411,7 @@ fn written(name: &Name) -> String {
                 .chain(&OF_A_GROUP)
                 .chain(&OF_A_JOB)
                 .chain(&OF_A_CHUNK)
-                .chain([&REPORT, &FILES, &WORKERS, &JOB_PID]);
+                .chain([&REPORT, &FILES, &WORKERS, &JOB_PID, &TESTS]);
             let mut all = all;
             all.find(|(_, name)| name == known)
                 .map_or_else(String::new, |(word, _)| (*word).to_owned())

@@ -7,6 +7,7 @@ mod chunk;
 pub mod claims;
 mod expression;
 pub mod forecast;
+pub mod inside;
 pub mod pack;
 pub mod predict;
 pub mod random;
@@ -64,6 +65,8 @@ pub struct Item {
     pub launch: Option<Arc<Launch>>,
     /// Its result, where the listing already has it.
     pub known: Option<Known>,
+    /// The tests in it that are to run, by their names in it; none is all.
+    pub inside: Vec<String>,
 }
 
 impl Item {
@@ -110,6 +113,7 @@ impl Item {
             attachments: Vec::new(),
             launch: None,
             known: None,
+            inside: Vec::new(),
         }
     }
 }
@@ -255,6 +259,29 @@ pub struct PlannedJob {
     pub after: Vec<After>,
 }
 
+impl PlannedJob {
+    /// The same, with each item alone that has selected tests in it: a command names the tests of one file.
+    fn apart(self) -> Vec<Self> {
+        if self.items.len() < 2 || self.items.iter().all(|item| item.inside.is_empty()) {
+            return vec![self];
+        }
+        let (whole, partial): (Vec<_>, Vec<_>) = self
+            .items
+            .into_iter()
+            .partition(|item| item.inside.is_empty());
+        let partial = partial.into_iter().map(|item| vec![item]);
+        let lists = partial.chain((!whole.is_empty()).then_some(whole));
+        let lists = lists.map(|items| Self {
+            items,
+            settings: self.settings.clone(),
+            seconds: self.seconds,
+            memory: self.memory,
+            after: self.after.clone(),
+        });
+        lists.collect()
+    }
+}
+
 /// What the run may have of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine<'a> {
@@ -385,7 +412,7 @@ struct Shaped {
 impl GroupPlan {
     fn new(config: Arc<GroupConfig>, known: Vec<Item>, items: Vec<Item>, shaped: Shaped) -> Self {
         let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
-        let jobs: Vec<PlannedJob> = shaped
+        let jobs = shaped
             .cuts
             .into_iter()
             .map(|(settings, cut)| PlannedJob {
@@ -399,8 +426,11 @@ impl GroupPlan {
                 seconds: cut.seconds,
                 memory: cut.memory,
                 after: cut.after,
-            })
-            .collect();
+            });
+        let jobs: Vec<PlannedJob> = match config.one_process {
+            Some(_) => jobs.collect(),
+            None => jobs.flat_map(PlannedJob::apart).collect(),
+        };
         Self {
             // More workers than jobs would be started for nothing.
             workers: shaped.workers.min(jobs.len()).max(1),

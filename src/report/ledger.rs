@@ -77,7 +77,9 @@ impl Ledger {
                     }
                 }
             }
-            Event::TestsFound { group, of, tests } => return self.found(group, of.as_ref(), tests),
+            Event::TestsFound {
+                group, of, tests, ..
+            } => return self.found(group, of.as_ref(), tests),
             Event::TestFinished(test) => {
                 return match self.tests.get_mut(&test.id) {
                     Some(account) if account.owed > 0 => {

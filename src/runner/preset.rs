@@ -3,7 +3,7 @@
 use crate::manifest::model::RunnerTable;
 
 /// In the order in which they are looked for.
-const PRESETS: [(&str, &str); 15] = [
+const PRESETS: [(&str, &str); 16] = [
     ("exec", include_str!("presets/exec.toml")),
     ("pytest", include_str!("presets/pytest.toml")),
     ("unittest", include_str!("presets/unittest.toml")),
@@ -12,6 +12,7 @@ const PRESETS: [(&str, &str); 15] = [
     ("node", include_str!("presets/node.toml")),
     ("jest", include_str!("presets/jest.toml")),
     ("vitest", include_str!("presets/vitest.toml")),
+    ("mocha", include_str!("presets/mocha.toml")),
     ("busted", include_str!("presets/busted.toml")),
     ("prove", include_str!("presets/prove.toml")),
     ("bats", include_str!("presets/bats.toml")),

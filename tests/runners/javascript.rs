@@ -99,7 +99,7 @@ fn node_files() {
 }
 
 /// A project beside the modules that the tests' set-up installed.
-fn with_modules(package: &str) -> Option<Project> {
+pub fn with_modules(package: &str) -> Option<Project> {
     if !has("node") || !missing_unless(node_modules().join(package).is_dir(), package) {
         return None;
     }
@@ -146,6 +146,7 @@ fn jest() {
             "jest::src/calc.test.js::suite > is wrong failed",
             "jest::src/killed.test.js crashed",
             "jest::src/leaves.test.js errored",
+            "jest::src/leaves.test.js::first passed",
         ]
     );
 }
@@ -196,4 +197,118 @@ fn vitest() {
     // Whatever vitest knew of the test whose worker died: it is not passed.
     let passed = "vitest::src/killed.test.mjs::killed passed".to_owned();
     assert!(!outcomes.contains(&passed), "{outcomes:?}");
+}
+
+/// A lone surrogate in a name or a message is no reason to lose a result.
+#[test]
+fn results_that_no_text_can_hold_are_kept() {
+    let tests = "test('has \\ud800 in its name', () => {});\n\
+                 test('passes', () => {});\n\
+                 test('always wrong', () => { throw new Error('\\udfff is half of it'); });\n";
+    if has("node") {
+        let project = Project::with("[groups.n]\nrunner = \"node\"\n").file(
+            "a.test.mjs",
+            &format!("import test from 'node:test';\n{tests}"),
+        );
+        let ran = project.run(&[]).exits(1);
+        assert_eq!(
+            ran.outcomes(),
+            [
+                "n::a.test.mjs::always wrong failed",
+                "n::a.test.mjs::has \u{fffd} in its name passed",
+                "n::a.test.mjs::passes passed",
+            ]
+        );
+    }
+    let Some(project) = with_modules("jest") else {
+        return;
+    };
+    let manifest = "[groups.n]\nrunner = \"jest\"\nretries = 1\nchunk-size = 2\n";
+    let second = "const fs = require('fs');\n\
+                  test('passes at its second try', () => { const again = fs.existsSync('again'); fs.writeFileSync('again', ''); expect(again).toBe(true); });\n";
+    let project = project
+        .file("fastest.toml", manifest)
+        .file("a.test.js", tests)
+        .file("b.test.js", second);
+    let ran = project.run(&["-n", "1"]).exits(1);
+    let outcomes = ran.outcomes();
+    for line in [
+        "n::a.test.js::always wrong failed",
+        "n::b.test.js::passes at its second try flaky",
+    ] {
+        assert!(outcomes.contains(&line.to_owned()), "{outcomes:?}");
+    }
+}
+
+/// What no test is to blame for is a failed test that is called like the group.
+#[test]
+fn coverage_is_measured_as_a_whole_and_its_threshold_is_judged_once() {
+    let Some(project) = with_modules("jest") else {
+        return;
+    };
+    let project = project
+        .file("fastest.toml", "[groups.n]\nrunner = \"jest\"\n")
+        .file(
+            "jest.config.js",
+            "module.exports = { collectCoverage: true, coverageThreshold: { global: { functions: 100 } } };\n",
+        )
+        .file("m.js", "exports.a = () => 1;\nexports.b = () => 2;\n")
+        .file("a.test.js", "test('a', () => expect(require('./m').a()).toBe(1));\n")
+        .file("b.test.js", "test('b', () => expect(require('./m').b()).toBe(2));\n");
+    project
+        .orchestrate(&["run", "-n", "2"])
+        .exits(0)
+        .says("group n runs as one process: it measures coverage");
+    let ran = project
+        .run(&["-n", "2", "a.test.js"])
+        .exits(1)
+        .says("Coverage for functions (50%) does not meet \"global\" threshold (100%)");
+    assert_eq!(ran.outcomes(), ["n failed", "n::a.test.js::a passed"]);
+}
+
+/// The project's name is part of the id and a tag.
+#[test]
+fn projects_are_told_apart() {
+    let Some(project) = with_modules("jest") else {
+        return;
+    };
+    let project = project
+        .file("fastest.toml", "[groups.n]\nrunner = \"jest\"\n")
+        .file(
+            "jest.config.js",
+            "module.exports = { projects: ['red', 'blue'].map((name) => ({ displayName: name, globals: { COLOUR: name } })) };\n",
+        )
+        .file("x.test.js", "test('is red', () => expect(COLOUR).toBe('red'));\n");
+    let all = [
+        "n::x.test.js[blue]::is red failed",
+        "n::x.test.js[red]::is red passed",
+    ];
+    assert_eq!(project.run(&[]).exits(1).outcomes(), all);
+    let red = project.run(&["-m", "project:red"]).exits(0);
+    assert_eq!(red.outcomes(), all[1..]);
+    let both = project.run(&["x.test.js::is red"]).exits(1);
+    assert_eq!(both.outcomes(), all);
+}
+
+/// `args` that would choose tests a second time, or send the results elsewhere, are refused by name.
+#[test]
+fn arguments_that_would_lose_tests_are_refused() {
+    let Some(project) = with_modules("jest") else {
+        return;
+    };
+    let project = project.file("a.test.js", "test('a', () => {});\n");
+    for (runner, argument) in [
+        ("jest", "--shard=1/2"),
+        ("vitest", "--shard=1/2"),
+        ("node", "--test-reporter=dot"),
+    ] {
+        let manifest =
+            format!("[groups.n]\nrunner = {runner:?}\nwith = {{ args = [{argument:?}] }}\n");
+        std::fs::write(project.path().join("fastest.toml"), manifest).unwrap();
+        let option = argument.split('=').next().unwrap();
+        project
+            .orchestrate(&["run"])
+            .exits(1)
+            .says(&format!("`args` of the runner has {option}"));
+    }
 }

@@ -7,8 +7,10 @@
 mod support;
 
 mod compiled;
+mod inside;
 mod javascript;
 mod lua;
+mod mocha;
 mod plain;
 mod python;
 mod rust;

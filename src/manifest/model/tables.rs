@@ -273,6 +273,13 @@ pub struct RunnerTable {
     pub item_separator: Option<String>,
     /// How an item is written in `<items>`, where it is not taken as it stands.
     pub item_escape: Option<ItemEscape>,
+    /// The words that have only some of the tests in a file run: `["--filter", "^(<tests>)$"]`. They stand where `run` has
+    /// `<select>`, in a job whose one file has selected tests; `<tests>` are their names. Elsewhere `<select>` is nothing.
+    pub select: Option<Vec<String>>,
+    /// What stands between the names where the tool takes them as one argument: then `<tests>` may be part of a word.
+    pub select_separator: Option<String>,
+    /// How a name is written in `<tests>`, where it is not taken as it stands.
+    pub select_escape: Option<ItemEscape>,
     /// The command that starts a session: a process that loads everything once, lists the tests, and is forked for them. It
     /// needs `list-format = "jsonl"` and `results = "events"`. See [sessions](session-protocol.md).
     pub session: Option<Command>,

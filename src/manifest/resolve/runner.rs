@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use super::group::Names;
 use super::layers::Layers;
 use super::{Document, Resolver};
-use crate::manifest::config::{CommandTemplate, Origin, Runner, SettingValue};
+use crate::manifest::config::{CommandTemplate, Origin, Runner, Select, SettingValue};
 use crate::manifest::model::{
     Command, Group, ListFormat, ResultFormat, RunnerTable, Setting, Stdout, Tests,
 };
@@ -144,6 +144,7 @@ impl Resolver<'_> {
             single: names.all(),
             lists: IndexSet::new(),
             items_are_one: table.item_separator.is_some(),
+            tests_are_one: table.select_separator.is_some(),
         };
         let mut parsed = Vec::new();
         for (name, setting, pointer) in settings {
@@ -185,6 +186,7 @@ impl Resolver<'_> {
             return None;
         };
         let run = self.command(run, Context::RunCommand, &own, at(run_key).as_deref());
+        let select = self.select(table, &own, at("select").as_deref());
         // A session's host is there before its jobs.
         own.single.retain(|name| !names.of_job.contains(name));
         let session = table
@@ -247,6 +249,7 @@ impl Resolver<'_> {
             run: run?,
             item_separator: table.item_separator.clone(),
             item_escape: table.item_escape,
+            select,
             session: match session {
                 Some(session) => Some(session?),
                 None => None,
@@ -268,6 +271,20 @@ impl Resolver<'_> {
             settings: parsed,
             env,
             env_without: table.env_without.iter().flatten().map(Into::into).collect(),
+        })
+    }
+
+    /// How a runner runs only some of the tests in a file.
+    fn select(&mut self, table: &RunnerTable, own: &Own, place: Option<&str>) -> Option<Select> {
+        let words = Command::Words(table.select.clone()?);
+        let CommandTemplate::Words(words) = self.command(&words, Context::Select, own, place)?
+        else {
+            return None;
+        };
+        Some(Select {
+            words,
+            separator: table.select_separator.clone(),
+            escape: table.select_escape,
         })
     }
 
@@ -303,6 +320,30 @@ impl Resolver<'_> {
             if !matches!(format, ListFormat::Lines | ListFormat::Jsonl) {
                 let message = "this `list-format` names single tests, so no item holds tests";
                 problem("tests", message, "take it out");
+            }
+        }
+        let names_select = match &table.run {
+            Some(Command::Words(words)) => words.iter().any(|word| word == "<select>"),
+            _ => false,
+        };
+        if table.select.is_some() && !names_select {
+            let help = "add the word \"<select>\" to `run`, where these words are to stand";
+            problem("select", "`run` never names `<select>`", help);
+        }
+        if table.select.is_some() && table.tests != Some(Tests::Reported) {
+            let help = "take it out: `<items>` are the tests";
+            problem("select", "items hold no tests", help);
+        }
+        for (key, is_set) in [
+            ("select-separator", table.select_separator.is_some()),
+            ("select-escape", table.select_escape.is_some()),
+        ] {
+            if is_set && table.select.is_none() {
+                problem(
+                    key,
+                    "there is no `select`",
+                    "add the words that select tests",
+                );
             }
         }
         if table.session_forks.is_some() && table.session.is_none() {

@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::manifest::config::Runner;
 use crate::manifest::model::{ResultFormat, Size};
 use crate::outcome::Outcome;
+use crate::plan::inside::is_within;
 use crate::plan::{Item, Reading};
 use crate::runner::apart::tell_apart;
 use crate::worker::frame::{Cause, Ended, Status};
@@ -109,6 +110,49 @@ impl Told {
                 item,
                 verdict: case.verdict,
             }),
+        }
+    }
+}
+
+impl Told {
+    /// Leaves out the tests that ran beside those that were selected in an item; what failed counts in any case. A selected
+    /// test that was not reported is an error: a pass of the others must not be taken for its own.
+    fn keep_selected(&mut self, items: &[Item]) {
+        for (index, item) in items.iter().enumerate() {
+            if item.inside.is_empty() {
+                continue;
+            }
+            let name = |id: &str| {
+                let rest = id.strip_prefix(item.id.as_str());
+                rest.and_then(|rest| rest.strip_prefix("::"))
+                    .map(str::to_owned)
+            };
+            let is_selected = |test: &Reported, selected: &str| {
+                name(&test.id).is_some_and(|name| is_within(&name, selected))
+            };
+            self.found.retain(|test| {
+                test.item != Some(index)
+                    || !test.verdict.outcome.is_success()
+                    || item
+                        .inside
+                        .iter()
+                        .any(|selected| is_selected(test, selected))
+            });
+            // Only a file that came to its end has run all that it holds.
+            let has_ended = self.verdicts[index]
+                .as_ref()
+                .is_some_and(|verdict| verdict.outcome.is_success());
+            for selected in item.inside.iter().filter(|_| has_ended) {
+                let mut own = self.found.iter().filter(|test| test.item == Some(index));
+                if !own.any(|test| is_selected(test, selected)) {
+                    let why = format!("{} has no test of this name", item.id);
+                    self.found.push(Reported {
+                        id: format!("{}::{selected}", item.id),
+                        item: Some(index),
+                        verdict: Verdict::new(Outcome::Errored, why),
+                    });
+                }
+            }
         }
     }
 }
@@ -216,6 +260,7 @@ pub fn judge(
     for verdict in told.verdicts.iter_mut().flatten().chain(found) {
         verdict.bound(ended.duration);
     }
+    told.keep_selected(items);
     conclude(items, results, told, timeout, ended)
 }
 

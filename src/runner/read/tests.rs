@@ -19,6 +19,7 @@ fn runner(results: ResultFormat) -> Runner {
         run: CommandTemplate::Words(Vec::new()),
         item_separator: None,
         item_escape: None,
+        select: None,
         results,
         stdout_is_report: false,
         report: None,

@@ -43,8 +43,12 @@ const PYTHON: &[(&str, &str)] = files![
 
 const FILES: &[(&str, &str)] = files![
     "",
-    "orchestrate_node.mjs",
+    "orchestrate_javascript.cjs",
     "orchestrate_jest.cjs",
+    "orchestrate_jest_sequencer.cjs",
+    "orchestrate_mocha.cjs",
+    "orchestrate_node.mjs",
+    "orchestrate_node_list.cjs",
     "orchestrate_vitest.mjs",
     "orchestrate_busted.lua",
     "orchestrate_busted_records.lua",

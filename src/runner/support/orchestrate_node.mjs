@@ -2,31 +2,50 @@
 //
 // It is imported before the file, and is the reporter as well. The file runs in this process and not below `node --test`:
 // that calls a file passed whose process exits with 0 in the middle of a test, and knows nothing of its tests if it is killed.
-import { openSync, writeSync } from 'node:fs';
-import { relative } from 'node:path';
+//
+// As a script it starts Node once more, with patterns for the names of the tests that are selected:
+//
+//     orchestrate_node.mjs --orchestrate-select NAME… --orchestrate-items [ARGUMENT…] FILE
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
 import { inspect } from 'node:util';
+import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 
+const ours = createRequire(import.meta.url)('./orchestrate_javascript.cjs');
+const isScript = process.argv[1] === fileURLToPath(import.meta.url);
+if (isScript) select();
+
 // What the file forks, and its threads, import this too.
-const isFile = isMainThread && process.env.ORCHESTRATE_NODE === undefined && process.argv[1] !== undefined;
-const id = isFile ? relative(process.cwd(), process.argv[1]) : '';
-const report = isFile ? openSync(process.env.ORCHESTRATE_REPORT, 'a') : -1;
+const isFile = !isScript && isMainThread && process.env.ORCHESTRATE_NODE === undefined && process.argv[1] !== undefined;
+const id = isFile ? ours.idOf(process.argv[1]) : '';
+const report = isFile ? new ours.Report(process.env.ORCHESTRATE_REPORT) : undefined;
 let hasTests = false;
-
-function write(record) {
-  if (isFile) writeSync(report, JSON.stringify(record) + '\n');
-}
-
-function start(name) {
-  write({ event: 'started', id: name, at: Number(process.hrtime.bigint()) / 1e9 });
-}
 
 if (isFile) {
   process.env.ORCHESTRATE_NODE = String(process.pid);
-  start(id);
+  report.started(id);
   process.on('exit', (code) => {
     // A file without a test is one.
-    if (!hasTests) write({ event: 'finished', id, outcome: code === 0 ? 'passed' : 'failed', message: code === 0 ? undefined : `exited with code ${code}` });
+    if (!hasTests) report.closed(id, { outcome: code === 0 ? 'passed' : 'failed', message: code === 0 ? undefined : `exited with code ${code}` });
+  });
+}
+
+/**
+ * Runs Node with patterns that match the selected tests, and every test on the way to them: Node 20 compares each name by
+ * itself, later versions the names that lead to a test, and neither runs a subtest whose parent does not match.
+ */
+function select() {
+  const { select: names, items: command } = ours.parse(process.argv.slice(1));
+  const levels = new Set(names.flatMap((name) => name.split(' > ')));
+  const escape = (text) => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+  const patterns = [...levels].map((name) => `--test-name-pattern=^${escape(name)}$`);
+  const child = spawn(process.execPath, [...process.execArgv, ...patterns, ...command], { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code);
+    for (const known of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.removeAllListeners(known);
+    process.kill(process.pid, signal);
   });
 }
 
@@ -55,7 +74,7 @@ async function* tell(source) {
   for await (const { type, data } of source) {
     const { name, nesting, details } = data;
     if (type === 'test:dequeue') {
-      start(`${id}::${name}`);
+      report?.started(`${id}::${name}`);
     } else if (type === 'test:start') {
       names = [...names.slice(0, nesting), name];
     } else if (type === 'test:pass' || type === 'test:fail') {
@@ -66,9 +85,9 @@ async function* tell(source) {
       const path = [...names.slice(0, nesting), name].join(' > ');
       const output = outcome === 'passed' ? '' : inspect(error?.cause ?? error ?? '');
       const seconds = (details?.duration_ms ?? 0) / 1000;
-      write({ event: 'finished', id: `${id}::${path}`, outcome, seconds, message, output });
+      report?.finished(id, path, { outcome, seconds, message, output });
     }
   }
-  write({ event: 'finished', id, outcome: 'passed' });
+  report?.closed(id, { outcome: 'passed' });
   yield '';
 }
