@@ -35,7 +35,7 @@ use crate::worker::frame::{self, Cause, Ended, Reply, Request, Status};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("manifest", manifest),
     ("template", template),
     ("frames", frames),
@@ -43,6 +43,7 @@ pub const TARGETS: [Target; 13] = [
     ("junit", junit),
     ("libtest", libtest),
     ("tap", tap),
+    ("bats", bats),
     ("go", go),
     ("gtest", gtest),
     ("listings", listings),
@@ -261,7 +262,6 @@ pub fn frames(bytes: &[u8]) {
 /// Results as JSON lines: see [`judge`].
 pub fn events(bytes: &[u8]) {
     judge(ResultFormat::Events, bytes);
-    let _ = read::last_start(bytes);
 }
 
 /// Results as JUnit: see [`judge`].
@@ -277,6 +277,11 @@ pub fn libtest(bytes: &[u8]) {
 /// Results as TAP: see [`judge`].
 pub fn tap(bytes: &[u8]) {
     judge(ResultFormat::Tap, bytes);
+}
+
+/// Results as bats writes them: see [`judge`].
+pub fn bats(bytes: &[u8]) {
+    judge(ResultFormat::Bats, bytes);
 }
 
 /// Results as Go's events and as the text that they are made from: see [`judge`].

@@ -20,7 +20,7 @@ use crate::manifest::model::Expect;
 use crate::outcome::Outcome;
 use crate::plan::{Item, full_id};
 use crate::runner::read::{self, Results, Verdict};
-use crate::worker::frame::{Cause, Ended, Status};
+use crate::worker::frame::{Cause, Clock, Ended, Status};
 
 /// How often in a row there may be nothing to run a job with; then what is left is errored.
 const MOST_SHORTAGES: u32 = 100;
@@ -232,7 +232,7 @@ impl Lane<'_, '_> {
                 });
                 match request {
                     Ok(request) => {
-                        if request.timeout_each && job.items.len() > 1 {
+                        if request.clock == Clock::Events && job.items.len() > 1 {
                             let mut state = shared.state();
                             if let Some(running) = state.running.get_mut(&number) {
                                 running.current = Current::Report(values.report.clone());

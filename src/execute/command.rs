@@ -11,9 +11,9 @@ use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::ResultFormat;
 use crate::manifest::template::{Template, Unset};
 use crate::plan::shard::Shard;
-use crate::plan::{Reading, Rules};
+use crate::plan::{Item, Reading, Rules};
 use crate::runner::{compat, list, parts};
-use crate::worker::frame::{JobRequest, Leftovers};
+use crate::worker::frame::{Clock, JobRequest, Leftovers};
 
 /// What is told of a job besides its templates.
 pub struct Place {
@@ -63,7 +63,7 @@ pub fn request(
     let own = group.folder(root);
     let words = list::absolute_program(words, &own, root);
     let folder = values.launch.map_or(own, |launch| launch.folder.clone());
-    let each = reading.results == ResultFormat::Events;
+    let clock = clock(group, job, reading);
     let tests = u32::try_from(job.items.len()).unwrap_or(u32::MAX);
     Ok(JobRequest {
         words,
@@ -83,15 +83,15 @@ pub fn request(
         stdout: reading
             .stdout_is_report
             .then(|| values.report.clone().into()),
-        // The timeout is one test's. Where nobody tells when a test begins, the job has as much time as all of its tests.
+        // The timeout is one test's. Where the report is read only at the end, the job has the time of all of its tests.
         timeout: job.settings.timeout.map(|timeout| {
-            if each {
-                timeout
-            } else {
+            if clock == Clock::Job {
                 timeout.saturating_mul(tests)
+            } else {
+                timeout
             }
         }),
-        timeout_each: each,
+        clock,
         on_timeout: job
             .settings
             .on_timeout
@@ -112,6 +112,29 @@ pub fn request(
         limits: group.bounds.limits.clone(),
         level: group.bounds.level,
     })
+}
+
+/// How a job's report says that a test begins or ends.
+fn clock(group: &GroupConfig, job: &Job, reading: Reading) -> Clock {
+    // A file of TAP is one test, unless its points are.
+    let points_are_tests = group.runner.holds_tests || job.items.len() > 1;
+    // Doc tests are compiled before the first one runs.
+    let is_whole = |item: &Item| item.launch.as_ref().is_some_and(|launch| launch.whole);
+    match reading.results {
+        ResultFormat::Exit
+        | ResultFormat::Junit
+        | ResultFormat::GtestXml
+        | ResultFormat::Ctest
+        | ResultFormat::LibtestText => Clock::Job,
+        ResultFormat::Libtest if job.items.iter().any(is_whole) => Clock::Job,
+        ResultFormat::Libtest => Clock::Libtest,
+        ResultFormat::Tap if points_are_tests => Clock::Tap,
+        ResultFormat::Tap => Clock::Job,
+        ResultFormat::Bats => Clock::Bats,
+        ResultFormat::Events => Clock::Events,
+        ResultFormat::GoTest => Clock::GoTest,
+        ResultFormat::GoJson => Clock::GoJson,
+    }
 }
 
 /// What a group's jobs and hooks find in their environment, as far as its values are known to `known`.

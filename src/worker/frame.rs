@@ -9,6 +9,7 @@ use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use super::on_timeout::{JOB_PID, OnTimeout};
+pub use super::progress::Clock;
 pub use super::variables::EnvBlock;
 use crate::manifest::model::StopSignal;
 
@@ -90,8 +91,8 @@ pub struct JobRequest {
     pub stdout: Option<OsString>,
     /// The longest it may take.
     pub timeout: Option<Duration>,
-    /// Whether the timeout is each test's: then the report, a stream of events, says when the last one began.
-    pub timeout_each: bool,
+    /// How the report says that a test begins or ends. Then the timeout is each test's; otherwise it is the job's.
+    pub clock: Clock,
     /// What is run when that is over, before it is ended.
     pub on_timeout: Option<OnTimeout>,
     /// From TERM to KILL.

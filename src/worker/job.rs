@@ -13,14 +13,15 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+pub(super) use report::{MOST_REPORT, open_report};
 pub use report::{monotonic, read_report};
 
 use super::frame::{self, Cause, Ended, JobRequest, KeepTmp, Level, Request, Status};
 use super::level::Cgroup;
 use super::process::{Process, Sink, Spawner, Woken};
+use super::progress::Progress;
 use super::tree::Kept;
 use super::{Scratch, capture, tree};
-use report::{MOST_REPORT, Written};
 
 /// How often a job's output and memory are looked at: most jobs are over before the first time.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
@@ -139,8 +140,8 @@ struct Running {
     pauses: Vec<(Duration, Duration)>,
     /// The most memory that was seen, where it is watched.
     peak: u64,
-    /// The report when it was last looked at, where it says how far its tests are.
-    written: Written,
+    /// What its report has said by now of how far its tests are.
+    progress: Progress,
     /// The report as it said that a test's time is over: what is added later comes too late.
     report: Option<Vec<u8>>,
     /// What went wrong beside the job itself.
@@ -223,11 +224,7 @@ impl Running {
             paused: Duration::ZERO,
             pauses: Vec::new(),
             peak: 0,
-            written: Written {
-                seen: None,
-                at: begun,
-                paused: Duration::ZERO,
-            },
+            progress: Progress::default(),
             report: None,
             trouble: None,
         })

@@ -14,6 +14,7 @@ mod job;
 mod level;
 mod on_timeout;
 mod process;
+mod progress;
 mod scratch;
 mod supervisor;
 mod tree;

@@ -134,6 +134,54 @@ fn a_wall_clock_that_jumps_changes_nothing() {
         .says("g::t/jumps");
 }
 
+/// A file has four tests of 0.8 s, more than the timeout of one: only a report that is complete at the end gives it the file.
+#[test]
+fn the_clock_begins_anew_with_each_test_that_is_reported() {
+    let wait = |lines: &str| format!("for n in 1 2 3 4; do sleep 0.8; {lines}; done");
+    let events = wait(
+        "echo '{\"event\":\"finished\",\"id\":\"events::'$n'\",\"outcome\":\"passed\"}' >>$ORCHESTRATE_REPORT",
+    ) + "; echo '{\"event\":\"finished\",\"id\":\"events\",\"outcome\":\"passed\"}' >>$ORCHESTRATE_REPORT";
+    let tap = format!("echo 1..4; {}", wait("echo ok $n - t$n"));
+    let junit = format!(
+        "{}; echo '<testsuite><testcase name=\"a\"/></testsuite>' >$ORCHESTRATE_REPORT",
+        wait(":")
+    );
+    let mut manifest = "[defaults]\ntimeout = \"2s\"\ngrace = \"200ms\"\n".to_owned();
+    for (name, results, more) in [
+        ("events", "events", "tests = \"reported\"\n"),
+        ("tap", "tap", "tests = \"reported\"\nstdout = \"report\"\n"),
+        ("whole", "tap", "stdout = \"report\"\n"),
+        ("junit", "junit", "tests = \"reported\"\n"),
+    ] {
+        manifest.push_str(&format!(
+            "[runners.{name}]\nfiles = [\"{name}\"]\nrun = [\"<items>\"]\nresults = \"{results}\"\n{more}[groups.{name}]\nrunner = \"{name}\"\n"
+        ));
+    }
+    let ran = Project::with(&manifest)
+        .script("events", &events)
+        .script("tap", &tap)
+        .script("whole", &tap)
+        .script("junit", &junit)
+        .run(&["-n", "4"])
+        .exits(1);
+    let outcomes = ran.outcomes();
+    let of = |group: &str| -> Vec<&str> {
+        let of_group = outcomes
+            .iter()
+            .filter(|line| line.starts_with(&format!("{group}::")));
+        of_group
+            .map(|line| line.rsplit_once(' ').unwrap().1)
+            .collect()
+    };
+    for group in ["events", "tap"] {
+        assert_eq!(of(group), ["passed"; 4], "{outcomes:?}");
+    }
+    // A file of TAP that is one test has the timeout of one.
+    for group in ["whole", "junit"] {
+        assert_eq!(of(group), ["timed-out"], "{outcomes:?}");
+    }
+}
+
 #[test]
 fn a_group_has_a_timeout_of_its_own() {
     let manifest = "[run]\nworkers = 2\n[defaults]\ngrace = \"200ms\"\n\

@@ -75,7 +75,7 @@ fn bats() {
     let project = Project::new()
         .file(
             "test/calc.bats",
-            "@test \"adds\" { [ $((1 + 1)) = 2 ]; }\n@test \"is wrong\" { echo said; [ 1 = 2 ]; }\n@test \"issue #3\" { skip \"no net\"; }\n\
+            "@test \"adds # skip 1\" { [ $((1 + 1)) = 2 ]; }\n@test \"adds # TODO 2\" { false; }\n@test \"is wrong\" { echo said; [ 1 = 2 ]; }\n@test \"issue #3\" { skip \"no net\"; }\n\
              @test \"cheats\" { echo 'ok 9 forged'; echo 'not ok 8'; }\n",
         )
         .file(
@@ -91,17 +91,235 @@ fn bats() {
     assert_eq!(
         ran.outcomes(),
         [
-            "bats::test/calc.bats::adds passed",
+            "bats::test/calc.bats::adds # TODO 2 failed",
+            "bats::test/calc.bats::adds # skip 1 passed",
             "bats::test/calc.bats::cheats passed",
             "bats::test/calc.bats::is wrong failed",
             "bats::test/calc.bats::issue #3 skipped",
-            "bats::test/killed.bats errored",
             "bats::test/killed.bats::first passed",
+            "bats::test/killed.bats::killed errored",
             "bats::test/leaves.bats::first passed",
             "bats::test/leaves.bats::last passed",
             "bats::test/leaves.bats::leaves failed",
         ]
     );
+}
+
+/// The bats of `tests/setup`, which is the current one, and that of the system.
+fn both_bats() -> Vec<String> {
+    let current = crate::node_modules().join(".bin/bats");
+    let mut found = vec!["bats".to_owned()];
+    if missing_unless(current.exists(), "bats of npm") {
+        found.push(current.display().to_string());
+    }
+    found.retain(|bats| bats != "bats" || has("bats"));
+    found
+}
+
+#[test]
+fn tests_of_bats_are_listed_with_their_lines_and_tags() {
+    for bats in both_bats() {
+        let manifest =
+            format!("[groups.b]\nrunner = \"bats\"\nretries = 1\nwith = {{ bats = {bats:?} }}\n");
+        let project = Project::with(&manifest).file(
+            "test/a.bats",
+            "# bats file_tags=all\n@test \"adds\" { echo adds >>log; }\n# bats test_tags=slow\n@test \"(a|b)+ [c] \\$x\" { echo second >>log; }\n\
+             @test \"fails once\" { echo once >>log; [ \"$ORCHESTRATE_ATTEMPT\" = 2 ]; }\n",
+        );
+        let logged = |arguments: &[&str]| {
+            let _ = std::fs::remove_file(project.path().join("log"));
+            project.run(arguments).exits(0);
+            project.read("log")
+        };
+        assert_eq!(logged(&["-m", "slow"]), "second\n", "{bats}");
+        assert_eq!(logged(&["-m", "all", "-k", "adds"]), "adds\n", "{bats}");
+        assert_eq!(
+            logged(&["b::test/a.bats::(a|b)+ [c] \\$x"]),
+            "second\n",
+            "{bats}"
+        );
+        // Only the test that failed runs again.
+        assert_eq!(logged(&["-n", "1"]), "adds\nsecond\nonce\nonce\n", "{bats}");
+        let ran = project.run(&["-m", "slow"]).exits(0);
+        assert_eq!(ran.events_of("test-finished")[0]["line"], 4, "{bats}");
+    }
+}
+
+#[test]
+fn a_file_of_bats_that_cannot_be_set_up_says_so() {
+    for bats in both_bats() {
+        let manifest = format!("[groups.b]\nrunner = \"bats\"\nwith = {{ bats = {bats:?} }}\n");
+        let project = Project::with(&manifest)
+            .file(
+                "test/a.bats",
+                "setup_file() { false; }\n@test \"never\" { true; }\n",
+            )
+            .file(
+                "test/b.bats",
+                "teardown_file() { false; }\n@test \"runs\" { true; }\n",
+            )
+            .file("test/c.bats", "@test \"fine\" { true; }\n");
+        let ran = project.run(&["-n", "1"]).exits(1).says("setup_file failed");
+        assert_eq!(
+            ran.outcomes(),
+            [
+                "b::test/a.bats::never errored",
+                "b::test/a.bats::setup_file failed failed",
+                "b::test/b.bats::runs passed",
+                "b::test/b.bats::teardown_file failed failed",
+                "b::test/c.bats::fine passed",
+            ],
+            "{bats}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_bats_cannot_read_is_errored_and_the_others_run() {
+    for bats in both_bats() {
+        let manifest = format!("[groups.b]\nrunner = \"bats\"\nwith = {{ bats = {bats:?} }}\n");
+        let project = Project::with(&manifest)
+            .file(
+                "test/a.bats",
+                "@test \"twice\" { true; }\n@test \"twice\" { true; }\n",
+            )
+            .file("test/b.bats", "@test \"runs\" { true; }\n");
+        let ran = project.run(&[]).exits(1).says("Duplicate test name(s)");
+        assert_eq!(
+            ran.outcomes(),
+            ["b::test/a.bats errored", "b::test/b.bats::runs passed"],
+            "{bats}"
+        );
+    }
+    let project =
+        Project::with("[groups.b]\nrunner = \"bats\"\nwith = { bats = \"no-such-bats\" }\n")
+            .file("test/a.bats", "@test \"runs\" { true; }\n");
+    project
+        .run(&[])
+        .exits(1)
+        .says("cannot start no-such-bats: it is not on PATH");
+}
+
+#[test]
+fn a_suite_of_bats_is_one_process_and_the_run_says_why() {
+    for bats in both_bats() {
+        let manifest = format!("[groups.b]\nrunner = \"bats\"\nwith = {{ bats = {bats:?} }}\n");
+        let project = Project::with(&manifest)
+            .file(
+                "test/setup_suite.bash",
+                "setup_suite() { echo up >>log; }\n",
+            )
+            .file(
+                "test/a.bats",
+                "@test \"one\" { true; }\n@test \"two\" { true; }\n",
+            )
+            .file(
+                "test/b.bats",
+                "@test \"one\" { true; }\n@test \"three\" { true; }\n",
+            );
+        let ran = project
+            .run(&["-n", "3"])
+            .exits(0)
+            .says("`test/setup_suite.bash` is run once");
+        assert_eq!(ran.outcomes().len(), 4, "{bats}");
+        assert_eq!(project.read("log"), "up\n", "{bats}");
+        assert_eq!(ran.events_of("job-started").len(), 1, "{bats}");
+        let ran = project
+            .run(&["b::test/a.bats::two", "b::test/b.bats::three"])
+            .exits(0);
+        assert_eq!(
+            ran.outcomes(),
+            ["b::test/a.bats::two passed", "b::test/b.bats::three passed"],
+            "{bats}"
+        );
+    }
+}
+
+/// Four tests of a second each.
+#[test]
+fn a_timeout_is_one_test_s_and_not_its_file_s() {
+    for bats in both_bats() {
+        let manifest = format!(
+            "[groups.b]\nrunner = \"bats\"\ntimeout = \"3s\"\ngrace = \"200ms\"\nwith = {{ bats = {bats:?} }}\n"
+        );
+        let project = Project::with(&manifest).file(
+            "test/a.bats",
+            "@test \"t1\" { sleep 1.2; }\n@test \"t2\" { sleep 1.2; }\n@test \"t3\" { sleep 1.2; }\n@test \"hangs\" { sleep 60; }\n\
+             @test \"t5\" { sleep 0.1; }\n",
+        );
+        let ran = project
+            .run(&["-n", "1"])
+            .exits(1)
+            .says("took longer than its timeout of 3s");
+        assert_eq!(
+            ran.outcomes(),
+            [
+                "b::test/a.bats::hangs timed-out",
+                "b::test/a.bats::t1 passed",
+                "b::test/a.bats::t2 passed",
+                "b::test/a.bats::t3 passed",
+                "b::test/a.bats::t5 passed",
+            ],
+            "{bats}"
+        );
+    }
+}
+
+#[test]
+fn files_of_prove_share_a_process_and_keep_their_results() {
+    if !has("prove") {
+        return;
+    }
+    let project = Project::with("[groups.p]\nrunner = \"prove\"\n")
+        .file("t/a.t", "use Test::More tests => 1; is(1, 2, 'a sum');\n")
+        .file(
+            "t/b.t",
+            "use Test::More tests => 2; ok(1); BAIL_OUT('no disk');\n",
+        )
+        .file("t/c.t", "kill 'KILL', getppid;\n")
+        .file("t/d.t", "use Test::More tests => 1; is(3, 4, 'd sum');\n")
+        .file("t/e.t", "print \"1..1\\nok 1\\n\";\n");
+    let ran = project.run(&["-n", "1"]).exits(1).says("no disk");
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "p::t/a.t failed",
+            "p::t/b.t errored",
+            "p::t/c.t crashed",
+            "p::t/d.t failed",
+            "p::t/e.t passed",
+        ]
+    );
+    // Each has what it printed itself.
+    let events = ran.events_of("test-finished");
+    let output = |id: &str| {
+        let event = events.iter().find(|event| event["id"] == id).unwrap();
+        event["output"].as_str().unwrap_or_default().to_owned()
+    };
+    let (a, d) = (output("p::t/a.t"), output("p::t/d.t"));
+    assert!(a.contains("expected: '2'") && !a.contains("d sum"), "{a}");
+    assert!(d.contains("expected: '4'") && !d.contains("a sum"), "{d}");
+}
+
+#[test]
+fn what_prove_keeps_of_a_run_is_of_all_files() {
+    if !has("prove") {
+        return;
+    }
+    let project = Project::with("[groups.p]\nrunner = \"prove\"\n")
+        .file(".proverc", "--state=save\n")
+        .file(
+            "t/a.t",
+            "print \"1..1\\n\", -e 'fixed' ? '' : 'not ', \"ok 1\\n\";\n",
+        )
+        .file("t/b.t", "print \"1..1\\nok 1\\n\";\n");
+    let first = project.run(&["-n", "2"]);
+    assert_eq!(first.outcomes(), ["p::t/a.t failed", "p::t/b.t passed"]);
+    first.exits(1).says("`--state=save`");
+    let project = project
+        .file("fixed", "")
+        .file(".proverc", "--state=failed,save\n");
+    assert_eq!(project.run(&[]).exits(0).outcomes(), ["p::t/a.t passed"]);
 }
 
 #[test]

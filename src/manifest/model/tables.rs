@@ -516,6 +516,8 @@ pub enum ResultFormat {
     LibtestText,
     /// The Test Anything Protocol, versions 12 to 14: a stream is the result of the chunk's one item.
     Tap,
+    /// What bats prints by `--formatter cat --timing`.
+    Bats,
     /// What `go test -json` and `go tool test2json` print.
     GoJson,
     /// What a Go test program prints by `-test.v`, with or without the marks of `-test.v=test2json`.

@@ -175,19 +175,6 @@ fn as_given(name: &str) -> Option<&str> {
     name.strip_prefix("./")
 }
 
-/// When the last test began, by the monotonic clock, if the report tells.
-pub fn last_start(report: &[u8]) -> Option<Duration> {
-    report
-        .rsplit(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice(line).ok())
-        .find_map(|record| match record {
-            Record::Started { at, .. } => {
-                at.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            }
-            _ => None,
-        })
-}
-
 /// The item that runs, and when it began by the monotonic clock, if the report tells.
 pub fn running(report: &[u8], items: &[Item]) -> Option<(usize, Duration)> {
     let mut lines = report.rsplit(|byte| *byte == b'\n');

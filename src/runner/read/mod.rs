@@ -3,6 +3,7 @@
 //! A verdict comes from the wait status and the result channel, never from what a test printed. What the channel does not
 //! tell is never a pass, and an exit code that no verdict explains spoils one.
 
+mod bats;
 mod ctest;
 mod events;
 mod frames;
@@ -12,7 +13,7 @@ mod junit;
 mod libtest;
 mod tap;
 
-pub use events::{last_start, miscounted, running};
+pub use events::{miscounted, running};
 pub use frames::without_frames;
 
 use std::path::Path;
@@ -242,6 +243,7 @@ pub fn judge(
         ResultFormat::Libtest => libtest::read(report, items),
         ResultFormat::LibtestText => libtest::text(report, items),
         ResultFormat::Tap => tap::read(report, holds, items),
+        ResultFormat::Bats => bats::read(report, root, items),
         ResultFormat::GoJson => go::read(go::json(report), holds, items),
         ResultFormat::GoTest => go::read(go::text(report), holds, items),
         ResultFormat::GtestXml => gtest::read(report, holds, items),

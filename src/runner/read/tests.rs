@@ -391,6 +391,47 @@ fn junit_of_suites_within_suites_and_of_reruns() {
 }
 
 #[test]
+fn junit_of_producers_that_write_it_in_their_own_way() {
+    let cases = |xml: &str| {
+        let (cases, is_whole) = super::junit::cases(xml.as_bytes());
+        assert!(is_whole, "{xml}");
+        let judged = cases.into_iter().map(|case| {
+            let name = case.name.clone();
+            let verdict = case.verdict();
+            (name, verdict.outcome, verdict.message, verdict.seconds)
+        });
+        judged.collect::<Vec<_>>()
+    };
+    // A failure without a message: the first line of its text says why.
+    assert_eq!(
+        cases(
+            "<testsuite><testcase name='a' time='0,25'><failure>\n  no &lt;1&gt;\nmore</failure></testcase></testsuite>"
+        ),
+        [("a".into(), Failed, Some("no <1>".into()), Some(0.25))]
+    );
+    // A suite that fails outside of its cases is a failure.
+    assert_eq!(
+        cases(
+            "<testsuite name='db'><testcase name='a'/><error message='no server'/><system-out>x</system-out></testsuite>"
+        ),
+        [
+            ("a".into(), Passed, None, None),
+            ("db".into(), Errored, Some("no server".into()), None),
+        ]
+    );
+    // A case in a case, an element for what was left out, a mark before the text.
+    assert_eq!(
+        cases(
+            "\u{feff}<?xml version='1.0'?><testsuite><testcase name='a'><testcase name='b'><ignored/></testcase></testcase></testsuite>"
+        ),
+        [
+            ("a".into(), Passed, None, None),
+            ("b".into(), Skipped, None, None),
+        ]
+    );
+}
+
+#[test]
 fn tests_inside_items_of_a_report_that_was_cut_off_stay_and_the_item_is_errored() {
     let xml = "<testsuite><testcase name='x'/><testcase name='y'><fail";
     let judged = judge(
@@ -442,7 +483,7 @@ proptest! {
         code in 0_i32..3,
         holds in any::<bool>(),
     ) {
-        for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest, ResultFormat::LibtestText, ResultFormat::Tap, ResultFormat::GoJson, ResultFormat::GoTest, ResultFormat::GtestXml, ResultFormat::Ctest] {
+        for format in [ResultFormat::Exit, ResultFormat::Events, ResultFormat::Junit, ResultFormat::Libtest, ResultFormat::LibtestText, ResultFormat::Tap, ResultFormat::Bats, ResultFormat::GoJson, ResultFormat::GoTest, ResultFormat::GtestXml, ResultFormat::Ctest] {
             let judged = judge(&Runner { holds_tests: holds, ..runner(format) }, Path::new("/root"),  &items(&["a", "b"]), None, &ended(Status::Exit(code), &report));
             for (index, verdict) in judged.verdicts.iter().enumerate() {
                 prop_assert!(verdict.is_some() != judged.again.iter().flatten().any(|again| *again == index));

@@ -83,6 +83,14 @@ sub run {
             unless defined together($self);
         return $run->($self);
     };
+    # A file is begun before its process starts, which may end prove at once.
+    require TAP::Harness;
+    my $make_parser = \&TAP::Harness::make_parser;
+    *TAP::Harness::make_parser = sub {
+        my ( $self, $job ) = @_;
+        started( $job->description );
+        return $make_parser->( $self, $job );
+    };
     *App::Prove::_get_tests = sub {
         my ($self) = @_;
         # What is kept is written, but it does not choose.
@@ -122,14 +130,25 @@ sub now {
     return eval { Time::HiRes::clock_gettime( Time::HiRes::CLOCK_MONOTONIC() ) } // Time::HiRes::time();
 }
 
+# When each file began, and how much had been printed by then.
+my ( %at, %from );
+
+sub started {
+    my ($test) = @_;
+    ( my $id = $test ) =~ s{^\./}{};
+    return $id if defined $at{$id};
+    $| = 1;
+    $at{$id} = now();
+    $from{$id} = -s _ if -f STDERR;
+    report( [ event => 'started' ], [ id => $id ], [ at => \$at{$id} ] );
+    return $id;
+}
+
 sub open_test {
     my ( $self, $test, $parser ) = @_;
-    $| = 1;
-    ( my $id = $test ) =~ s{^\./}{};
-    my $at = now();
-    report( [ event => 'started' ], [ id => $id ], [ at => \$at ] );
+    my $id = started($test);
     my $session = OrchestrateProve::Session->new( { name => $id, formatter => $self, parser => $parser } );
-    @$session{qw(at from)} = ( $at, -f STDERR ? -s _ : undef );
+    @$session{qw(at from)} = ( $at{$id}, $from{$id} );
     return $session;
 }
 

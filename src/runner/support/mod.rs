@@ -54,6 +54,8 @@ const FILES: &[(&str, &str)] = files![
     "orchestrate_busted_records.lua",
     "orchestrate_busted_session.lua",
     "OrchestrateProve.pm",
+    "orchestrate_bats.bash",
+    "orchestrate_bats_suite.bash",
 ];
 
 /// Writes them all into a folder.
