@@ -2,7 +2,7 @@
 //!
 //! Exactly one `test-finished` comes for each selected test and exactly one `job-finished` for each job that started; the
 //! totals of `run-finished` are a fold of them. An item that turns out to hold tests gives way to them by `tests-found`. A failed attempt that is run again ends with `test-retried`, which is not a
-//! result. The JSON form is versioned (`"v":1`) and its schema is `schema/events.schema.json`.
+//! result. The JSON form is versioned (`"v":2`) and its schema is `schema/events.schema.json`.
 
 mod placement;
 
@@ -19,8 +19,32 @@ use crate::plan::shard::Part;
 
 pub use placement::{Placement, Wait};
 
-/// The version that every line of the JSON form carries.
-pub const VERSION: u8 = 1;
+/// The version that every line of the JSON form carries. Version 2 added `time`.
+pub const VERSION: u8 = 2;
+
+/// The oldest version that is still read.
+pub const OLDEST_VERSION: u8 = 1;
+
+/// When something happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// In seconds since the run began.
+    pub at: f64,
+    /// In seconds since 1970, UTC; not known of a run that an older version wrote down.
+    pub time: Option<f64>,
+}
+
+impl Moment {
+    /// The same, or later if that is not yet so many seconds after the run's beginning.
+    #[must_use]
+    pub fn until(self, at: f64) -> Self {
+        let later = (at - self.at).max(0.0);
+        Self {
+            at: self.at + later,
+            time: self.time.map(|time| time + later),
+        }
+    }
+}
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -208,6 +232,9 @@ pub enum Event {
         seconds: f64,
         /// The exit code that the tests' outcomes give; a report that can't be written turns 0 into 3 later.
         exit: u8,
+        /// Why the run was stopped before all of its tests had run, if it was.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        stopped: Option<String>,
     },
 }
 
@@ -441,6 +468,9 @@ pub struct Line {
     /// Seconds since the run began.
     #[serde(default)]
     pub at: f64,
+    /// When that was: seconds since 1970, UTC. Since version 2.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time: Option<f64>,
     /// The event.
     #[serde(flatten)]
     pub event: Event,
@@ -451,6 +481,8 @@ pub struct Line {
 struct Written<'a> {
     v: u8,
     at: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<f64>,
     #[serde(flatten)]
     event: &'a Event,
 }
@@ -460,13 +492,23 @@ impl Line {
     ///
     /// # Errors
     /// Never, as far as we know: all that is in an event can be written.
-    pub fn write(at: f64, event: &Event) -> serde_json::Result<String> {
+    pub fn write(when: Moment, event: &Event) -> serde_json::Result<String> {
         let line = Written {
             v: VERSION,
-            at,
+            at: when.at,
+            time: when.time,
             event,
         };
         serde_json::to_string(&line).map(|text| text + "\n")
+    }
+
+    /// When the event happened.
+    #[must_use]
+    pub fn when(&self) -> Moment {
+        Moment {
+            at: self.at,
+            time: self.time,
+        }
     }
 }
 

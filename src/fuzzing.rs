@@ -15,7 +15,7 @@ use std::{io, str};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::event::{Event, Line, VERSION};
+use crate::event::{Event, Line, Moment, VERSION};
 use crate::explain::{Explanation, Record};
 use crate::history::Journal;
 use crate::manifest::config::{CommandTemplate, Config, GroupConfig, Hook, Runner, SettingValue};
@@ -429,14 +429,14 @@ struct Everything {
 }
 
 impl Reporter for Everything {
-    fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
-        let line = Line::write(at, event).expect("an event can be written");
+    fn event(&mut self, when: Moment, event: &Event) -> Result<(), ReportError> {
+        let line = Line::write(when, event).expect("an event can be written");
         assert!(serde_json::from_str::<Line>(&line).is_ok(), "{line}");
         self.events
             .lock()
             .expect("nobody panicked")
             .push(event.clone());
-        self.junit.event(at, event)
+        self.junit.event(when, event)
     }
 
     fn finish(&mut self) -> Result<(), ReportError> {
@@ -458,9 +458,14 @@ pub fn journal(bytes: &[u8]) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let everything = Everything {
         events: events.clone(),
-        junit: Junit::create(Path::new("-")).expect("standard output is not opened"),
+        junit: Junit::create(Path::new("-"), Path::new("")).expect("standard output is not opened"),
     };
-    let console = Console::new(Box::new(io::sink()), true, false, Verbosity::Verbose);
+    let console = Console::new(
+        Box::new(io::sink()),
+        true,
+        Progress::None,
+        Verbosity::Verbose,
+    );
     let reported = replay(
         &mut journal,
         vec![Box::new(everything), Box::new(console)],
@@ -520,9 +525,14 @@ pub fn merge(bytes: &[u8]) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let everything = Everything {
         events: events.clone(),
-        junit: Junit::create(Path::new("-")).expect("standard output is not opened"),
+        junit: Junit::create(Path::new("-"), Path::new("")).expect("standard output is not opened"),
     };
-    let console = Console::new(Box::new(io::sink()), true, false, Verbosity::Verbose);
+    let console = Console::new(
+        Box::new(io::sink()),
+        true,
+        Progress::None,
+        Verbosity::Verbose,
+    );
     let merged = report::merge(
         sources.collect(),
         vec![Box::new(everything), Box::new(console)],
@@ -569,11 +579,12 @@ pub fn merge(bytes: &[u8]) {
     let again = Arc::new(Mutex::new(Vec::new()));
     let everything = Everything {
         events: again.clone(),
-        junit: Junit::create(Path::new("-")).expect("standard output is not opened"),
+        junit: Junit::create(Path::new("-"), Path::new("")).expect("standard output is not opened"),
     };
     let mut lines = events.into_iter().map(|event| Line {
         v: VERSION,
         at: 0.0,
+        time: None,
         event,
     });
     let replayed = replay(&mut lines, vec![Box::new(everything)], "why");

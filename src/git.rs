@@ -23,6 +23,16 @@ pub enum GitError {
     },
 }
 
+/// The path of a folder within its work tree; empty for the top of one, and where there is none. It is looked for and not asked
+/// for: nothing of a repository is run to know it.
+#[must_use]
+pub fn place(folder: &Path) -> PathBuf {
+    let mut above = folder.ancestors();
+    let top = above.find(|folder| folder.join(".git").exists());
+    let inside = top.and_then(|top| folder.strip_prefix(top).ok());
+    inside.unwrap_or(Path::new("")).to_owned()
+}
+
 /// The files below the root that are other than in a commit, committed since or not, and those that are not tracked and not
 /// ignored.
 ///

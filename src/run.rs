@@ -122,32 +122,9 @@ pub fn new_id() -> String {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
-    let (days, rest) = (now.as_secs() / 86_400, now.as_secs() % 86_400);
-    let (year, month, day) = date(days);
-    let millis = now.subsec_millis();
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    format!(
-        "{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}.{millis:03}-{}",
-        std::process::id()
-    )
-}
-
-/// The civil date of a day since 1970, by Howard Hinnant's `civil_from_days`
-/// (<https://howardhinnant.github.io/date_algorithms.html>).
-fn date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    let millis = i64::try_from(now.as_millis()).unwrap_or_default();
+    let now = chrono::DateTime::from_timestamp_millis(millis).unwrap_or_default();
+    format!("{}-{}", now.format("%Y%m%d-%H%M%S%.3f"), std::process::id())
 }
 
 impl Run {
@@ -338,7 +315,11 @@ impl Run {
         let options = execute::Options {
             run: self.discovery.run.clone(),
             max_fail: max_fail.and_then(|max| Some((max.of(self.plan.tests())?, max.stop))),
-            deadline: self.config.run.timeout.map(|timeout| begun + timeout),
+            deadline: self
+                .config
+                .run
+                .timeout
+                .map(|timeout| (begun + timeout, timeout)),
             capture: how.capture,
             repeat: how.repeat,
             prepared: self.prepared,
@@ -356,7 +337,9 @@ impl Run {
         let why = &stopped;
         let feed = Mutex::new(Some(move || {
             report::feed(receiver, reporters, |totals| {
-                exit_code(totals, why.get().copied().flatten())
+                let why = why.get().copied().flatten();
+                let stopped = why.map(|reason: Reason| reason.to_string());
+                (exit_code(totals, why), stopped)
             })
         }));
         let take = || {
@@ -447,17 +430,5 @@ fn exit_code(totals: &Totals, stopped: Option<Reason>) -> u8 {
         _ if totals.is_nothing() => exit::NOTHING_MATCHED,
         _ if totals.is_success() => exit::SUCCESS,
         _ => exit::TESTS_FAILED,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::date;
-
-    #[test]
-    fn days_are_dates() {
-        assert_eq!(date(0), (1970, 1, 1));
-        assert_eq!(date(19_782), (2024, 2, 29));
-        assert_eq!(date(20_781), (2026, 11, 24));
     }
 }

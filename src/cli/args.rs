@@ -1,5 +1,6 @@
 //! The arguments, as they are written.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -74,7 +75,7 @@ pub enum Command {
 pub struct SelectArguments {
     /// Files, folders or test ids; all tests if there is none
     #[arg(value_name = "PATH|ID")]
-    pub selectors: Vec<String>,
+    pub selectors: Vec<OsString>,
     /// Only this group; may be repeated
     #[arg(short, long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
@@ -86,7 +87,7 @@ pub struct SelectArguments {
     pub tags: Option<String>,
     /// Not these files, folders, tests or groups, nor what a pattern matches; may be repeated
     #[arg(long, value_name = "PATTERN|ID")]
-    pub exclude: Vec<String>,
+    pub exclude: Vec<OsString>,
     /// Only tests that failed, or did not run, the last time they were to
     #[arg(long)]
     pub failed: bool,
@@ -160,7 +161,7 @@ pub struct RunArguments {
     /// Say less: failures and one line
     #[arg(short, long)]
     pub quiet: bool,
-    /// Write a report: junit or jsonl, to PATH or to standard output (-); may be repeated
+    /// Write a report besides those of the manifest: junit or jsonl, to PATH or to standard output (-); may be repeated
     #[arg(long = "report", value_name = "FORMAT[=PATH]")]
     pub reports: Vec<String>,
     /// Print what would run, and run nothing

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::{exit, print};
 use crate::execute;
-use crate::worker::Scratch;
 use crate::worker::frame::Level;
+use crate::worker::{Scratch, bases};
 
 /// What each level can't hold, even where it works.
 const LEVELS: [(Level, &str, &str); 3] = [
@@ -44,8 +44,12 @@ pub fn doctor() -> u8 {
     }
     match Scratch::new("doctor") {
         Ok(scratch) => {
-            let base = scratch.path().parent().unwrap_or(Path::new("/"));
-            print(&format!("temporary folders: in {}\n", base.display()));
+            let chosen = scratch.path().parent().unwrap_or(Path::new("/"));
+            print(&format!("temporary folders: in {}\n", chosen.display()));
+            // The best first: what comes before the chosen one could not be written, what comes after it is worse.
+            for base in bases() {
+                print(&format!("  {:<14} {base}\n", base.path.display()));
+            }
         }
         Err(error) => {
             code = exit::INFRASTRUCTURE;

@@ -15,6 +15,10 @@ pub const TIMEOUT_MULTIPLIER: &str = "FASTEST_TIMEOUT_MULTIPLIER";
 pub const NO_COLOR: &str = "NO_COLOR";
 /// Colours even where there is no terminal, if it is set and not 0 (<https://force-color.org>).
 pub const FORCE_COLOR: &str = "FORCE_COLOR";
+/// The same, in the older form (<https://bixense.com/clicolors/>).
+pub const CLICOLOR_FORCE: &str = "CLICOLOR_FORCE";
+/// No colours on a terminal, if it is 0.
+pub const CLICOLOR: &str = "CLICOLOR";
 
 /// `FASTEST_WORKERS`, if it is set.
 pub fn workers() -> Result<Option<WorkerNumber>, CliError> {
@@ -49,11 +53,17 @@ pub fn timeout_multiplier() -> Result<Option<Factor>, CliError> {
 /// Whether a stream is written in colours.
 pub fn colour(stream: &impl IsTerminal) -> bool {
     let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_zero = |name: &str| env::var_os(name).is_some_and(|value| value == "0");
     if is_set(NO_COLOR) {
         return false;
     }
-    if is_set(FORCE_COLOR) {
-        return env::var_os(FORCE_COLOR).is_some_and(|value| value != "0");
+    for forced in [FORCE_COLOR, CLICOLOR_FORCE] {
+        // `CLICOLOR_FORCE=0` only says that nothing is forced.
+        if is_set(forced) && (forced == FORCE_COLOR || !is_zero(forced)) {
+            return !is_zero(forced);
+        }
     }
-    stream.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    stream.is_terminal()
+        && !is_zero(CLICOLOR)
+        && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -42,7 +42,7 @@ pub fn merge(arguments: &MergeArguments) -> Result<u8, CliError> {
         found.push(one);
         journals.push(journal);
     }
-    let reporters = target::reporters(&targets, &voice(&arguments.tell))?;
+    let reporters = target::reporters(&targets, &voice(&arguments.tell), &open::root()?)?;
     let sources = found.iter().zip(&mut journals);
     let sources = sources.filter_map(source).collect();
     let merged = crate::report::merge(sources, reporters);

@@ -1,7 +1,9 @@
 //! From the current folder and the arguments to a configuration and a selection.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::args::{OrderName, ScheduleArguments, SelectArguments, WorkerNumber};
@@ -179,6 +181,13 @@ fn known_groups(select: &SelectArguments, config: &Config) -> Result<(), CliErro
     ))
 }
 
+/// The folder of the nearest manifest; the current one where there is none.
+pub fn root() -> Result<PathBuf, CliError> {
+    let here = here()?;
+    let root = load::find(&here).and_then(|path| path.parent().map(Path::to_owned));
+    Ok(root.unwrap_or(here))
+}
+
 /// The nearest folder with runs: beside the manifest, which need not be right, or where there was none.
 pub fn kept() -> Result<Folder, CliError> {
     let here = here()?;
@@ -277,11 +286,13 @@ pub fn nothing(selection: &Selection) -> String {
 }
 
 /// What `--exclude` names. Patterns are the root's, as they are in the manifest.
-fn exclusion(written: &str, here: &Path, root: &Path) -> Result<Exclusion, CliError> {
-    let pattern = written.contains(['*', '?', '[']);
+fn exclusion(written: &OsStr, here: &Path, root: &Path) -> Result<Exclusion, CliError> {
+    let pattern = written
+        .to_str()
+        .filter(|text| text.contains(['*', '?', '[']));
     Ok(Exclusion {
         name: selector(written, here, root)?,
-        pattern: pattern.then(|| Pattern::new(written).ok()).flatten(),
+        pattern: pattern.and_then(|text| Pattern::new(text).ok()),
     })
 }
 
@@ -308,30 +319,46 @@ fn pointed_at(text: &str, at: usize) -> String {
     format!("    {before}{after}\n    {blank}^")
 }
 
-/// A path is the current folder's; an id is one that no path is called, or what follows a path: `tests/a.py::test_x`.
-fn selector(written: &str, here: &Path, root: &Path) -> Result<Selector, CliError> {
-    let (head, inside) = written
-        .split_once("::")
-        .map_or((written, None), |(head, rest)| (head, Some(rest)));
+/// A path is the current folder's; an id is one that no path is called, or what follows a path: `tests/a.py::test_x`. A path
+/// need not be text; an id is, since a name in it that is not is written as text can have it.
+fn selector(given: &OsStr, here: &Path, root: &Path) -> Result<Selector, CliError> {
+    let written = given.to_string_lossy().into_owned();
+    let bytes = given.as_bytes();
+    let (head, inside) = match bytes.windows(2).position(|pair| pair == b"::") {
+        Some(at) => (&bytes[..at], Some(&bytes[at + 2..])),
+        None => (bytes, None),
+    };
+    let head = OsStr::from_bytes(head);
     let path = here.join(head);
     if head.is_empty() || !path.exists() {
+        // Several names that are not text may read alike as ids, so what is none names a file or nothing.
+        if given.to_str().is_none() {
+            return Err(CliError::usage(
+                format!("no test, file or folder is called {written:?}"),
+                None,
+            ));
+        }
         return Ok(Selector {
-            written: written.to_owned(),
+            written,
             place: None,
         });
     }
     let below = below(&path, root).ok_or_else(|| {
         CliError::usage(
-            format!("{head} is not in the root {}", root.display()),
+            format!(
+                "{} is not in the root {}",
+                Path::new(head).display(),
+                root.display()
+            ),
             "the manifest's folder is the root".to_owned(),
         )
     })?;
     Ok(Selector {
-        written: written.to_owned(),
+        written,
         place: Some(Place {
-            path: below.to_string_lossy().into_owned(),
+            path: below,
             is_file: path.is_file(),
-            inside: inside.map(str::to_owned),
+            inside: inside.map(|inside| String::from_utf8_lossy(inside).into_owned()),
         }),
     })
 }

@@ -21,7 +21,7 @@ pub fn report(arguments: &ReportArguments) -> Result<u8, CliError> {
     let (id, run) = kept(arguments.id.as_deref())?;
     let why = why_open(&run);
     let mut journal = journal(&id, &run)?;
-    let reporters = target::reporters(&targets, &voice(&arguments.tell))?;
+    let reporters = target::reporters(&targets, &voice(&arguments.tell), &open::root()?)?;
     let reported = replay(&mut journal, reporters, why);
     tell_unreadable(journal.unreadable, "the journal");
     target::tell_errors(&reported);

@@ -1,5 +1,7 @@
 //! `orchestrate run`.
 
+use std::path::Path;
+
 use super::args::{RunArguments, WorkerNumber};
 use super::error::CliError;
 use super::target::{self, Target, Voice};
@@ -37,6 +39,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     }
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;
+    let root = config.root.clone();
     let asked = arguments.select.asked(&selection);
     let mut run = Run::prepare(config, &asked, execute::environment())?;
     if selection.is_all() && !run.empty.is_empty() {
@@ -74,7 +77,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
         quiet: arguments.quiet,
         progress: !arguments.no_capture,
     };
-    let reporters = target::reporters(&targets, &console)?;
+    let reporters = target::reporters(&targets, &console, &root)?;
     let stop = Stop::default();
     signals::listen(stop.handle())
         .map_err(|error| CliError::System(format!("can't handle signals: {error}")))?;
@@ -109,18 +112,35 @@ fn share_the_terminal(config: &mut Config) {
     }
 }
 
-/// The reports that were asked for: the command line's, or else the manifest's.
+/// The reports that were asked for: the command line's, and those of the manifest and its profile. What both ask for is written
+/// once.
 fn targets(arguments: &RunArguments, config: &Config) -> Result<Vec<Target>, CliError> {
-    if !arguments.reports.is_empty() {
-        return target::parse(&arguments.reports);
-    }
-    let reports = config.run.reports.iter();
-    Ok(reports
-        .map(|(format, path)| Target {
+    let mut targets = target::parse(&arguments.reports)?;
+    let here = open::here()?;
+    for (format, path) in &config.run.reports {
+        let target = Target {
             format: format.clone(),
             path: config.root.join(path),
-        })
-        .collect())
+        };
+        let mut others = targets.iter();
+        match others
+            .find(|other| other.path != Path::new("-") && here.join(&other.path) == target.path)
+        {
+            Some(other) if other.format == target.format => {}
+            Some(other) => {
+                return Err(CliError::usage(
+                    format!(
+                        "--report {}={}: the manifest writes its {format} report there",
+                        other.format,
+                        other.path.display()
+                    ),
+                    "give one of them a path of its own".to_owned(),
+                ));
+            }
+            None => targets.push(target),
+        }
+    }
+    Ok(targets)
 }
 
 /// A level of isolation that does not work here is told once, and not by every test.

@@ -1,5 +1,5 @@
 //! Signals: the first INT, TERM or HUP stops the run in good order, the second ends it at once. TSTP holds it, USR1 asks what
-//! runs.
+//! runs. A HUP that was ignored when we started, as by `nohup`, stays so: the run outlives its terminal.
 
 use std::io;
 use std::process;
@@ -10,10 +10,15 @@ use signal_hook::iterator::Signals;
 
 use super::{exit, keys};
 use crate::execute::{Order, Reason};
+use crate::worker::is_ignored;
 
 /// Listens from now on.
 pub fn listen(tell: impl Fn(Order) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGUSR1])?;
+    let mut list = vec![SIGINT, SIGTERM, SIGTSTP, SIGCONT, SIGUSR1];
+    if !is_ignored(SIGHUP) {
+        list.push(SIGHUP);
+    }
+    let mut signals = Signals::new(list)?;
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {

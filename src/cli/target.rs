@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::error::CliError;
 use super::{environment, say};
+use crate::git;
 use crate::manifest::resolve::REPORT_FORMATS;
-use crate::report::{Console, Jsonl, Junit, Reported, Reporter, Verbosity, harmless, stream};
+use crate::report::{
+    Console, Jsonl, Junit, Progress, Reported, Reporter, Verbosity, harmless, stream,
+};
 use crate::suggest::did_you_mean;
 
 /// A report that was asked for.
@@ -23,7 +26,7 @@ pub struct Voice {
     pub verbose: bool,
     /// Failures and one line.
     pub quiet: bool,
-    /// Progress, where there is a terminal.
+    /// How far the run is: in place on a terminal, elsewhere by a line now and then.
     pub progress: bool,
 }
 
@@ -66,13 +69,18 @@ pub fn parse(texts: &[String]) -> Result<Vec<Target>, CliError> {
     Ok(targets)
 }
 
-/// The console and the reports, each ready to be written.
-pub fn reporters(targets: &[Target], voice: &Voice) -> Result<Vec<Box<dyn Reporter>>, CliError> {
+/// The console and the reports, each ready to be written. `root` is where the files of the tests are.
+pub fn reporters(
+    targets: &[Target],
+    voice: &Voice,
+    root: &Path,
+) -> Result<Vec<Box<dyn Reporter>>, CliError> {
+    let below = git::place(root);
     let stdout_is_taken = targets.iter().any(|target| target.path == Path::new("-"));
     let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(console(voice, stdout_is_taken))];
     for Target { format, path } in targets {
         reporters.push(match format.as_str() {
-            "junit" => Box::new(Junit::create(path).map_err(CliError::Report)?),
+            "junit" => Box::new(Junit::create(path, &below).map_err(CliError::Report)?),
             _ => Box::new(Jsonl::create(path).map_err(CliError::Report)?),
         });
     }
@@ -85,13 +93,17 @@ fn console(voice: &Voice, stdout_is_taken: bool) -> Console {
     } else {
         environment::colour(&io::stdout())
     };
-    let terminal = io::stderr().is_terminal() && voice.progress;
+    let progress = match (voice.progress, io::stderr().is_terminal()) {
+        (false, _) => Progress::None,
+        (true, true) => Progress::Bar,
+        (true, false) => Progress::Lines,
+    };
     let verbosity = match (voice.quiet, voice.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    Console::new(stream(stdout_is_taken), colour, terminal, verbosity)
+    Console::new(stream(stdout_is_taken), colour, progress, verbosity)
 }
 
 /// Says which reports could not be written.

@@ -20,7 +20,7 @@ use crate::manifest::model::Expect;
 use crate::outcome::Outcome;
 use crate::plan::{Item, full_id};
 use crate::runner::read::{self, Results, Verdict};
-use crate::worker::frame::{Cause, Clock, Ended, Status};
+use crate::worker::frame::{Cause, Clock, Ended, Output, Status};
 
 /// How often in a row there may be nothing to run a job with; then what is left is errored.
 const MOST_SHORTAGES: u32 = 100;
@@ -152,8 +152,13 @@ impl Lane<'_, '_> {
         if failure.outcome == Outcome::NotRun {
             return self.short(job, failure.message);
         }
-        let output = Some(&failure.output).filter(|output| !output.is_empty());
-        Ran::NoWorker(self.all(job, failure.outcome, &failure.message, output))
+        let failed = self.all(job, failure.outcome, &failure.reason(), None);
+        match failure.hook {
+            // It has run once for all of the group's workers: no other can do better.
+            Some(Hook::BeforeAll) => Ran::Over(failed, Vec::new()),
+            Some(hook) => Ran::NoWorker(format!("{} failed", hook.key()), failed),
+            None => Ran::NoWorker(failure.message, failed),
+        }
     }
 
     /// Puts a job back that there was nothing to run with, until that has been so often enough in a row.
@@ -255,7 +260,9 @@ impl Lane<'_, '_> {
         };
         // Its failure is told by its event, and by the exit code of the run. A worker that is lost by it is noticed before
         // the next job.
-        let _ = hooks::run(shared, client, Hook::AfterJob, &subject);
+        if hooks::run(shared, client, Hook::AfterJob, &subject).is_err() {
+            shared.hook_failed(self.group);
+        }
         Ok(ended)
     }
 
@@ -330,8 +337,8 @@ impl Lane<'_, '_> {
                 };
                 Some(match verdict.output.take() {
                     // What went to standard error is not in the report.
-                    Some(own) if stdout_is_report => own + &of_job(&mut output),
-                    Some(own) => own,
+                    Some(own) if stdout_is_report => self.cut(own) + &of_job(&mut output),
+                    Some(own) => self.cut(own),
                     None => of_job(&mut output),
                 })
             };
@@ -371,23 +378,36 @@ impl Lane<'_, '_> {
     ) -> (TestFinished, bool) {
         let again = self.is_again(job, verdict.outcome.is_failure());
         let outcome = verdict.outcome;
+        let output = output.filter(|text| outcome != Outcome::Passed && !text.is_empty());
         let mut finished = TestFinished {
             seconds: verdict.seconds.unwrap_or(seconds),
             worker: Some(self.slot),
-            message: verdict.message,
-            output: output.filter(|text| outcome != Outcome::Passed && !text.is_empty()),
+            message: self.bounded(verdict.message),
+            output,
             ..job.finished(self.shared.plan, item, outcome, String::new())
         };
         if outcome == Outcome::Passed && job.attempt > 1 {
             finished = job.flaky(finished);
         }
-        if matches!(outcome, Outcome::Cancelled | Outcome::NotRun)
-            && self.shared.state().scheduler.is_group_stopped(self.group)
-        {
+        if matches!(outcome, Outcome::Cancelled | Outcome::NotRun) {
+            let state = self.shared.state();
             let plan = &self.shared.plan.groups[self.group];
-            finished.message = Some(running::why_over(plan));
+            if state.scheduler.is_group_stopped(self.group) {
+                finished.message = Some(running::why_over(plan));
+            } else if let Some(reason) = state.reason {
+                finished.message = Some(reason.to_string());
+            }
         }
         (finished, again)
+    }
+
+    /// What reports keep of a text that a runner reported: as much as of output.
+    pub(super) fn bounded(&self, text: Option<String>) -> Option<String> {
+        text.map(|text| self.cut(text))
+    }
+
+    pub(super) fn cut(&self, text: String) -> String {
+        cut(text, self.config().bounds.output_limit)
     }
 
     /// Whether a test that has failed has another try.
@@ -420,6 +440,22 @@ impl Lane<'_, '_> {
             0
         }
     }
+}
+
+/// A text without its middle, if it is longer than `limit`.
+fn cut(text: String, limit: u64) -> String {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    if text.len() <= limit {
+        return text;
+    }
+    let bytes = text.into_bytes();
+    let (head, tail) = (&bytes[..limit / 2], &bytes[bytes.len() - limit / 2..]);
+    let output = Output {
+        head: head.to_vec(),
+        tail: tail.to_vec(),
+        total: bytes.len() as u64,
+    };
+    output.into_text()
 }
 
 /// What was left behind, in words.

@@ -14,6 +14,7 @@ use crate::plan::shard::Shard;
 use crate::plan::{Item, Reading, Rules};
 use crate::runner::{compat, list, parts};
 use crate::worker::frame::{Clock, JobRequest, Leftovers};
+use crate::worker::inherited;
 
 /// What is told of a job besides its templates.
 pub struct Place {
@@ -148,7 +149,7 @@ pub fn environment(
     known: impl Fn(&Template) -> bool,
 ) -> Result<Vec<(OsString, OsString)>, Unset> {
     let mut env: Vec<(OsString, OsString)> = Vec::new();
-    for (name, value) in of_shard(group, place) {
+    for (name, value) in of_shard(group, place).chain(set_by_run(group, place)) {
         env.push((name.into(), value.into()));
     }
     for (name, template) in group.env.iter().filter(|(_, template)| known(template)) {
@@ -227,6 +228,24 @@ pub fn of_shard(
             .any(|(own, _)| own == name)
     };
     shard_variables(place.shard).filter(move |(name, _)| !is_own(name))
+}
+
+/// The names of the variables that the run sets and that are not called `ORCHESTRATE_*`: a run within the job takes them away.
+pub fn set_by_run(
+    group: &GroupConfig,
+    place: &Place,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let compat = compat::variables(&group.compat, 0, 1, "", "".as_ref());
+    let compat = compat
+        .into_iter()
+        .map(|(name, _)| name.to_string_lossy().into_owned());
+    let names: Vec<String> = of_shard(group, place)
+        .map(|(name, _)| name.to_owned())
+        .chain(compat)
+        .collect();
+    (!names.is_empty())
+        .then(|| (inherited::SET_BY_RUN, names.join(",")))
+        .into_iter()
 }
 
 /// The rest.

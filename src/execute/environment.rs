@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 
-use super::command::{Place, of_job, of_shard, of_worker};
+use super::command::{Place, of_job, of_shard, of_worker, set_by_run};
 use super::granted;
 use super::values::JobValues;
 use crate::manifest::config::GroupConfig;
@@ -48,7 +48,7 @@ impl<'a> Environment<'a> {
             environment.names.insert(name.to_owned());
             environment.common.push(name.as_ref(), &value);
         }
-        for (name, value) in of_shard(group, place) {
+        for (name, value) in of_shard(group, place).chain(set_by_run(group, place)) {
             environment.common.push(name.as_ref(), value.as_ref());
         }
         // From the last to the first: of two with the same name the later counts, whichever of them varies.

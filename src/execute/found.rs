@@ -122,8 +122,8 @@ impl Lane<'_, '_> {
         let finished = TestFinished {
             seconds: verdict.seconds.unwrap_or(seconds),
             worker: Some(self.slot),
-            message: verdict.message,
-            output: verdict.output.filter(|text| !text.is_empty()),
+            message: self.bounded(verdict.message),
+            output: self.bounded(verdict.output.filter(|text| !text.is_empty())),
             ..job.finished(plan, item, verdict.outcome, String::new())
         };
         self.shared.send(Event::TestRetried(finished.clone()));
@@ -178,8 +178,8 @@ impl Lane<'_, '_> {
             repetition: job.repetition,
             worker: Some(self.slot),
             file: item.and_then(|item| item.file.clone()),
-            message: test.verdict.message,
-            output: output.filter(|_| outcome != Outcome::Passed),
+            message: self.bounded(test.verdict.message),
+            output: self.bounded(output.filter(|_| outcome != Outcome::Passed)),
             ..TestFinished::new(full_id(group, &test.id), group, outcome)
         };
         if outcome == Outcome::Passed && was_failed {

@@ -60,10 +60,13 @@ impl GroupHooks {
             _ => Variables::new(),
         };
         // Its failure is told by its event, and by the exit code of the run.
-        let result = run(shared, group, &mut client, Hook::AfterAll, &variables);
-        let is_lost = result.is_err_and(|failure| failure.outcome == Outcome::Crashed);
+        let mut result = run(shared, group, &mut client, Hook::AfterAll, &variables);
+        let is_lost = matches!(&result, Err(failure) if failure.outcome == Outcome::Crashed);
         if is_lost && let Ok(mut client) = Client::start(&shared.clients) {
-            let _ = run(shared, group, &mut client, Hook::AfterAll, &variables);
+            result = run(shared, group, &mut client, Hook::AfterAll, &variables);
+        }
+        if result.is_err() {
+            shared.hook_failed(group);
         }
     }
 }

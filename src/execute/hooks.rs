@@ -15,16 +15,18 @@ use crate::manifest::template::{Lookup, Name, Template};
 use crate::outcome::Outcome;
 use crate::runner::list;
 use crate::worker::client::Client;
-use crate::worker::frame::{Cause, Ended, EnvBlock, JobRequest, Leftovers, Output};
+use crate::worker::frame::{Cause, Ended, EnvBlock, JobRequest, Leftovers};
 
 /// A hook that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
+    /// Which; none where there was no worker to run it in.
+    pub hook: Option<Hook>,
     /// How the tests end that needed it; `crashed` where its worker was lost, and not the hook itself failed.
     pub outcome: Outcome,
     /// Why, in a line.
     pub message: String,
-    /// What it printed.
+    /// What it printed. The event of its end has it; the tests that the failure concerns refer to that.
     pub output: String,
 }
 
@@ -42,10 +44,11 @@ pub struct Subject<'a> {
     pub of: Option<&'a str>,
 }
 
-/// Runs the commands of a hook, one after the other; the first that fails is the last. Returns the variables that it sets.
+/// Runs the commands of a hook, one after the other. Of a `before-*` the first that fails is the last; of an `after-*` all
+/// run, since each takes back something else. Returns the variables that the hook sets.
 ///
 /// # Errors
-/// How one of them failed.
+/// How its commands failed.
 pub fn run(
     shared: &Shared<'_>,
     client: &mut Client,
@@ -68,14 +71,22 @@ pub fn run(
     });
     let begun = std::time::Instant::now();
     let mut set = Variables::new();
-    let result = commands
-        .iter()
-        .enumerate()
-        .try_for_each(|(index, command)| {
-            let is_last = index + 1 == commands.len();
-            one(client, hook, (command, is_last), subject, &mut set)
+    let mut failed: Option<Failure> = None;
+    for (index, command) in commands.iter().enumerate() {
+        let is_last = index + 1 == commands.len();
+        let ended = one(client, hook, (command, is_last), subject, &mut set);
+        let Err(failure) = ended else { continue };
+        let goes_on = hook.takes_back() && failure.outcome == Outcome::Errored;
+        let failure = failure.of_command(index, commands.len());
+        failed = Some(match failed {
+            Some(before) => before.and(failure),
+            None => failure,
         });
-    let failure = result.as_ref().err();
+        if !goes_on {
+            break;
+        }
+    }
+    let failure = failed.as_ref();
     shared.send(Event::HookFinished {
         hook,
         group,
@@ -95,7 +106,10 @@ pub fn run(
             })
             .collect(),
     });
-    result.map(|()| set)
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(set),
+    }
 }
 
 fn one(
@@ -106,14 +120,14 @@ fn one(
     set: &mut Variables,
 ) -> Result<(), Failure> {
     let failed = |message: String, output: String| Failure {
+        hook: Some(hook),
         outcome: Outcome::Errored,
         message: format!("{} {message}", hook.key()),
         output,
     };
     let request = request(client, hook, command, subject, set)
         .map_err(|why| failed(format!("can't run: {why}"), String::new()))?;
-    let is_after = matches!(hook, Hook::AfterAll | Hook::AfterWorker | Hook::AfterJob);
-    let ended = if is_after {
+    let ended = if hook.takes_back() {
         client.run_to_its_end(request)
     } else {
         client.run(request)
@@ -129,7 +143,7 @@ fn one(
             ..failed("was stopped with the run".to_owned(), output)
         });
     }
-    if let Some(why) = ended.why_failed() {
+    if let Some(why) = ended.why_failed(subject.group.hooks.timeout) {
         return Err(failed(why, output));
     }
     read_variables(&ended, set).map_err(|why| failed(why, output))
@@ -201,21 +215,46 @@ fn is_a_workers(name: &Name) -> bool {
 fn read_variables(ended: &Ended, set: &mut Variables) -> Result<(), String> {
     let text = ended.report.as_deref().unwrap_or_default();
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() || line[0] == b'#' {
             continue;
         }
-        let wrong = |why: &str| format!("wrote to ORCHESTRATE_ENV what {why}, line {}", index + 1);
-        let at = line.iter().position(|byte| *byte == b'=');
-        let at = at
-            .filter(|at| *at > 0)
-            .ok_or_else(|| wrong("is no NAME=value"))?;
-        if line.starts_with(b"ORCHESTRATE_") {
-            return Err(wrong("only orchestrate sets"));
-        }
-        let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-        set.push((text(&line[..at]), text(&line[at + 1..])));
+        let (name, value) = variable(line).map_err(|why| {
+            let shown = String::from_utf8_lossy(line);
+            let shown: String = shown.chars().take(MOST_SHOWN).collect();
+            format!(
+                "wrote to ORCHESTRATE_ENV what {why}, line {}: {shown:?}",
+                index + 1
+            )
+        })?;
+        set.push((name, value));
     }
     Ok(())
+}
+
+/// How much of a line is shown that is not a variable.
+const MOST_SHOWN: usize = 80;
+
+/// The name and the value that a line sets.
+fn variable(line: &[u8]) -> Result<(OsString, OsString), &'static str> {
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-:".contains(byte);
+    let at = line.iter().position(|byte| *byte == b'=');
+    let at = at.filter(|at| *at > 0).ok_or("is not NAME=value")?;
+    let (name, value) = (&line[..at], &line[at + 1..]);
+    if name.starts_with(b"export ") {
+        return Err("is not NAME=value (leave out `export`)");
+    }
+    if !name.iter().all(is_of_name) {
+        return Err("is not NAME=value (a name has letters, digits and `_`)");
+    }
+    if name.starts_with(b"ORCHESTRATE_") {
+        return Err("only orchestrate sets");
+    }
+    if value.contains(&0) {
+        return Err("has a NUL byte, which no variable can hold");
+    }
+    let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    Ok((text(name), text(value)))
 }
 
 impl Failure {
@@ -228,12 +267,42 @@ impl Failure {
         };
         Ended {
             cause,
-            output: Output {
-                total: self.output.len() as u64,
-                head: self.output.into_bytes(),
-                tail: Vec::new(),
-            },
-            ..Ended::not_started(self.message)
+            ..Ended::not_started(self.reason())
+        }
+    }
+
+    /// Why a test has no result of its own. What the hook printed may be long, and as many tests may refer to it as there
+    /// are, so it is reported once, with the hook.
+    pub fn reason(&self) -> String {
+        if self.output.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}; its output is reported with the hook", self.message)
+        }
+    }
+
+    /// The same, with the number of the command that failed where there are several.
+    fn of_command(self, index: usize, commands: usize) -> Self {
+        if commands == 1 || self.outcome == Outcome::Cancelled {
+            return self;
+        }
+        Self {
+            message: format!("{} (command {} of {commands})", self.message, index + 1),
+            ..self
+        }
+    }
+
+    /// Two failures of the same hook as one.
+    fn and(mut self, other: Self) -> Self {
+        self.message.push_str("; ");
+        self.message.push_str(&other.message);
+        if !self.output.is_empty() && !self.output.ends_with('\n') {
+            self.output.push('\n');
+        }
+        self.output.push_str(&other.output);
+        Self {
+            outcome: other.outcome,
+            ..self
         }
     }
 }
@@ -246,6 +315,7 @@ impl From<std::io::Error> for Failure {
             Outcome::Errored
         };
         Self {
+            hook: None,
             outcome,
             message: format!("can't start a worker: {error}"),
             output: String::new(),

@@ -76,9 +76,9 @@ pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
                 }
                 thread::sleep(SHORTAGE_PAUSE);
             }
-            Ran::NoWorker(failed) => {
+            Ran::NoWorker(why, failed) => {
                 worker.finish(failed, Vec::new(), started, global_slot);
-                if !worker.retires("before-worker failed") {
+                if !worker.retires(&why) {
                     break;
                 }
             }
@@ -134,8 +134,8 @@ pub(super) enum Ran {
     Over(usize, Vec<Job>),
     /// There was nothing to run it with: why, and the job.
     Nothing(String, Box<Job>),
-    /// Its tests have failed since this worker could not be made ready.
-    NoWorker(usize),
+    /// This worker could not be made ready: why, and how many tests have failed by that.
+    NoWorker(String, usize),
 }
 
 /// How long the last lane of a group waits when there are no processes, descriptors or memory.
@@ -245,8 +245,8 @@ impl<'l> Lane<'l, '_> {
         let max_fail = max_fail.filter(|(most, _)| state.failures >= *most);
         let is_stopped = state.scheduler.is_stopped();
         self.shared.wake(state);
-        if let (Some((_, stop)), false) = (max_fail, is_stopped) {
-            self.shared.stop(Reason::MaxFail(stop));
+        if let (Some((most, stop)), false) = (max_fail, is_stopped) {
+            self.shared.stop(Reason::MaxFail(most, stop));
         }
     }
 
@@ -350,7 +350,13 @@ impl<'l> Lane<'l, '_> {
             variables,
             of: None,
         };
-        hooks::run(shared, client, hook, &subject)
+        let result = hooks::run(shared, client, hook, &subject);
+        // Where its worker was lost, it runs again in another.
+        let is_failed = |failure: &Failure| failure.outcome != Outcome::Crashed;
+        if hook.takes_back() && result.as_ref().is_err_and(is_failed) {
+            shared.hook_failed(self.group);
+        }
+        result
     }
 
     /// Runs the hooks that killed workers could not.

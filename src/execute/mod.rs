@@ -38,7 +38,7 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use crate::event::{Event, GroupStarted, ShardStarted};
 use crate::machine;
-use crate::manifest::config::GroupConfig;
+use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::StopAt;
 use crate::outcome::Outcome;
 use crate::plan::shard::{Part, Shard};
@@ -47,6 +47,7 @@ use crate::report::Sender;
 use crate::runner::{Discovery, parts};
 use crate::schedule::Scheduler;
 use crate::worker::client::Clients;
+use crate::worker::inherited;
 use crate::worker::{adopt_orphans, kill_strays, sweep};
 use group::GroupHooks;
 use job::Job;
@@ -68,8 +69,8 @@ pub struct Options {
     pub max_fail: Option<(usize, StopAt)>,
     /// How often each test runs.
     pub repeat: Repeat,
-    /// When the whole run must be over.
-    pub deadline: Option<Instant>,
+    /// When the whole run must be over, and how long it may take.
+    pub deadline: Option<(Instant, Duration)>,
     /// Whether output is captured.
     pub capture: bool,
     /// How long listing and planning took.
@@ -197,6 +198,11 @@ impl Shared<'_> {
             Order::Tell => self.tell(),
             Order::Look => self.look(),
         }
+    }
+
+    /// A hook of the group failed that takes back what another has done: the group has not passed.
+    fn hook_failed(&self, group: usize) {
+        self.state().scheduler.fail(group);
     }
 
     /// Nothing starts any more, and what runs is ended.
@@ -379,10 +385,10 @@ fn run_group(shared: &Shared<'_>, group: usize, workers: usize) {
         session::finish(shared, group, &shared.discovery.session(&config.name));
     }
     whole::finish(shared, group);
+    shared.groups[group].close(shared, group);
     let mut state = shared.state();
     state.scheduler.close(group);
     shared.wake(state);
-    shared.groups[group].close(shared, group);
 }
 
 /// Whether something was short that may be there again in a moment.
@@ -426,8 +432,14 @@ fn initial(plan: &Plan, repeat: Repeat, reserve: &Reserve) -> State {
     let scheduler = Scheduler::new(specs, plan.limits());
     let mut scheduler = scheduler.with_rounds(repeat.rounds, each_round);
     for (index, group) in plan.groups.iter().enumerate() {
-        // What its session or its runner does at its end may fail. Without a job there is none.
-        let has_end = group.config.session.is_warm() || group.config.runner.finish.is_some();
+        // What its session, its runner or its hooks do at its end may fail, and what they take down may be what another group
+        // sets up. Without a job there is none.
+        let config = &group.config;
+        let has_end = config.session.is_warm()
+            || config.runner.finish.is_some()
+            || [Hook::AfterWorker, Hook::AfterAll]
+                .iter()
+                .any(|hook| !config.hooks.of(*hook).is_empty());
         if has_end && !group.jobs.is_empty() {
             scheduler.keep_open(index);
         }
@@ -488,8 +500,8 @@ fn started(plan: &Plan, options: &Options) -> Event {
     }
 }
 
-/// The environment of `orchestrate`, as a map.
+/// What is of the environment of `orchestrate` for its jobs, as a map.
 #[must_use]
 pub fn environment() -> HashMap<OsString, OsString> {
-    std::env::vars_os().collect()
+    inherited::environment().collect()
 }

@@ -174,5 +174,6 @@ impl Shared<'_> {
 /// Why what a group's timeout has ended or left out has no result of its own.
 pub(super) fn why_over(plan: &GroupPlan) -> String {
     let limit = plan.config.timeout.unwrap_or_default();
-    format!("its group's timeout of {limit:?} was over")
+    let name = &plan.config.name;
+    format!("group {name} timed out: its `group-timeout` is {limit:?}")
 }

@@ -12,10 +12,10 @@ use crate::manifest::model::StopAt;
 pub enum Reason {
     /// This signal came.
     Signal(i32),
-    /// `run.timeout` is over.
-    Timeout,
-    /// `max-fail` was reached: what runs is ended, or may end by itself.
-    MaxFail(StopAt),
+    /// The run took longer than its `timeout`.
+    Timeout(Duration),
+    /// So many tests have failed, which is `max-fail`: what runs is ended, or may end by itself.
+    MaxFail(usize, StopAt),
     /// The system has no more threads for us.
     NoThreads,
 }
@@ -24,7 +24,7 @@ impl Reason {
     /// Whether what runs is ended too.
     #[must_use]
     pub fn ends_jobs(self) -> bool {
-        self != Self::MaxFail(StopAt::Soon)
+        !matches!(self, Self::MaxFail(_, StopAt::Soon))
     }
 }
 
@@ -35,9 +35,14 @@ impl fmt::Display for Reason {
                 Some(name) => write!(f, "the run was stopped by {name}"),
                 None => write!(f, "the run was stopped by signal {signal}"),
             },
-            Self::Timeout => f.write_str("the run's timeout was over"),
+            Self::Timeout(limit) => {
+                write!(f, "the run timed out: `timeout` of `[run]` is {limit:?}")
+            }
             Self::NoThreads => f.write_str("no thread could be started"),
-            Self::MaxFail(_) => f.write_str("the run stopped after max-fail failures"),
+            Self::MaxFail(1, _) => f.write_str("the run stopped after the first failed test"),
+            Self::MaxFail(most, _) => {
+                write!(f, "the run stopped after {most} failed tests (`max-fail`)")
+            }
         }
     }
 }
@@ -88,11 +93,17 @@ impl Stop {
         let _ = self.sender.send(None);
     }
 
-    /// Waits for orders, and for the deadline, and passes each on, until the run is over. A run that is held does not run out
+    /// Waits for orders, and for the deadline (with the time that led to it), and passes each on, until the run is over. A run that is held does not run out
     /// of time. Every `pause`, if there is one, it is time to look.
-    pub fn watch(&self, deadline: Option<Instant>, pause: Option<Duration>, on: impl Fn(Order)) {
+    pub fn watch(
+        &self,
+        limit: Option<(Instant, Duration)>,
+        pause: Option<Duration>,
+        on: impl Fn(Order),
+    ) {
         let receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut deadline = deadline;
+        let timeout = limit.map(|(_, timeout)| timeout);
+        let mut deadline = limit.map(|(at, _)| at);
         let mut held = None;
         loop {
             let look = pause.map(|pause| Instant::now() + pause);
@@ -115,7 +126,7 @@ impl Stop {
                 Err(RecvTimeoutError::Timeout) => {
                     if deadline.is_some_and(|at| Instant::now() >= at) {
                         deadline = None;
-                        on(Order::Stop(Reason::Timeout));
+                        on(Order::Stop(Reason::Timeout(timeout.unwrap_or_default())));
                     } else {
                         on(Order::Look);
                     }

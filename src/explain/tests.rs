@@ -170,6 +170,7 @@ impl Teller<'_> {
         self.lines.push(Line {
             v: VERSION,
             at,
+            time: None,
             event,
         });
     }

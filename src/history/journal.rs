@@ -5,9 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::vec;
 
+use crate::event::{Event, Line, OLDEST_VERSION, VERSION};
 use crate::kept_file::{self, LONGEST_LINE, ReadLine};
-
-use crate::event::{Event, Line, VERSION};
 
 /// The events of a journal.
 #[derive(Debug)]
@@ -96,7 +95,7 @@ impl<R: BufRead> Iterator for Journal<R> {
 
 fn parse(bytes: &[u8]) -> Option<Line> {
     let line: Line = serde_json::from_slice(bytes).ok()?;
-    (line.v == VERSION).then_some(line)
+    (OLDEST_VERSION..=VERSION).contains(&line.v).then_some(line)
 }
 
 /// Whether a journal has the run's end, which is short and its last line.

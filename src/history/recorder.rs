@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::database::{self, DatabaseError};
 use super::load::{Span, alone, loads};
 use super::store::median;
-use crate::event::Event;
+use crate::event::{Event, Moment};
 use crate::outcome::Outcome;
 use crate::report::{ReportError, Reporter};
 
@@ -213,7 +213,7 @@ pub fn insert(
 }
 
 impl Reporter for Recorder {
-    fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
+    fn event(&mut self, when: Moment, event: &Event) -> Result<(), ReportError> {
         match event {
             Event::RepetitionStarted { repetition, .. } => self.repetition = *repetition,
             Event::JobStarted {
@@ -222,7 +222,7 @@ impl Reporter for Recorder {
                 self.current.insert((group.clone(), *worker), *job);
                 let begun = Job {
                     group: group.clone(),
-                    start: at,
+                    start: when.at,
                     seconds: 0.0,
                     cpu: 0.0,
                     memory: 0,

@@ -303,6 +303,12 @@ impl Hook {
             Self::AfterAll => "after-all",
         }
     }
+
+    /// Whether it takes back what another hook has done: then all of its commands run, and no stop of the run ends them.
+    #[must_use]
+    pub fn takes_back(self) -> bool {
+        matches!(self, Self::AfterJob | Self::AfterWorker | Self::AfterAll)
+    }
 }
 
 /// What a job may use, and what is kept of it.

@@ -109,8 +109,20 @@ pub fn accept(path: &Path, bytes: Vec<u8>) -> Result<Source, LoadError> {
     })?;
     Ok(Source {
         path: path.to_owned(),
-        text,
+        text: with_plain_lines(text),
     })
+}
+
+/// The text as it is read everywhere: git and editors of Windows end lines with CR LF, which TOML passes on within a string of
+/// several lines, and a shell takes the CR for a part of the last word. A mark at the beginning says that it is UTF-8.
+fn with_plain_lines(mut text: String) -> String {
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    if text.contains("\r\n") {
+        text = text.replace("\r\n", "\n");
+    }
+    text
 }
 
 /// Parses and validates; what is left after the problems were taken out comes back too, so that the rest can be checked.

@@ -87,7 +87,7 @@ pub fn join(pointer: &str, key: &str) -> String {
 }
 
 /// Parses a document. Values that JSON has no word for (dates, infinities, huge integers) are problems, since no key takes
-/// them.
+/// them, and so are texts with a NUL, which nothing that a manifest describes can be passed.
 pub fn parse(text: &str) -> (Value, Spans<'_>, Vec<Problem>) {
     let table = match DeTable::parse(text) {
         Ok(table) => table,
@@ -151,6 +151,11 @@ pub fn float(number: f64) -> Option<Number> {
     whole.map_or_else(|| Number::from_f64(number), |whole| Some(whole.into()))
 }
 
+/// What is read on of a text whose NUL was told already.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 struct Reader {
     problems: Vec<Problem>,
 }
@@ -160,8 +165,13 @@ impl Reader {
         let mut map = Map::new();
         for (key, value) in table {
             let pointer = join(pointer, key.get_ref());
+            if key.get_ref().contains('\0') {
+                let place = Place::Key(pointer.clone());
+                let message = "this key has a NUL character";
+                self.problems.push(Problem::new(place, message));
+            }
             if let Some(value) = self.value(&pointer, value) {
-                map.insert(key.get_ref().to_string(), value);
+                map.insert(without_nul(key.get_ref()), value);
             }
         }
         Value::Object(map)
@@ -169,7 +179,14 @@ impl Reader {
 
     fn value(&mut self, pointer: &str, value: &Spanned<DeValue<'_>>) -> Option<Value> {
         let number = match value.get_ref() {
-            DeValue::String(text) => return Some(Value::String(text.to_string())),
+            DeValue::String(text) => {
+                if text.contains('\0') {
+                    let place = Place::Value(pointer.to_owned());
+                    let message = "this text has a NUL character, which no command, variable or path can hold";
+                    self.problems.push(Problem::new(place, message));
+                }
+                return Some(Value::String(without_nul(text)));
+            }
             DeValue::Boolean(flag) => return Some(Value::Bool(*flag)),
             DeValue::Table(table) => return Some(self.table(pointer, table)),
             DeValue::Array(array) => {

@@ -147,8 +147,8 @@ pub struct Selector {
 /// A file or folder that a selector names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Its path relative to the root, `""` for the root itself.
-    pub path: String,
+    /// Its path relative to the root, `""` for the root itself. It need not be text.
+    pub path: PathBuf,
     /// Whether it is a file.
     pub is_file: bool,
     /// The test in it, or the beginning of its name up to a `::`: what follows the path in `tests/a.py::TestX`.
@@ -163,7 +163,7 @@ impl Selector {
                 path,
                 inside: Some(inside),
                 ..
-            }) => Cow::Owned(format!("{path}::{inside}")),
+            }) => Cow::Owned(format!("{}::{inside}", path.to_string_lossy())),
             _ => Cow::Borrowed(&self.written),
         }
     }
@@ -180,7 +180,7 @@ impl Selector {
 impl Place {
     /// Whether a file is it, or is below it.
     fn holds(&self, file: &Path) -> bool {
-        self.path.is_empty() || file.starts_with(&self.path)
+        file.starts_with(&self.path)
     }
 }
 
@@ -286,7 +286,7 @@ mod tests {
 
     fn place(path: &str, inside: Option<&str>) -> Place {
         Place {
-            path: path.to_owned(),
+            path: path.into(),
             is_file: path.ends_with(".py"),
             inside: inside.map(str::to_owned),
         }

@@ -1,10 +1,11 @@
 //! What a person reads.
 //!
 //! On a terminal: one line of progress (counts, running tests, time to go), redrawn in place, and above it each failure as it
-//! happens. Elsewhere: plain lines. In the end, always: the failures with their output, then the summary. Whatever can't be
+//! happens. Elsewhere: plain lines, and one of progress where nothing else was said for a while: CI services end a job that is
+//! silent. In the end, always: the failures with their output, then the summary. Whatever can't be
 //! written to a closed terminal is dropped: no result is lost by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::paint::{Paint, harmless, one_line};
 use super::{ReportError, Reporter};
-use crate::event::{Event, GroupStarted, TestFinished, Totals};
+use crate::event::{Event, GroupStarted, Moment, TestFinished, Totals};
 use crate::outcome::Outcome;
 
 /// How much is said.
@@ -25,6 +26,24 @@ pub enum Verbosity {
     /// Every test.
     Verbose,
 }
+
+/// How it is shown how far the run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Not at all: the run is over, or its tests write to the terminal themselves.
+    None,
+    /// As a line that is redrawn in place.
+    Bar,
+    /// As a line now and then.
+    Lines,
+}
+
+/// After how long without another line there is one of progress, in seconds: soon at first, less often in a long run.
+const FIRST_PAUSE: f64 = 3.0;
+const LONGEST_PAUSE: f64 = 15.0;
+
+/// How many of the tests that run are named there.
+const MOST_RUNNING: usize = 3;
 
 /// How many lines of a failure's output are shown.
 const MOST_LINES: usize = 200;
@@ -48,6 +67,8 @@ pub struct Console {
     failures: Vec<(TestFinished, usize)>,
     /// Successes that somebody should look at.
     odd: Vec<TestFinished>,
+    /// How the first tries of tests ended that have another, by id and repetition.
+    tries: HashMap<(String, u32), (TestFinished, usize)>,
     /// What did not run, by why.
     not_run: BTreeMap<String, Vec<String>>,
     prepared: f64,
@@ -55,31 +76,32 @@ pub struct Console {
     running: BTreeMap<usize, String>,
     /// How often something was slow.
     slow: usize,
+    progress: Progress,
+    /// How late it is, in seconds since the run began.
+    now: f64,
+    /// When something was said last.
+    said: f64,
+    /// After how long it is time to say how far the run is.
+    pause: f64,
 }
 
 impl Console {
-    /// A console on `out`; `terminal` says whether there is one to draw progress on.
+    /// A console on `out`.
     #[must_use]
     pub fn new(
         out: Box<dyn Write + Send>,
         colour: bool,
-        terminal: bool,
+        progress: Progress,
         verbosity: Verbosity,
     ) -> Self {
-        let bar = if terminal && verbosity > Verbosity::Quiet {
-            let bar =
-                ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(10));
-            let style =
-                ProgressStyle::with_template("{bar:24} {pos}/{len} {prefix} eta {eta}  {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        } else {
-            ProgressBar::hidden()
+        let progress = match verbosity {
+            Verbosity::Quiet => Progress::None,
+            _ => progress,
         };
         Self {
             out,
-            bar,
+            // Until the run begins: there is nothing to be drawn of what is not known, and 0 of 0 looks as if it were over.
+            bar: ProgressBar::hidden(),
             paint: Paint { on: colour },
             verbosity,
             totals: Totals::default(),
@@ -88,12 +110,57 @@ impl Console {
             tests: 0,
             failures: Vec::new(),
             odd: Vec::new(),
+            tries: HashMap::new(),
             not_run: BTreeMap::new(),
             prepared: 0.0,
             slowest: Vec::new(),
             running: BTreeMap::new(),
             slow: 0,
+            progress,
+            now: 0.0,
+            said: 0.0,
+            pause: FIRST_PAUSE,
         }
+    }
+
+    /// Begins to draw how far the run is, where there is a terminal.
+    fn draw(&mut self) {
+        if self.progress != Progress::Bar || self.tests == 0 {
+            return;
+        }
+        let length = Some(self.tests as u64);
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(10));
+        let style =
+            ProgressStyle::with_template("{bar:24} {pos}/{len} {prefix} eta {eta}  {wide_msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        self.bar = bar;
+    }
+
+    /// Says how far the run is, where nothing was said for a while.
+    fn say_progress(&mut self) {
+        if self.progress != Progress::Lines || self.tests == 0 || self.now - self.said < self.pause
+        {
+            return;
+        }
+        self.pause = (self.pause * 1.5).min(LONGEST_PAUSE);
+        let failed = match self.totals.failures() {
+            0 => String::new(),
+            failed => format!(", {}", self.paint.bad(&format!("{failed} failed"))),
+        };
+        let running: Vec<String> = self.running.values().cloned().collect();
+        let running = match running.len() {
+            0 => String::new(),
+            _ => format!("; running: {}", some_of(&running, MOST_RUNNING)),
+        };
+        let text = format!(
+            "{:>9} {:8.3}s  {} of {}{failed}{running}",
+            "progress",
+            self.now,
+            self.totals.all(),
+            count(self.tests, "test")
+        );
+        self.line(&text);
     }
 
     /// Why a group runs as one process: its tests do not run in parallel as others do, so it is always said.
@@ -114,13 +181,14 @@ impl Console {
     }
 
     fn line(&mut self, text: &str) {
+        self.said = self.now;
         let out = &mut self.out;
         self.bar.suspend(|| {
             let _ = writeln!(out, "{text}").and_then(|()| out.flush());
         });
     }
 
-    fn progress(&mut self) {
+    fn redraw(&mut self) {
         if self.bar.is_hidden() {
             return;
         }
@@ -195,6 +263,11 @@ impl Console {
         if let Some(message) = &test.message {
             self.line(&format!("  {}", indented(message)));
         }
+        self.output(test, left_out);
+    }
+
+    /// The end of what a test printed.
+    fn output(&mut self, test: &TestFinished, left_out: usize) {
         let Some(output) = &test.output else { return };
         if left_out > 0 {
             let note = format!("    [{left_out} lines before these: see a report]");
@@ -209,6 +282,7 @@ impl Console {
     /// What a person would otherwise have to count out.
     fn oddities(&mut self) {
         for test in std::mem::take(&mut self.odd) {
+            let first = self.tries.remove(&(test.id.clone(), test.repetition));
             let why = match (test.outcome, &test.message) {
                 (Outcome::Flaky, _) => format!("passed at try {}", test.attempt),
                 (Outcome::Xpassed, None) => "passed, though it was expected to fail".to_owned(),
@@ -222,6 +296,12 @@ impl Console {
             );
             let text = self.paint.odd(&text);
             self.line(&text);
+            if let (Outcome::Flaky, Some((failed, left_out))) = (test.outcome, first) {
+                let message = failed.message.clone();
+                let message = message.unwrap_or_else(|| failed.outcome.word().to_owned());
+                self.line(&format!("  try {}: {}", failed.attempt, indented(&message)));
+                self.output(&failed, left_out);
+            }
         }
         for (why, ids) in std::mem::take(&mut self.not_run) {
             let text = format!(
@@ -234,7 +314,7 @@ impl Console {
         }
     }
 
-    fn summary(&mut self, seconds: f64, exit: u8) {
+    fn summary(&mut self, seconds: f64, exit: u8, stopped: Option<&str>) {
         let counts: Vec<String> = Outcome::ALL
             .into_iter()
             .filter(|outcome| self.totals.count(*outcome) > 0)
@@ -269,11 +349,12 @@ impl Console {
                 let name = name.map_or_else(|| format!("signal {signal}"), str::to_owned);
                 format!(", {}", self.paint.bad(&format!("stopped by {name}")))
             }
-            _ => String::new(),
+            // Each test that did not run says so as well, but there may be none, and they may be many.
+            _ => stopped.map_or_else(String::new, |why| {
+                format!(", {}", self.paint.bad(&one_line(why)))
+            }),
         };
         let counts = format!("{counts}{hooks}{signal}");
-        let took = self.totals.test_seconds;
-        let speed = if seconds > 0.0 { took / seconds } else { 0.0 };
         let head = if exit == 0 {
             self.paint.good("ok")
         } else {
@@ -284,14 +365,22 @@ impl Console {
         } else {
             format!(" after {:.2} s of listing", self.prepared)
         };
-        let times = format!("in {seconds:.2} s{listing} (tests {took:.2} s, {speed:.1}x)");
+        let took = self.totals.test_seconds;
+        // Of the others, starting up was most: no number explains that.
+        let at_once = if took > seconds * 1.05 && seconds > 0.0 {
+            format!(", {:.1} at a time on average", took / seconds)
+        } else {
+            String::new()
+        };
+        let times = format!("in {seconds:.2} s{listing} (the tests took {took:.2} s{at_once})");
         let times = self.paint.dim(&times);
         self.line(&format!("{head}: {counts} {times}"));
     }
 }
 
 impl Reporter for Console {
-    fn event(&mut self, _: f64, event: &Event) -> Result<(), ReportError> {
+    fn event(&mut self, when: Moment, event: &Event) -> Result<(), ReportError> {
+        self.now = when.at;
         self.totals.add(event);
         match event {
             Event::RunStarted {
@@ -308,7 +397,7 @@ impl Reporter for Console {
                 self.tests = tests.saturating_mul((*repeat).max(1) as usize);
                 self.repeat = *repeat;
                 self.prepared = *prepared;
-                self.bar.set_length(self.tests as u64);
+                self.draw();
                 if self.verbosity > Verbosity::Quiet {
                     let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
                     let often = match repeat {
@@ -363,11 +452,11 @@ impl Reporter for Console {
                     first
                 };
                 self.running.insert(*job, text);
-                self.progress();
+                self.redraw();
             }
             Event::JobFinished { job, .. } => {
                 self.running.remove(job);
-                self.progress();
+                self.redraw();
             }
             Event::TestsFound { of, tests, .. } => {
                 // The item itself is counted already.
@@ -375,7 +464,11 @@ impl Reporter for Console {
                 self.tests -= usize::from(of.is_some()).min(self.tests);
                 self.bar.set_length(self.tests as u64);
             }
-            Event::TestRetried(test) => self.test(test, true),
+            Event::TestRetried(test) => {
+                self.test(test, true);
+                let first = self.tries.entry((test.id.clone(), test.repetition));
+                first.or_insert_with(|| shortened(test));
+            }
             Event::TestFinished(test) => {
                 self.test(test, false);
                 if !test.outcome.is_success() && test.outcome != Outcome::NotRun {
@@ -391,17 +484,25 @@ impl Reporter for Console {
                     }
                     _ => {}
                 }
+                if test.outcome != Outcome::Flaky {
+                    self.tries.remove(&(test.id.clone(), test.repetition));
+                }
                 if test.worker.is_some() {
                     self.note_slow(test);
                 }
-                self.progress();
+                self.redraw();
             }
             Event::Warning { message } => {
                 let text = format!("warning: {}", indented(message));
                 let text = self.paint.odd(&text);
                 self.line(&text);
             }
-            Event::RunFinished { seconds, exit, .. } => {
+            Event::RunFinished {
+                seconds,
+                exit,
+                stopped,
+                ..
+            } => {
                 self.bar.finish_and_clear();
                 for (test, left_out) in std::mem::take(&mut self.failures) {
                     self.failure(&test, left_out);
@@ -417,7 +518,7 @@ impl Reporter for Console {
                 if self.verbosity > Verbosity::Quiet || self.totals.failures() > 0 {
                     self.line("");
                 }
-                self.summary(*seconds, *exit);
+                self.summary(*seconds, *exit, stopped.as_deref());
             }
             Event::HookFinished {
                 hook,
@@ -440,11 +541,13 @@ impl Reporter for Console {
                     self.line(&format!("{word} {seconds}  {group}: {}", hook.key()));
                 }
                 if failed {
-                    let message = message.clone().unwrap_or_default();
-                    let output = output.clone().unwrap_or_default();
-                    for line in message.lines().chain(output.lines()) {
+                    for line in message.iter().flat_map(|message| message.lines()) {
                         self.line(&format!("    {}", harmless(line)));
                     }
+                    let mut told = TestFinished::new(String::new(), group, *outcome);
+                    told.output.clone_from(output);
+                    let (told, left_out) = shortened(&told);
+                    self.output(&told, left_out);
                 }
             }
             Event::Status { running } => {
@@ -485,6 +588,11 @@ impl Reporter for Console {
             | Event::TestStarted { .. } => {}
         }
         Ok(())
+    }
+
+    fn tick(&mut self, at: f64) {
+        self.now = at;
+        self.say_progress();
     }
 
     fn finish(&mut self) -> Result<(), ReportError> {

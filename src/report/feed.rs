@@ -5,7 +5,7 @@ use super::ledger::Ledger;
 use super::queue::Receiver;
 use super::{ReportError, Reporter};
 use crate::cli::exit;
-use crate::event::{Event, Line, Totals};
+use crate::event::{Event, Line, Moment, Totals};
 use crate::outcome::Outcome;
 
 /// What the reports say in the end.
@@ -32,6 +32,14 @@ impl Reported {
     }
 }
 
+/// How a run ended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct End {
+    pub(super) seconds: f64,
+    pub(super) exit: u8,
+    pub(super) stopped: Option<String>,
+}
+
 /// The reports, and what makes sure that they are told of each test once.
 pub(super) struct Feed {
     reporters: Vec<Box<dyn Reporter>>,
@@ -51,18 +59,25 @@ impl Feed {
     }
 
     /// Tells the reports; says whether the event counted.
-    fn take(&mut self, at: f64, event: &Event) -> bool {
+    fn take(&mut self, when: Moment, event: &Event) -> bool {
         if !self.ledger.take(event) {
             return false;
         }
-        self.tell(at, event);
+        self.tell(when, event);
         true
     }
 
     /// Tells the reports what somebody else has accounted for.
-    pub(super) fn tell(&mut self, at: f64, event: &Event) {
+    pub(super) fn tell(&mut self, when: Moment, event: &Event) {
         self.totals.add(event);
-        self.each(|reporter| reporter.event(at, event));
+        self.each(|reporter| reporter.event(when, event));
+    }
+
+    /// Tells the reports how late it is.
+    fn tick(&mut self, at: f64) {
+        for reporter in &mut self.reporters {
+            reporter.tick(at);
+        }
     }
 
     /// Lets the reports write what they have taken in.
@@ -83,27 +98,33 @@ impl Feed {
             });
     }
 
-    pub(super) fn warn(&mut self, at: f64, message: String) {
-        self.take(at, &Event::Warning { message });
+    pub(super) fn warn(&mut self, when: Moment, message: String) {
+        self.take(when, &Event::Warning { message });
     }
 
     /// Gives results to the tests that have none; says how many that were.
-    fn complete(&mut self, at: f64, begun: Outcome, why: &str) -> usize {
+    fn complete(&mut self, when: Moment, begun: Outcome, why: &str) -> usize {
         let missing = self.ledger.missing(begun, why);
         let count = missing.len();
         for test in missing {
-            self.take(at, &Event::TestFinished(test));
+            self.take(when, &Event::TestFinished(test));
         }
         count
     }
 
-    pub(super) fn finish(mut self, at: f64, seconds: f64, exit: u8) -> Reported {
+    pub(super) fn finish(mut self, when: Moment, end: End) -> Reported {
+        let End {
+            seconds,
+            exit,
+            stopped,
+        } = end;
         let finished = Event::RunFinished {
             counts: self.totals.by_word(),
             seconds,
             exit,
+            stopped,
         };
-        self.take(at, &finished);
+        self.take(when, &finished);
         for reporter in &mut self.reporters {
             self.errors.extend(reporter.finish().err());
         }
@@ -115,37 +136,45 @@ impl Feed {
     }
 }
 
-/// Feeds the reports until the run is over. `exit` turns the totals into the exit code that `run-finished` tells.
+/// Feeds the reports until the run is over. `exit` turns the totals into the exit code that `run-finished` tells, with the reason
+/// why the run was stopped, if it was.
 pub fn feed(
     mut events: Receiver,
     reporters: Vec<Box<dyn Reporter>>,
-    exit: impl FnOnce(&Totals) -> u8,
+    exit: impl FnOnce(&Totals) -> (u8, Option<String>),
 ) -> Reported {
     let mut feed = Feed::new(reporters);
     while let Some(together) = events.next() {
         for (at, event) in together {
-            if !feed.take(at, &event)
+            let when = events.moment(at);
+            if !feed.take(when, &event)
                 && let Event::TestFinished(test) = event
             {
                 let message = format!(
                     "a second result of {} is left out: please report this",
                     test.id
                 );
-                feed.warn(at, message);
+                feed.warn(when, message);
             }
         }
+        feed.tick(events.now().at);
         feed.flush();
     }
-    let at = || events.begun().elapsed().as_secs_f64();
     let why = "orchestrate itself has lost its result: please report this";
-    let lost = feed.complete(at(), Outcome::Errored, why);
-    let code = exit(&feed.totals);
+    let lost = feed.complete(events.now(), Outcome::Errored, why);
+    let (code, stopped) = exit(&feed.totals);
     let code = if lost > 0 && code < 128 {
         exit::INFRASTRUCTURE
     } else {
         code
     };
-    feed.finish(at(), at(), code)
+    let now = events.now();
+    let end = End {
+        seconds: now.at,
+        exit: code,
+        stopped,
+    };
+    feed.finish(now, end)
 }
 
 /// Feeds the reports with a journal. A test whose result it does not have gets one: cancelled or not-run, with `why`.
@@ -155,26 +184,43 @@ pub fn replay(
     why: &str,
 ) -> Reported {
     let mut feed = Feed::new(reporters);
-    let mut last = 0.0;
+    let mut last = Moment::default();
     let mut end = None;
     for line in journal {
-        if let Event::RunFinished { seconds, exit, .. } = line.event {
-            end = Some((seconds, exit));
+        let when = line.when();
+        if let Event::RunFinished {
+            seconds,
+            exit,
+            stopped,
+            ..
+        } = line.event
+        {
+            end = Some(End {
+                seconds,
+                exit,
+                stopped,
+            });
             break;
         }
-        last = line.at;
-        feed.take(line.at, &line.event);
+        last = when;
+        feed.take(when, &line.event);
     }
     let missing = feed.complete(last, Outcome::Cancelled, why);
     match end {
-        Some((seconds, exit)) if missing == 0 => {
-            let is_wrong = exit == exit::SUCCESS && !feed.totals.is_success();
-            let exit = if is_wrong { exit::TESTS_FAILED } else { exit };
-            feed.finish(last.max(seconds), seconds, exit)
+        Some(mut end) if missing == 0 => {
+            if end.exit == exit::SUCCESS && !feed.totals.is_success() {
+                end.exit = exit::TESTS_FAILED;
+            }
+            feed.finish(last.until(end.seconds), end)
         }
         _ => {
             feed.warn(last, without_result(missing, why));
-            feed.finish(last, last, exit::INFRASTRUCTURE)
+            let end = End {
+                seconds: last.at,
+                exit: exit::INFRASTRUCTURE,
+                stopped: None,
+            };
+            feed.finish(last, end)
         }
     }
 }

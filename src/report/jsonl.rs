@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::target::make_folder_of;
 use super::{ReportError, Reporter};
-use crate::event::{Event, Line};
+use crate::event::{Event, Line, Moment};
 
 /// See the module.
 pub struct Jsonl {
@@ -38,7 +39,8 @@ impl Jsonl {
         if path == Path::new("-") {
             return Ok(Self::to(what, path, To::Stdout, true));
         }
-        let file = File::create(path).map_err(|error| ReportError::new(what, path, &error))?;
+        let file = make_folder_of(path).and_then(|()| File::create(path));
+        let file = file.map_err(|error| ReportError::new(what, path, &error))?;
         Ok(Self::to(what, path, To::File(file), true))
     }
 
@@ -67,8 +69,8 @@ impl Jsonl {
 }
 
 impl Reporter for Jsonl {
-    fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError> {
-        let text = Line::write(at, event).map_err(io::Error::other);
+    fn event(&mut self, when: Moment, event: &Event) -> Result<(), ReportError> {
+        let text = Line::write(when, event).map_err(io::Error::other);
         let text = text.map_err(|error| ReportError::new(self.what, &self.path, &error))?;
         // A line may be long: it is in memory once, and not for longer than it takes to write it.
         if self.waiting.is_empty() && text.len() >= MOST_WAITING {

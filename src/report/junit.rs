@@ -1,41 +1,70 @@
-//! JUnit: a `testsuite` a group, a `testcase` a test. Written whole, at the end.
+//! JUnit: a `testsuite` a group, a `testcase` a test, and one a hook that failed. Written whole, at the end.
+//!
+//! What a test printed stands within its `failure` or `error`, since importers show that and often nothing else; `docs/reports.md`
+//! says which importer reads what.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, FixedOffset};
 use indexmap::IndexMap;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::target::Target;
 use super::{ReportError, Reporter};
-use crate::event::{Event, TestFinished, repeated};
+use crate::event::{Event, Moment, TestFinished, repeated};
+use crate::manifest::config::Hook;
 use crate::outcome::Outcome;
 
 /// See the module.
 pub struct Junit {
     path: PathBuf,
     target: Target,
+    /// Where the root is in its repository, from the top of which importers look for files.
+    below: PathBuf,
     /// By group and repetition.
-    groups: IndexMap<(String, u32), Vec<TestFinished>>,
+    groups: IndexMap<(String, u32), Suite>,
     /// By id and repetition.
     retried: IndexMap<(String, u32), Vec<TestFinished>>,
+    /// When the run began.
+    begun: Option<f64>,
     seconds: f64,
 }
 
+/// What a group has.
+#[derive(Default)]
+struct Suite {
+    /// When the first of its tests began.
+    begun: Option<f64>,
+    tests: Vec<TestFinished>,
+    hooks: Vec<FailedHook>,
+}
+
+/// A hook that failed: nobody's test, and a report without it would read as success.
+struct FailedHook {
+    hook: Hook,
+    seconds: f64,
+    message: String,
+    output: Option<String>,
+}
+
 impl Junit {
-    /// Writes to a file, or to standard output for `-`. A file that can't be written is known before a test has run.
+    /// Writes to a file, or to standard output for `-`. A file that can't be written is known before a test has run. `below` is
+    /// where the root is in its repository.
     ///
     /// # Errors
     /// It can't be written.
-    pub fn create(path: &Path) -> Result<Self, ReportError> {
+    pub fn create(path: &Path, below: &Path) -> Result<Self, ReportError> {
         let target = Target::new(path)
             .map_err(|error| ReportError::new("the junit report", path, &error))?;
         Ok(Self {
             path: path.to_owned(),
             target,
+            below: below.to_owned(),
             groups: IndexMap::new(),
             retried: IndexMap::new(),
+            begun: None,
             seconds: 0.0,
         })
     }
@@ -43,15 +72,21 @@ impl Junit {
     fn report(&self) -> Report {
         let mut report = Report::new("orchestrate");
         report.set_time(duration(self.seconds));
+        report.timestamp = self.begun.and_then(date);
         // Beside a failure, what did not run is told apart from it. Where nothing failed, as in a run that was interrupted
         // between two jobs, a report of passed and skipped tests would read as success.
-        let all = || self.groups.values().flatten();
-        let is_told =
-            all().any(|test| !test.outcome.is_success() && test.outcome != Outcome::NotRun);
-        for ((group, repetition), tests) in &self.groups {
+        let is_told = self.groups.values().any(|suite| {
+            let mut outcomes = suite.tests.iter().map(|test| test.outcome);
+            !suite.hooks.is_empty()
+                || outcomes.any(|outcome| !outcome.is_success() && outcome != Outcome::NotRun)
+        });
+        for ((group, repetition), own) in &self.groups {
             let mut suite = TestSuite::new(repeated(group, *repetition));
-            suite.set_time(duration(tests.iter().map(|test| test.seconds).sum()));
-            suite.add_test_cases(tests.iter().map(|test| self.case(group, test, is_told)));
+            suite.timestamp = own.begun.or(self.begun).and_then(date);
+            let tests = own.tests.iter();
+            suite.set_time(duration(tests.clone().map(|test| test.seconds).sum()));
+            suite.add_test_cases(tests.map(|test| self.case(group, test, is_told)));
+            suite.add_test_cases(own.hooks(group));
             report.add_test_suite(suite);
         }
         report
@@ -80,6 +115,11 @@ impl Junit {
             status.set_type(kind);
             status.set_message(legible(test.message.as_deref().unwrap_or(kind)));
         }
+        let is_failure = matches!(status, TestCaseStatus::NonSuccess { .. });
+        if is_failure {
+            let body = body(test.message.as_deref(), test.output.as_deref());
+            status.set_description(legible(&body));
+        }
         for retry in self.retried.get(&key(&test.id, test)).into_iter().flatten() {
             let mut rerun = TestRerun::new(NonSuccessKind::Failure);
             rerun.set_type(retry.outcome.word());
@@ -96,13 +136,14 @@ impl Junit {
         case.set_classname(group);
         case.set_time(duration(test.seconds));
         if let Some(file) = &test.file {
+            let file = self.below.join(file);
             case.extra
                 .insert("file".into(), legible(&file.to_string_lossy()).into());
         }
         if let Some(line) = test.line {
             case.extra.insert("line".into(), line.to_string().into());
         }
-        if let Some(output) = system_out(test) {
+        if let Some(output) = system_out(test, !is_failure) {
             case.set_system_out(legible(&output));
         }
         case
@@ -120,13 +161,15 @@ impl Junit {
     }
 }
 
-/// What a test printed, and the files that it leaves as Jenkins (<https://plugins.jenkins.io/junit-attachments/>) and GitLab
-/// (<https://docs.gitlab.com/ci/testing/unit_test_reports/>) read them.
-fn system_out(test: &TestFinished) -> Option<String> {
+/// What a test printed, unless that stands within its failure, and the files that it leaves as Jenkins
+/// (<https://plugins.jenkins.io/junit-attachments/>) and GitLab (<https://docs.gitlab.com/ci/testing/unit_test_reports/>) read
+/// them.
+fn system_out(test: &TestFinished, has_output: bool) -> Option<String> {
+    let output = test.output.as_ref().filter(|_| has_output);
     if test.attachments.is_empty() {
-        return test.output.clone();
+        return output.cloned();
     }
-    let mut text = test.output.clone().unwrap_or_default();
+    let mut text = output.cloned().unwrap_or_default();
     for path in &test.attachments {
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
@@ -135,6 +178,47 @@ fn system_out(test: &TestFinished) -> Option<String> {
     }
     Some(text)
 }
+
+impl Suite {
+    /// A case for each hook that failed; of several of one kind each has a number.
+    fn hooks(&self, group: &str) -> impl Iterator<Item = TestCase> {
+        self.hooks.iter().enumerate().map(move |(index, failed)| {
+            let before = self.hooks[..index].iter();
+            let name = match before.filter(|other| other.hook == failed.hook).count() {
+                0 => failed.hook.key().to_owned(),
+                others => format!("{} #{}", failed.hook.key(), others + 1),
+            };
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_type("hook");
+            status.set_message(legible(&failed.message));
+            let body = body(Some(&failed.message), failed.output.as_deref());
+            status.set_description(legible(&body));
+            let mut case = TestCase::new(name, status);
+            case.set_classname(legible(group));
+            case.set_time(duration(failed.seconds));
+            case
+        })
+    }
+}
+
+/// Why something failed, and what it printed.
+fn body(message: Option<&str>, output: Option<&str>) -> String {
+    let parts = message.into_iter().chain(output);
+    let parts: Vec<&str> = parts.filter(|text| !text.is_empty()).collect();
+    parts.join("\n\n")
+}
+
+/// A time as reports write it; nothing where somebody has written down what is none.
+fn date(seconds: f64) -> Option<DateTime<FixedOffset>> {
+    let since = Duration::try_from_secs_f64(seconds).ok()?;
+    let millis = i64::try_from(since.as_millis()).ok()?;
+    // What has more digits of years than four is no date to a reader of XML.
+    let date = DateTime::from_timestamp_millis(millis).filter(|_| seconds < YEAR_10000)?;
+    Some(date.into())
+}
+
+/// The year 10000 in seconds since 1970.
+const YEAR_10000: f64 = 253_402_300_800.0;
 
 /// Stands for a tab while the XML is made: quick-junit drops tabs with the control characters. It is a noncharacter, which
 /// no text has after [`legible`].
@@ -177,19 +261,39 @@ fn duration(seconds: f64) -> Duration {
 }
 
 impl Reporter for Junit {
-    fn event(&mut self, _: f64, event: &Event) -> Result<(), ReportError> {
+    fn event(&mut self, when: Moment, event: &Event) -> Result<(), ReportError> {
         match event {
             Event::RunStarted { groups, .. } => {
+                self.begun = when.time;
                 // In the order of the manifest, whichever finishes first.
                 for group in groups {
-                    self.groups.insert((group.name.clone(), 1), Vec::new());
+                    self.groups.entry((group.name.clone(), 1)).or_default();
                 }
             }
             Event::TestFinished(test) => {
-                self.groups
-                    .entry(key(&test.group, test))
-                    .or_default()
-                    .push(test.clone());
+                let suite = self.groups.entry(key(&test.group, test)).or_default();
+                let begun = when.time.map(|time| time - test.seconds.max(0.0));
+                if suite.begun.is_none_or(|known| begun < Some(known)) {
+                    suite.begun = begun;
+                }
+                suite.tests.push(test.clone());
+            }
+            Event::HookFinished {
+                hook,
+                group,
+                outcome,
+                seconds,
+                message,
+                output,
+                ..
+            } if outcome.is_failure() => {
+                let suite = self.groups.entry((group.clone(), 1)).or_default();
+                suite.hooks.push(FailedHook {
+                    hook: *hook,
+                    seconds: *seconds,
+                    message: message.clone().unwrap_or_default(),
+                    output: output.clone(),
+                });
             }
             Event::TestRetried(test) => {
                 self.retried
@@ -227,8 +331,12 @@ mod tests {
     }
 
     fn of(tests: Vec<TestFinished>) -> String {
-        let mut junit = Junit::create(Path::new("-")).unwrap();
-        junit.groups.insert(("g".into(), 1), tests);
+        let mut junit = Junit::create(Path::new("-"), Path::new("")).unwrap();
+        let suite = Suite {
+            tests,
+            ..Suite::default()
+        };
+        junit.groups.insert(("g".into(), 1), suite);
         junit.text().unwrap()
     }
 
@@ -295,6 +403,18 @@ mod tests {
             legible("\x1b[1;31mred\x1b[0m \x1b]0;title \x1b[12\n\x1bend"),
             "red ]0;title [12\nend"
         );
-        assert!(written("a\tb").contains("a\tb</system-out>"));
+        assert!(written("a\tb").contains("a\tb\n\na\tb</failure>"));
+    }
+
+    #[test]
+    fn times_are_dates_and_what_is_none_is_left_out() {
+        let text = |seconds| date(seconds).map(|date| date.to_rfc3339());
+        assert_eq!(
+            text(1_764_401_712.345).as_deref(),
+            Some("2025-11-29T07:35:12.345+00:00")
+        );
+        for none in [f64::NAN, f64::INFINITY, -1.0, 1e300, 3e11] {
+            assert_eq!(text(none), None, "{none}");
+        }
     }
 }

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use indexmap::IndexMap;
 
 use super::Reporter;
-use super::feed::{Feed, Reported, without_result};
+use super::feed::{self, Feed, Reported, without_result};
 use super::ledger::Ledger;
 use super::whole::{Beginning, Gaps};
 use crate::cli::exit;
-use crate::event::{Event, GroupStarted, Line, ShardStarted, TestFinished};
+use crate::event::{Event, GroupStarted, Line, Moment, ShardStarted, TestFinished};
 use crate::outcome::Outcome;
 
 /// A run that is to be merged, read as far as its beginning.
@@ -24,6 +24,8 @@ pub struct Source<'a> {
     /// What was told before its beginning.
     before: Vec<Line>,
     started: Event,
+    /// When it began, in seconds since 1970.
+    time: Option<f64>,
     rest: &'a mut dyn Iterator<Item = Line>,
 }
 
@@ -51,6 +53,7 @@ impl<'a> Source<'a> {
                     name,
                     why,
                     before,
+                    time: line.time,
                     started: line.event,
                     rest: events,
                 });
@@ -90,13 +93,24 @@ pub fn merge(mut sources: Vec<Source<'_>>, reporters: Vec<Box<dyn Reporter>>) ->
     });
     let gaps = Gaps::of(&beginnings.collect::<Vec<_>>());
     let mut feed = Feed::new(reporters);
-    feed.tell(0.0, &together(&sources, &gaps));
+    let begun = Moment {
+        at: 0.0,
+        time: sources
+            .iter()
+            .filter_map(|source| source.time)
+            .min_by(f64::total_cmp),
+    };
+    feed.tell(begun, &together(&sources, &gaps));
     let mut so_far = SoFar::default();
-    let (mut last, mut longest, mut worst) = (0.0_f64, 0.0_f64, exit::SUCCESS);
+    let (mut last, mut longest, mut worst) = (begun, 0.0_f64, exit::SUCCESS);
+    let mut stopped = None;
     for source in sources {
         let end = one(&mut feed, source, &mut so_far);
-        last = last.max(end.at);
+        if end.last.at > last.at {
+            last = end.last;
+        }
         longest = longest.max(end.seconds);
+        stopped = stopped.or(end.stopped);
         worst = match end.exit {
             // A shard without tests, or a run that had none.
             exit::NOTHING_MATCHED => worst,
@@ -128,7 +142,14 @@ pub fn merge(mut sources: Vec<Source<'_>>, reporters: Vec<Box<dyn Reporter>>) ->
         worst
     };
     Merged {
-        reported: feed.finish(last.max(longest), longest, code),
+        reported: feed.finish(
+            last.until(longest),
+            feed::End {
+                seconds: longest,
+                exit: code,
+                stopped,
+            },
+        ),
         gaps,
     }
 }
@@ -275,9 +296,10 @@ impl SoFar {
 
 /// How a run ended.
 struct End {
-    at: f64,
+    last: Moment,
     seconds: f64,
     exit: u8,
+    stopped: Option<String>,
 }
 
 /// Tells of one of the runs.
@@ -288,15 +310,22 @@ fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar) -> End {
     let own: Vec<String> = own.cloned().collect();
     let is_own: HashSet<&String> = own.iter().collect();
     let name = source.name;
-    let mut last = 0.0;
+    let mut last = Moment::default();
     let mut end = None;
     for line in source.before.into_iter().chain(source.rest) {
+        let when = line.when();
         let mut event = line.event;
-        if let Event::RunFinished { seconds, exit, .. } = event {
-            end = Some((seconds, exit));
+        if let Event::RunFinished {
+            seconds,
+            exit,
+            stopped,
+            ..
+        } = event
+        {
+            end = Some((seconds, exit, stopped));
             break;
         }
-        last = line.at;
+        last = when;
         if let Event::RepetitionStarted { tests, .. } = &mut event {
             // Those of the other runs have repetitions of their own.
             if tests.is_empty() {
@@ -314,7 +343,7 @@ fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar) -> End {
             *message = format!("{name}: {message}");
         }
         so_far.shift(&mut event);
-        feed.tell(line.at, &event);
+        feed.tell(when, &event);
     }
     so_far.add(&source.started);
     let missing = ledger.missing(Outcome::Cancelled, source.why);
@@ -323,18 +352,20 @@ fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar) -> End {
         feed.tell(last, &Event::TestFinished(test));
     }
     match end {
-        Some((seconds, exit)) if count == 0 => End {
-            at: last,
+        Some((seconds, exit, stopped)) if count == 0 => End {
+            last,
             seconds,
             exit,
+            stopped,
         },
         _ => {
             let whose = format!("{name}: {}", source.why);
             feed.warn(last, without_result(count, &whose));
             End {
-                at: last,
-                seconds: last,
+                last,
+                seconds: last.at,
                 exit: exit::INFRASTRUCTURE,
+                stopped: None,
             }
         }
     }

@@ -15,7 +15,7 @@ mod target;
 mod whole;
 
 pub(crate) use console::count;
-pub use console::{Console, Verbosity, stream};
+pub use console::{Console, Progress, Verbosity, stream};
 pub use feed::{Reported, feed, replay};
 pub use jsonl::Jsonl;
 pub use junit::Junit;
@@ -28,15 +28,18 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::event::Event;
+use crate::event::{Event, Moment};
 
 /// Something that is made from events.
 pub trait Reporter: Send {
-    /// Takes in an event; `at` is in seconds since the run began.
+    /// Takes in an event, and when it happened.
     ///
     /// # Errors
     /// It can't be written; it is given no more events then.
-    fn event(&mut self, at: f64, event: &Event) -> Result<(), ReportError>;
+    fn event(&mut self, when: Moment, event: &Event) -> Result<(), ReportError>;
+
+    /// Time has passed since the run began, whether anything has happened or not. Only told of a run that goes on.
+    fn tick(&mut self, _at: f64) {}
 
     /// Writes what was taken in: for the moment there is no more. Reports that are written in the end have nothing to do.
     ///

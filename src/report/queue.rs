@@ -7,12 +7,15 @@
 
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::event::Event;
+use crate::event::{Event, Moment};
 
 /// For how long events wait for others after some were taken up.
 pub const PAUSE: Duration = Duration::from_millis(2);
+
+/// How long nothing may happen until the reports can say that it does not.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Tells events; the reports see the end of the run when it is dropped.
 #[derive(Debug)]
@@ -27,12 +30,15 @@ pub struct Receiver {
     /// When events were taken up last.
     last: Option<Instant>,
     pause: Duration,
+    tick: Duration,
 }
 
 #[derive(Debug)]
 struct Queue {
     /// When the run began.
     begun: Instant,
+    /// The same in seconds since 1970: times are counted from here on, whatever becomes of the clock on the wall.
+    begun_time: f64,
     waiting: Mutex<Waiting>,
     news: Condvar,
 }
@@ -61,8 +67,11 @@ enum Sleep {
 /// The two ends of the way; times are told from `begun` on.
 #[must_use]
 pub fn queue(begun: Instant) -> (Sender, Receiver) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let begun_time = now.unwrap_or_default().saturating_sub(begun.elapsed());
     let queue = Arc::new(Queue {
         begun,
+        begun_time: begun_time.as_secs_f64(),
         waiting: Mutex::default(),
         news: Condvar::new(),
     });
@@ -73,6 +82,7 @@ pub fn queue(begun: Instant) -> (Sender, Receiver) {
         queue,
         last: None,
         pause: PAUSE,
+        tick: TICK,
     };
     (sender, receiver)
 }
@@ -141,7 +151,8 @@ impl Drop for Sender {
 }
 
 impl Receiver {
-    /// Waits for events, and for those that soon follow; none when the run is over.
+    /// Waits for events, and for those that soon follow. None when the run is over; an empty list where nothing happens for a
+    /// while.
     pub fn next(&mut self) -> Option<Vec<(f64, Event)>> {
         let mut waiting = self.queue.waiting();
         loop {
@@ -155,8 +166,13 @@ impl Receiver {
                     return None;
                 }
                 waiting.sleep = Sleep::Light;
-                let news = self.queue.news.wait(waiting);
-                waiting = news.unwrap_or_else(PoisonError::into_inner);
+                let news = self.queue.news.wait_timeout(waiting, self.tick);
+                let (woken, timeout) = news.unwrap_or_else(PoisonError::into_inner);
+                waiting = woken;
+                if timeout.timed_out() && waiting.events.is_empty() && !waiting.is_over {
+                    waiting.sleep = Sleep::None;
+                    return Some(Vec::new());
+                }
             } else if pause.is_zero() {
                 waiting.sleep = Sleep::None;
                 waiting.has_urgent = false;
@@ -170,9 +186,17 @@ impl Receiver {
         }
     }
 
-    /// When the run began.
-    pub fn begun(&self) -> Instant {
-        self.queue.begun
+    /// So many seconds after the run began.
+    pub fn moment(&self, at: f64) -> Moment {
+        Moment {
+            at,
+            time: Some(self.queue.begun_time + at),
+        }
+    }
+
+    /// Now.
+    pub fn now(&self) -> Moment {
+        self.moment(self.queue.begun.elapsed().as_secs_f64())
     }
 }
 
@@ -186,7 +210,7 @@ mod tests {
 
     fn patient() -> (Sender, Receiver) {
         let (sender, mut receiver) = queue(Instant::now());
-        receiver.pause = HOUR;
+        (receiver.pause, receiver.tick) = (HOUR, HOUR);
         (sender, receiver)
     }
 

@@ -22,8 +22,8 @@ enum Way {
 }
 
 impl Target {
-    /// Looks whether a path (`-` is standard output) can be written, and leaves what is there as it is. Nothing is left
-    /// behind by a run that is killed.
+    /// Looks whether a path (`-` is standard output) can be written, and leaves what is there as it is. Its folder is made;
+    /// nothing else is left behind by a run that is killed.
     ///
     /// # Errors
     /// It can't.
@@ -31,6 +31,7 @@ impl Target {
         if path == Path::new("-") {
             return Ok(Self { way: Way::Stdout });
         }
+        make_folder_of(path)?;
         let in_place = || {
             // A link that leads nowhere yet is one to write through.
             let file = OpenOptions::new()
@@ -104,6 +105,18 @@ fn fill(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     }
     file.write_all(bytes)?;
     if is_plain { file.sync_all() } else { Ok(()) }
+}
+
+/// Makes the folder of a file, if there is none.
+///
+/// # Errors
+/// It can't be made.
+pub fn make_folder_of(path: &Path) -> io::Result<()> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)
 }
 
 /// The folder of a file: of a mere name, the current one.
@@ -183,9 +196,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kind = |path: &Path| Target::new(path).unwrap_err().kind();
         assert_eq!(kind(folder.path()), io::ErrorKind::IsADirectory);
+        fs::write(folder.path().join("file"), "").unwrap();
         assert_eq!(
-            kind(&folder.path().join("no/file")),
-            io::ErrorKind::NotFound
+            kind(&folder.path().join("file/in/it")),
+            io::ErrorKind::NotADirectory
         );
+    }
+
+    #[test]
+    fn the_folder_of_a_report_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out/of/it.xml");
+        Target::new(&path).unwrap().write(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 }

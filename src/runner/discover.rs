@@ -396,6 +396,8 @@ fn in_session(
 
 /// The items that a list names.
 pub(crate) fn split(bytes: &[u8], separator: Separator) -> Vec<Item> {
+    // Editors of Windows put a mark before the first line, which is no part of it.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let byte = match separator {
         Separator::Newline => b'\n',
         Separator::Nul => 0,

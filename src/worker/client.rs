@@ -17,6 +17,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::frame::{self, Ended, JobRequest, Reply, Request, Settled};
+use super::inherited;
 use super::scratch;
 use super::tree::kill_strays;
 use crate::manifest::model::StopSignal;
@@ -210,6 +211,7 @@ impl Client {
     pub fn start(clients: &Arc<Clients>) -> io::Result<Self> {
         let mut command = Command::new(this_program()?);
         command.arg("worker");
+        inherited::set(&mut command);
         // A socket and not a pipe: a job could open a pipe through /proc and forge what goes over it, and nobody can open a
         // socket so (proc_pid_fd(5)).
         let (ours, theirs) = UnixStream::pair()?;

@@ -242,11 +242,15 @@ impl Ended {
         }
     }
 
-    /// How a command failed that is not a job but runs for one or beside it, in words that come after its name.
+    /// How a command failed that is not a job but runs for one or beside it, in words that come after its name. `limit` is
+    /// the time that it had.
     #[must_use]
-    pub fn why_failed(&self) -> Option<String> {
+    pub fn why_failed(&self, limit: Option<Duration>) -> Option<String> {
         match (&self.status, self.cause) {
-            (_, Cause::Timeout) => Some("took longer than `hook-timeout`".to_owned()),
+            (_, Cause::Timeout) => Some(format!(
+                "timed out: it took longer than `hook-timeout` ({:?})",
+                limit.unwrap_or_default()
+            )),
             (_, Cause::Output) => Some("wrote more than `output-max`".to_owned()),
             (_, Cause::Memory) => Some("took more than `memory`".to_owned()),
             (_, Cause::Stop) => Some("was stopped with the run".to_owned()),

@@ -7,9 +7,11 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
@@ -131,6 +133,8 @@ struct Running {
     process: Process,
     group: Option<Cgroup>,
     output: Option<File>,
+    /// Up to where the middle of the output was given back.
+    thinned: u64,
     /// Standard output, where it is a file of its own.
     stdout: Option<File>,
     begun: Instant,
@@ -219,6 +223,7 @@ impl Running {
             process,
             group,
             output,
+            thinned: 0,
             stdout,
             begun,
             paused: Duration::ZERO,
@@ -331,6 +336,9 @@ impl Running {
     /// Whether it has written or taken more than it may.
     fn excess(&mut self, job: &JobRequest) -> Option<Cause> {
         self.look_at_report(job);
+        if let Some(file) = &self.output {
+            self.thinned = capture::thin(file, self.thinned, job.output_limit);
+        }
         // A listing may print as many tests as there are; what it says beside them is what is bounded.
         let stdout = self.stdout.as_ref().filter(|_| job.report.is_some());
         let files = self.output.iter().chain(stdout);
@@ -429,7 +437,10 @@ pub(super) fn explain(job: &JobRequest, error: &io::Error) -> String {
             "there is no such file: check the path, relative to the root".to_owned()
         }
         Some(Errno::NOENT) => "it is not on PATH: install it, or give its path".to_owned(),
-        Some(Errno::ACCESS) => format!("it is not executable: run `chmod +x {program}`"),
+        Some(Errno::ACCESS) if program.contains('/') => no_access(&path, &program),
+        Some(Errno::ACCESS) => {
+            "the one that was found on PATH may not be executed: see its permissions".to_owned()
+        }
         Some(Errno::NOEXEC) => {
             "it is no program: give it a first line such as `#!/bin/sh`".to_owned()
         }
@@ -437,4 +448,26 @@ pub(super) fn explain(job: &JobRequest, error: &io::Error) -> String {
         _ => return format!("can't start {program}: {error}"),
     };
     format!("can't start {program}: {error}; {remedy}")
+}
+
+/// Why a file that is there may not be executed.
+fn no_access(path: &Path, program: &str) -> String {
+    let is_noexec = |path: &Path| {
+        let stat = rustix::fs::statvfs(path);
+        stat.is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::NOEXEC))
+    };
+    let meta = path.metadata();
+    match meta {
+        Ok(meta) if meta.is_dir() => "it is a folder".to_owned(),
+        Ok(meta) if meta.permissions().mode() & 0o111 == 0 => {
+            format!("it is not executable: run `chmod +x {program}`")
+        }
+        Ok(_) if is_noexec(path) => {
+            "its file system is mounted noexec: no program can run from there".to_owned()
+        }
+        Ok(_) => {
+            "it, or the interpreter of its first line, may not be executed by this user".to_owned()
+        }
+        Err(_) => "a folder above it may not be entered by this user".to_owned(),
+    }
 }

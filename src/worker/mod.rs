@@ -10,6 +10,7 @@ pub mod client;
 pub mod frame;
 mod guard;
 mod host;
+pub mod inherited;
 mod job;
 mod level;
 mod on_timeout;
@@ -24,7 +25,7 @@ pub use guard::{guard, guard_program};
 pub(crate) use job::{monotonic, read_report};
 #[cfg(target_os = "linux")]
 pub use level::hold;
-pub use process::{inherited, make_pipe};
-pub use scratch::{Scratch, ScratchError, sweep};
+pub use process::{inherited, is_ignored, make_pipe};
+pub use scratch::{Scratch, ScratchError, bases, sweep};
 pub use supervisor::supervise;
 pub use tree::{adopt_orphans, any_runs, kill_strays};

@@ -28,7 +28,11 @@ pub fn supervise(through: Option<i32>, run_folder: Option<&Path>) -> io::Result<
     let through: Option<OwnedFd> = through.map(process::inherited);
     // Without the buffer of `std::io::Stdout`, which writes a frame with a line's end in it as two.
     let mut replies = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let prepared = Scratch::new("worker")
+    let folder = match run_folder {
+        Some(run_folder) => Scratch::beside(run_folder, "worker"),
+        None => Scratch::new("worker"),
+    };
+    let prepared = folder
         .map_err(|error| error.to_string())
         .and_then(|scratch| Ok((scratch, Spawner::new().map_err(|error| error.to_string())?)));
     let (scratch, spawner) = match prepared {

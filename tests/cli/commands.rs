@@ -126,3 +126,45 @@ fn help_names_every_exit_code() {
         .says(env!("CARGO_PKG_VERSION"));
     Project::new().orchestrate(&[]).exits(2);
 }
+
+/// What a run tells its jobs of themselves is not told to the jobs of a run within one.
+#[test]
+fn an_inner_run_sees_nothing_of_the_outer_job_but_what_a_user_set() {
+    let inner = "[groups.inner]\ncommand = 'env | cut -d= -f1 | sort > seen; exit 0'\n";
+    let outer = "[groups.outer]\ncommand = 'cd inner && orchestrate run'\ncompat = [\"jest\"]\n\
+        resources = { database = \"db_<pid>\" }\nenv = { OF_THE_USER = \"1\" }\nbefore-all = ['echo OF_A_HOOK=1 >> $ORCHESTRATE_ENV']\n";
+    let project = Project::with(outer).file("inner/fastest.toml", inner);
+    let ran = project.shell("orchestrate run --shard 1/1");
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let seen = project.read("inner/seen");
+    let seen: Vec<_> = seen.lines().collect();
+    for name in [
+        "ORCHESTRATE_RESOURCE_DATABASE",
+        "ORCHESTRATE_SET_BY_RUN",
+        "ORCHESTRATE_ENV",
+        "JEST_WORKER_ID",
+        "TEST_SHARD_INDEX",
+        "TEST_TOTAL_SHARDS",
+    ] {
+        assert!(!seen.contains(&name), "{name}: {seen:?}");
+    }
+    for name in ["OF_THE_USER", "OF_A_HOOK", "ORCHESTRATE_SLOT", "PATH"] {
+        assert!(seen.contains(&name), "{name}: {seen:?}");
+    }
+}
+
+/// `make` warns of a jobserver that it can't reach.
+#[test]
+fn a_jobserver_that_jobs_can_not_reach_is_not_named_to_them() {
+    let has_make = std::process::Command::new("make").arg("--version").output();
+    if has_make.is_err() {
+        eprintln!("skipped: no make");
+        return;
+    }
+    let project =
+        Project::with("[groups.g]\ncommand = 'make -s -f in.mk 2> err; cat err; test ! -s err'\n")
+            .file("in.mk", "all: a b\na b: ; @:\n")
+            .file("Makefile", "test:\n\t+@orchestrate run\n");
+    let ran = project.shell("make -j2 test");
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+}

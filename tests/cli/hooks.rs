@@ -88,10 +88,123 @@ fn what_a_hook_writes_to_its_file_are_variables_for_everything_below_it() {
 
 #[test]
 fn a_line_that_is_no_variable_fails_the_hook() {
-    for line in ["no variable", "=x", "ORCHESTRATE_PID=1"] {
-        let more = format!("before-all = ['echo \"{line}\" >> $ORCHESTRATE_ENV']");
-        logged(&more).run(&[]).exits(3).says("line 1");
+    for line in [
+        "no variable",
+        "=x",
+        "ORCHESTRATE_PID=1",
+        "export A=1",
+        "A B=1",
+        "'A'=1",
+        "A[END",
+    ] {
+        let more = format!(
+            "before-all = [[\"sh\", \"-c\", 'printf \"B=1\\n\\n%s\\n\" \"$1\" >> $ORCHESTRATE_ENV', \"sh\", {line:?}]]"
+        );
+        logged(&more)
+            .run(&[])
+            .exits(3)
+            .says("before-all wrote to ORCHESTRATE_ENV what ")
+            .says(&format!("line 3: {line:?}"));
     }
+}
+
+#[test]
+fn a_carriage_return_at_the_end_of_a_line_is_no_part_of_a_variable() {
+    let manifest = "[groups.g]\ncommand = 'test \"$A\" = two && test \"$B\" = last'\n\
+        before-all = ['printf \"A=two\\r\\n\\r\\nB=last\\r\" >> $ORCHESTRATE_ENV']\n";
+    let ran = Project::with(manifest).run(&[]).exits(0);
+    assert_eq!(ran.outcomes(), ["g passed"]);
+}
+
+/// 40 tests, and a hook that prints 50 kB and fails.
+#[test]
+fn the_output_of_a_failed_hook_is_reported_once_and_each_test_refers_to_it() {
+    for hook in ["before-all", "before-worker"] {
+        let manifest = format!(
+            "[groups.g]\ncommand = ': <items>'\nitems = {:?}\nworkers = 1\nchunk-size = 1\n\
+            {hook} = [\"echo begin; head -c 50000 /dev/zero | tr '\\\\0' x; echo; exit 1\"]\n",
+            (0..40).map(|number| number.to_string()).collect::<Vec<_>>()
+        );
+        let project = Project::with(&manifest);
+        let ran = project.run(&["--report", "junit=j.xml"]).exits(3);
+        let told = if hook == "before-all" { 1 } else { 40 };
+        let long = "x".repeat(50_000);
+        for text in [
+            &ran.stdout,
+            &project.read("j.xml"),
+            &project.read("events.jsonl"),
+        ] {
+            assert_eq!(text.matches(&long).count(), told, "{hook}");
+        }
+        for event in ran.events_of("test-finished") {
+            assert_eq!(
+                event["message"],
+                format!("{hook} exited with code 1; its output is reported with the hook")
+            );
+            assert_eq!(event["output"], serde_json::Value::Null);
+        }
+    }
+}
+
+#[test]
+fn every_command_of_an_after_hook_runs_and_each_that_failed_is_told() {
+    let project = logged(
+        "after-all = [\"echo first >> log; echo one; exit 4\", \"echo second >> log\", \"echo third >> log; echo three; kill -9 $$\"]",
+    );
+    let ran = project
+        .run(&["t/a"])
+        .exits(3)
+        .says("after-all exited with code 4 (command 1 of 3); after-all was killed by signal 9 (command 3 of 3)");
+    assert!(log(&project).ends_with(&["first", "second", "third"].map(str::to_owned)));
+    let finished = ran.events_of("hook-finished");
+    assert_eq!(finished.last().unwrap()["output"], "one\nthree\n");
+    // Of what comes before the first that fails is the last.
+    let project = logged("before-all = [\"exit 4\", \"echo second >> log\"]");
+    project
+        .run(&["t/a"])
+        .exits(3)
+        .says("before-all exited with code 4 (command 1 of 2)");
+    assert_eq!(log(&project), ["after-all"]);
+}
+
+/// What a group takes down may be what another one sets up.
+#[test]
+fn who_needs_a_group_waits_for_what_that_takes_down_and_does_not_run_if_it_fails() {
+    let manifest = |hook: &str, line: &str| {
+        format!(
+            "[groups.one]\ncommand = [\"true\"]\n{hook} = ['{line}']\n\
+            [groups.two]\ncommand = 'echo two >> log'\nneeds = [\"one\"]\n"
+        )
+    };
+    for hook in ["after-all", "after-worker", "after-job"] {
+        let project = Project::with(&manifest(hook, "sleep 0.3; echo down >> log"));
+        let ran = project.run(&["-n", "2"]).exits(0);
+        assert_eq!(ran.outcomes(), ["one passed", "two passed"]);
+        assert_eq!(project.read("log"), "down\ntwo\n", "{hook}");
+        let project = Project::with(&manifest(hook, "exit 1"));
+        let ran = project
+            .run(&["-n", "2"])
+            .exits(3)
+            .says("group one did not pass");
+        assert_eq!(ran.outcomes(), ["one passed", "two not-run"], "{hook}");
+        assert_eq!(project.read("log"), "");
+    }
+}
+
+#[test]
+fn a_before_all_that_fails_is_not_told_as_another_hook() {
+    let manifest = "[groups.g]\ncommand = ': <items>'\nitems = [\"1\", \"2\", \"3\"]\nworkers = 3\nchunk-size = 1\nbefore-all = [\"exit 1\"]\n";
+    let ran = Project::with(manifest).run(&["-n", "3"]).exits(3);
+    assert_eq!(
+        ran.outcomes(),
+        ["g::1 errored", "g::2 errored", "g::3 errored"]
+    );
+    assert_eq!(ran.events_of("hook-finished").len(), 1);
+    let all = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(
+        !all.contains("before-worker") && !all.contains("warning"),
+        "{all}"
+    );
 }
 
 #[test]
@@ -103,7 +216,7 @@ fn tests_whose_group_could_not_be_prepared_are_errored_with_the_hooks_words() {
         .run(&[])
         .exits(3)
         .says("no disk")
-        .says("before-all exited with code 7");
+        .says("before-all exited with code 7 (command 2 of 3)");
     assert_eq!(ran.outcomes(), ["g::t/a errored", "g::t/b errored"]);
     assert_eq!(log(&project), ["begun", "after-all"]);
 }
@@ -132,7 +245,7 @@ fn a_hook_that_hangs_is_ended() {
     let ran = project
         .run(&[])
         .exits(3)
-        .says("before-job took longer than `hook-timeout`");
+        .says("before-job timed out: it took longer than `hook-timeout` (200ms)");
     assert_eq!(ran.outcomes(), ["g::t/a errored", "g::t/b errored"]);
     assert_eq!(
         log(&project),

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
-use orchestrate::event::Event;
+use orchestrate::event::{Event, Moment};
 use orchestrate::history::Journal;
 use orchestrate::report::{ReportError, Reporter, replay};
 use rustix::fs::{FlockOperation, flock};
@@ -193,7 +193,7 @@ fn a_run_that_is_not_kept_is_an_error_with_a_suggestion() {
         .exits(2)
         .says("there is no format `html`");
     project
-        .orchestrate(&["report", "--report", "junit=/nowhere/out.xml"])
+        .orchestrate(&["report", "--report", "junit=/proc/nowhere/out.xml"])
         .exits(3)
         .says("can't write the junit report");
 }
@@ -202,7 +202,7 @@ fn a_run_that_is_not_kept_is_an_error_with_a_suggestion() {
 struct Told(mpsc::Sender<Event>);
 
 impl Reporter for Told {
-    fn event(&mut self, _: f64, event: &Event) -> Result<(), ReportError> {
+    fn event(&mut self, _: Moment, event: &Event) -> Result<(), ReportError> {
         self.0.send(event.clone()).unwrap();
         Ok(())
     }

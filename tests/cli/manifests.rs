@@ -65,6 +65,21 @@ fn what_can_not_be_a_manifest_is_refused_at_once() {
         .says("can't read gone.toml");
 }
 
+/// As git's `core.autocrlf` and editors of Windows write it.
+#[test]
+fn a_manifest_with_the_lines_of_windows_means_the_same() {
+    let manifest = "\u{feff}# A comment.\r\n[groups.g]\r\ncommand = \"\"\"\r\ntest 1 = 1 &&\r\necho \\\r\n  done >> log\r\n\"\"\"\r\nenv = { A = '''\r\na\r\nb''' }\r\nbefore-all = ['printf \"%s.\" \"$A\" > seen']\r\n";
+    let project = Project::with(manifest);
+    project.run(&[]).exits(0);
+    assert_eq!(project.read("log"), "done\n");
+    assert_eq!(project.read("seen"), "a\nb.");
+    // A message is about the line that an editor shows.
+    Project::with("[groups.g]\r\ncommand = [\"true\"]\r\nbogus = 1\r\n")
+        .orchestrate(&["check"])
+        .exits(2)
+        .says("fastest.toml:3:1");
+}
+
 #[test]
 fn several_manifests_are_checked_and_all_problems_told() {
     Project::new()

@@ -135,11 +135,11 @@ fn a_command_that_fails_changes_no_outcome() {
     );
     fails(
         "\"printf begins; sleep 600\"\nhook-timeout = \"1s\"",
-        "begins\n-- on-timeout took longer than `hook-timeout` --\n",
+        "begins\n-- on-timeout timed out: it took longer than `hook-timeout` (1s) --\n",
     );
     fails(
         "\"trap '' TERM INT; while :; do sleep 0.01; done\"\nhook-timeout = \"300ms\"",
-        "-- on-timeout took longer than `hook-timeout` --\n",
+        "-- on-timeout timed out: it took longer than `hook-timeout` (300ms) --\n",
     );
     fails(
         "[\"echo\", \"<env:NOT_SET_AT_ALL>\"]",
@@ -192,7 +192,7 @@ fn nothing_of_it_is_left() {
             let ran = project.run(&[]).exits(1);
             assert_eq!(ran.outcomes(), ["g::test_it.py::test_hangs timed-out"]);
             let said = output(&ran, "g::test_it.py::test_hangs");
-            let took_long = said.contains("took longer than `hook-timeout`");
+            let took_long = said.contains("it took longer than `hook-timeout`");
             assert_eq!(took_long, !more.is_empty(), "{said}");
             is_gone(&project.read("left.near"));
             is_gone(&project.read("left.far"));

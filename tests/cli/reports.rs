@@ -22,7 +22,7 @@ fn events_follow_their_schema_and_account_for_every_test() {
             .map(|error| error.to_string())
             .collect();
         assert!(errors.is_empty(), "{event}: {errors:?}");
-        assert_eq!(event["v"], 1);
+        assert_eq!(event["v"], 2);
     }
     assert_eq!(events[0]["event"], "run-started");
     let last = events.last().unwrap();
@@ -43,7 +43,7 @@ fn events_follow_their_schema_and_account_for_every_test() {
 fn junit_has_a_test_case_for_every_test() {
     let project = project();
     project
-        .run(&["--report", "junit=out/../junit.xml"])
+        .run(&["--report", "junit=t/pass/junit.xml"])
         .exits(3)
         .says("can't write the junit report");
     project.run(&["--report", "junit=junit.xml"]).exits(1);
@@ -56,8 +56,11 @@ fn junit_has_a_test_case_for_every_test() {
         );
         assert!(xml.contains(&format!("file=\"{case}\"")), "{xml}");
     }
+    // Importers show what is within a failure, and often nothing else.
     assert!(
-        xml.contains("<failure message=\"exited with code 1\" type=\"failed\"/>"),
+        xml.contains(
+            "<failure message=\"exited with code 1\" type=\"failed\">exited with code 1\n\nred  &lt;&amp;&gt; </failure>"
+        ),
         "{xml}"
     );
     assert!(
@@ -78,9 +81,9 @@ fn junit_has_a_test_case_for_every_test() {
 fn a_report_that_can_not_be_written_is_said_before_anything_runs() {
     let project = Project::with("[groups.g]\ncommand = [\"touch\", \"ran\"]\n");
     for target in [
-        "junit=/nowhere/out.xml",
+        "junit=/proc/nowhere/out.xml",
         "junit=.",
-        "jsonl=/nowhere/out.jsonl",
+        "jsonl=/proc/nowhere/out.jsonl",
     ] {
         project
             .orchestrate(&["run", "--report", target])
@@ -116,6 +119,33 @@ fn the_manifest_can_ask_for_reports() {
     project.orchestrate(&["run"]).exits(0);
     assert!(project.read("a.xml").contains("tests=\"1\""));
     assert!(project.read("b.jsonl").contains("run-finished"));
+}
+
+#[test]
+fn reports_of_the_manifest_the_profile_and_the_command_line_add_up() {
+    let manifest = "[run]\nreports = { junit = \"plain.xml\" }\n[groups.g]\ncommand = [\"true\"]\n\
+        [profiles.ci.run]\nreports = { jsonl = \"out/of/ci.jsonl\" }\n[profiles.other.run]\nreports = { junit = \"other.xml\" }\n";
+    let project = Project::with(manifest);
+    project
+        .orchestrate(&["run", "--profile", "ci", "--report", "junit=more/mine.xml"])
+        .exits(0);
+    for name in ["plain.xml", "more/mine.xml"] {
+        assert!(project.read(name).contains("tests=\"1\""), "{name}");
+    }
+    assert!(project.read("out/of/ci.jsonl").contains("run-finished"));
+    // Of one format the profile's path counts.
+    let project = Project::with(manifest);
+    project.orchestrate(&["run", "--profile", "other"]).exits(0);
+    assert_eq!(project.read("plain.xml"), "");
+    assert!(project.read("other.xml").contains("tests=\"1\""));
+    // What both ask for is written once; two reports can't be one file.
+    project
+        .orchestrate(&["run", "--report", "junit=plain.xml"])
+        .exits(0);
+    project
+        .orchestrate(&["run", "--report", "jsonl=./plain.xml"])
+        .exits(2)
+        .says("the manifest writes its junit report there");
 }
 
 #[test]
@@ -190,6 +220,15 @@ fn colours_are_asked_for_by_the_environment() {
     assert!(!is_coloured(
         project().env("FORCE_COLOR", "1").env("NO_COLOR", "1")
     ));
+    assert!(is_coloured(project().env("CLICOLOR_FORCE", "1")));
+    assert!(!is_coloured(project().env("CLICOLOR_FORCE", "0")));
+    assert!(!is_coloured(project().env("CLICOLOR", "1")));
+    assert!(!is_coloured(
+        project().env("FORCE_COLOR", "0").env("CLICOLOR_FORCE", "1")
+    ));
+    assert!(!is_coloured(
+        project().env("CLICOLOR_FORCE", "1").env("NO_COLOR", "1")
+    ));
 }
 
 #[test]
@@ -215,7 +254,7 @@ fn an_output_that_is_lost_or_closed_changes_nothing() {
         ("run -k nothing", 4),
         ("run --dry-run", 0),
         ("run -g unknown", 2),
-        ("run --report jsonl=/nowhere/out", 3),
+        ("run --report jsonl=/proc/nowhere/out", 3),
         ("report", 1),
         ("list", 0),
         ("list -k nothing", 4),
@@ -277,4 +316,229 @@ fn the_journal_is_kept_and_last_names_it() {
     let journal = project.read(".fastest/last/journal.jsonl");
     assert!(journal.lines().last().unwrap().contains("run-finished"));
     assert_eq!(project.read(".fastest/.gitignore"), "*\n");
+}
+
+/// Each event's time, in seconds since 1970.
+#[test]
+fn events_have_times_that_go_with_those_of_their_run() {
+    let now = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.unwrap().as_secs_f64()
+    };
+    let before = now();
+    let ran = project().run(&[]).exits(1);
+    let after = now();
+    let events = ran.events();
+    let number = |event: &serde_json::Value, key: &str| event[key].as_f64().unwrap();
+    let begun = number(&events[0], "time") - number(&events[0], "at");
+    for event in &events {
+        let time = number(event, "time");
+        assert!((before - 0.1..=after + 0.1).contains(&time), "{event}");
+        assert!(
+            (time - number(event, "at") - begun).abs() < 0.001,
+            "{event}"
+        );
+    }
+}
+
+/// What an older version has written is read.
+#[test]
+fn a_journal_without_times_is_read() {
+    let project = Project::with("[groups.g]\ncommand = [\"true\"]\n");
+    project.run(&[]).exits(0);
+    let old: String = project
+        .read("events.jsonl")
+        .lines()
+        .map(|line| {
+            let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
+            event["v"] = 1.into();
+            event.as_object_mut().unwrap().remove("time");
+            format!("{event}\n")
+        })
+        .collect();
+    let project = project.file("old.jsonl", &old);
+    project
+        .orchestrate(&["merge", "old.jsonl", "--report", "junit=j.xml"])
+        .exits(0)
+        .says("ok: 1 passed");
+    let xml = project.read("j.xml");
+    assert!(
+        xml.contains("tests=\"1\"") && !xml.contains("timestamp"),
+        "{xml}"
+    );
+}
+
+#[test]
+fn suites_say_when_they_began() {
+    let project = Project::with(
+        "[groups.a]\ncommand = [\"true\"]\n[groups.b]\ncommand = [\"sleep\", \"1.1\"]\nneeds = [\"a\"]\n",
+    );
+    project.run(&["--report", "junit=j.xml"]).exits(0);
+    let stamps = |xml: &str| -> Vec<String> {
+        let stamps = xml.split("timestamp=\"").skip(1);
+        stamps
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect()
+    };
+    let xml = project.read("j.xml");
+    let [run, a, b] = stamps(&xml).try_into().unwrap();
+    assert!(run <= a && a <= b, "{xml}");
+    assert!(run.len() == "2026-11-29T07:35:12.345+00:00".len(), "{xml}");
+    // Also in a report of a run that is over.
+    project
+        .orchestrate(&["report", "--report", "junit=again.xml"])
+        .exits(0);
+    assert_eq!(stamps(&project.read("again.xml")), [run, a, b]);
+}
+
+/// A report without an error reads as success.
+#[test]
+fn a_hook_that_failed_is_an_error_of_its_suite() {
+    for hook in ["after-all", "after-worker", "after-job"] {
+        let manifest = format!(
+            "[groups.g]\ncommand = [\"true\"]\n{hook} = [\"echo can not drop it; exit 7\"]\n"
+        );
+        let project = Project::with(&manifest);
+        project.run(&["--report", "junit=j.xml"]).exits(3);
+        let xml = project.read("j.xml");
+        let case = format!(
+            "<error message=\"{hook} exited with code 7\" type=\"hook\">{hook} exited with code 7\n\ncan not drop it\n</error>"
+        );
+        assert!(xml.contains(&case), "{xml}");
+        assert!(
+            xml.contains("tests=\"2\"") && xml.contains("errors=\"1\""),
+            "{xml}"
+        );
+        assert!(
+            xml.contains(&format!("name=\"{hook}\" classname=\"g\"")),
+            "{xml}"
+        );
+    }
+}
+
+/// Importers look for files from the top of the repository.
+#[test]
+fn files_are_named_from_the_top_of_the_repository() {
+    let file = |project: &Project, report: &[&str]| {
+        project.orchestrate(report).exits(0);
+        let xml = project.read("j.xml");
+        let (_, rest) = xml.split_once("file=\"").unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let project = Project::new()
+        .file(
+            "svc/fastest.toml",
+            "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n",
+        )
+        .script("svc/t/a", "exit 0")
+        .at("svc/t");
+    let run = ["run", "--report", "junit=../../j.xml"];
+    assert_eq!(file(&project, &run), "t/a");
+    // A work tree has a file there.
+    let project = project.file(".git", "gitdir: elsewhere\n");
+    assert_eq!(file(&project, &run), "svc/t/a");
+    let report = ["report", "--report", "junit=../../j.xml"];
+    assert_eq!(file(&project, &report), "svc/t/a");
+}
+
+#[test]
+fn a_flaky_test_says_why_it_failed_first() {
+    let project = Project::with("[groups.g]\ncommand = [\"./t\"]\nretries = 2\n").script(
+        "t",
+        "echo no route to host $ORCHESTRATE_ATTEMPT; [ $ORCHESTRATE_ATTEMPT = 3 ] || exit 5",
+    );
+    let ran = project.run(&["--report", "junit=j.xml"]).exits(0);
+    let told = "flaky: g: passed at try 3\n  try 1: exited with code 5\n    no route to host 1\n";
+    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    let xml = project.read("j.xml");
+    assert!(
+        xml.contains("<flakyFailure") && xml.contains("no route to host 2"),
+        "{xml}"
+    );
+}
+
+#[test]
+fn what_ran_out_of_time_is_told_with_its_limit() {
+    let project = Project::with(
+        "[run]\ntimeout = \"700ms\"\n[defaults]\ngrace = \"100ms\"\n[groups.g]\ncommand = 'sleep 600; : <items>'\nitems = [\"1\", \"2\"]\nworkers = 1\nchunk-size = 1\n",
+    );
+    let why = "the run timed out: `timeout` of `[run]` is 700ms";
+    let ran = project.run(&["--report", "junit=j.xml"]).exits(1);
+    assert_eq!(ran.outcomes(), ["g::1 cancelled", "g::2 not-run"]);
+    for event in ran.events_of("test-finished") {
+        assert_eq!(event["message"], why);
+    }
+    assert_eq!(ran.events_of("run-finished")[0]["stopped"], why);
+    let summary = ran.stdout.lines().last().unwrap();
+    assert!(summary.contains(why), "{summary}");
+    assert!(project.read("j.xml").contains(why));
+}
+
+#[test]
+fn a_run_that_stops_early_says_after_what() {
+    let project = Project::with(
+        "[groups.g]\ncommand = 'exit 1; : <items>'\nitems = [\"1\", \"2\", \"3\"]\nworkers = 1\nchunk-size = 1\n",
+    );
+    let summary = |arguments: &[&str]| {
+        let ran = project.run(arguments).exits(1);
+        ran.stdout.lines().last().unwrap().to_owned()
+    };
+    let text = summary(&["-x"]);
+    assert!(
+        text.contains("1 failed, 2 not-run, the run stopped after the first failed test"),
+        "{text}"
+    );
+    let text = summary(&["--max-fail", "2"]);
+    assert!(
+        text.contains("the run stopped after 2 failed tests (`max-fail`)"),
+        "{text}"
+    );
+}
+
+/// CI services end a job that is silent for long.
+#[test]
+fn a_long_run_says_how_far_it_is_where_there_is_no_terminal() {
+    let project = Project::with(
+        "[groups.g]\ncommand = 'sleep 1.5; : <items>'\nitems = [\"1\", \"2\", \"3\"]\nworkers = 1\nchunk-size = 1\nslow-after = 0\n",
+    );
+    let ran = project.run(&[]).exits(0);
+    let progress: Vec<_> = ran
+        .stdout
+        .lines()
+        .filter(|line| line.contains("progress "))
+        .collect();
+    assert!(!progress.is_empty(), "{}", ran.stdout);
+    assert!(
+        progress[0].contains(" of 3 tests; running: g::"),
+        "{}",
+        ran.stdout
+    );
+    for arguments in [&["-q"][..], &["--no-capture"]] {
+        let ran = project.run(arguments).exits(0);
+        assert!(!ran.stdout.contains("progress "), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_failure_message_is_bounded_like_output() {
+    let project = Project::with(
+        "[runners.r]\nlist = [\"echo\", \"a\"]\nrun = [\"./mine\", \"<report>\"]\nresults = \"events\"\n\
+        [groups.g]\nrunner = \"r\"\noutput-limit = 1000\n",
+    )
+    .script(
+        "mine",
+        "long=$(head -c 50000 /dev/zero | tr '\\0' x); echo '{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"failed\",\"message\":\"begin'$long'end\",\"output\":\"'$long'\"}' > $1; exit 1",
+    );
+    let ran = project.run(&[]).exits(1);
+    let event = &ran.events_of("test-finished")[0];
+    for key in ["message", "output"] {
+        let text = event[key].as_str().unwrap();
+        assert!(text.len() < 1200, "{key}: {}", text.len());
+        assert!(text.contains("bytes left out]"), "{key}: {text}");
+    }
+    let message = event["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("beginx") && message.ends_with("xend"),
+        "{message}"
+    );
 }

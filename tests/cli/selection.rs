@@ -593,3 +593,63 @@ fn a_tree_says_once_what_ids_share() {
         "g\n  t/a.py\n    K\n      y\n      z\n    x[a::b]\n    x[c]\n  t/b.py\n    x\none\n";
     assert_eq!(ran.stdout, tree);
 }
+
+/// As editors of Windows save it.
+#[test]
+fn a_list_of_items_may_begin_with_a_mark_and_have_the_lines_of_windows() {
+    let manifest = "[groups.file]\ncommand = [\"true\", \"<items>\"]\nitems = { file = \"list.txt\" }\n\
+        [groups.command]\ncommand = [\"true\", \"<items>\"]\nitems = { command = [\"cat\", \"list.txt\"] }\n";
+    let project = Project::with(manifest).file("list.txt", "\u{feff}one\r\n\r\ntwo\r\n");
+    let ran = project.run(&[]).exits(0);
+    assert_eq!(
+        ran.outcomes(),
+        [
+            "command::one passed",
+            "command::two passed",
+            "file::one passed",
+            "file::two passed"
+        ]
+    );
+}
+
+#[test]
+fn a_path_that_is_no_text_selects_and_excludes_what_it_names() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+    let names = [&b"t/caf\xe9.sh"[..], b"t/caf\xe8.sh", b"t/plain.sh"];
+    let project = Project::with("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*.sh\"]\n")
+        .script("t/plain.sh", "basename $0 >> log");
+    for name in &names[..2] {
+        let path = project.path().join(OsStr::from_bytes(name));
+        std::fs::copy(project.path().join("t/plain.sh"), path).unwrap();
+    }
+    let ran = |option: Option<&str>, name: &[u8]| {
+        let _ = std::fs::remove_file(project.path().join("log"));
+        let name = OsString::from(OsStr::from_bytes(name));
+        let status = project
+            .command(&["run", "-n", "1"])
+            .args(option)
+            .arg(name)
+            .output();
+        let status = status.unwrap();
+        assert_eq!(status.status.code(), Some(0), "{status:?}");
+        let log = std::fs::read(project.path().join("log")).unwrap();
+        let mut log: Vec<_> = log
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect();
+        log.retain(|line| !line.is_empty());
+        log.sort();
+        log
+    };
+    assert_eq!(ran(None, names[0]), [&names[0][2..]]);
+    assert_eq!(ran(None, b"./t/caf\xe8.sh"), [&names[1][2..]]);
+    assert_eq!(
+        ran(Some("--exclude"), names[0]),
+        [&names[1][2..], &names[2][2..]]
+    );
+    let gone = OsStr::from_bytes(b"t/caf\xe7.sh");
+    let output = project.command(&["run"]).arg(gone).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no test, file or folder is called"));
+}

@@ -76,6 +76,30 @@ fn the_first_signal_ends_jobs_with_grace_and_writes_reports() {
     }
 }
 
+/// As `nohup` starts it: the run outlives its terminal.
+#[test]
+fn a_hangup_that_is_ignored_stays_so() {
+    let project = project(
+        "95",
+        "trap 'echo got >> hups' HUP; echo has-begun; until [ -e go ]; do sleep 0.01; done",
+    );
+    let mut child = project
+        .shell_command("trap '' HUP; exec orchestrate run --report jsonl=events.jsonl --no-capture")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let begun = lines.find(|line| line.as_ref().unwrap().contains("has-begun"));
+    begun.unwrap().unwrap();
+    kill("-HUP", child.id());
+    std::fs::write(project.path().join("go"), "").unwrap();
+    let rest: Vec<_> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest:#?}");
+    let events = project.read("events.jsonl");
+    assert!(events.contains("\"counts\":{\"passed\":2}"), "{events}");
+}
+
 #[test]
 fn a_killed_run_leaves_no_process() {
     let mark = format!("97.{}", std::process::id());

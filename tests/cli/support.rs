@@ -87,6 +87,8 @@ impl Project {
             "FASTEST_TIMEOUT_MULTIPLIER",
             "NO_COLOR",
             "FORCE_COLOR",
+            "CLICOLOR",
+            "CLICOLOR_FORCE",
             "VIRTUAL_ENV",
             "RUST_BACKTRACE",
         ] {
@@ -113,6 +115,11 @@ impl Project {
 
     /// Runs a script, in the project's folder and with `orchestrate` on the path.
     pub fn shell(&self, script: &str) -> Ran {
+        self.ran(&self.shell_command(script).output().unwrap())
+    }
+
+    /// The same, ready to start.
+    pub fn shell_command(&self, script: &str) -> Command {
         let bin = Path::new(env!("CARGO_BIN_EXE_orchestrate"));
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{path}", bin.parent().unwrap().display());
@@ -127,7 +134,7 @@ impl Project {
                 None => shell.env_remove(name),
             };
         }
-        self.ran(&shell.output().unwrap())
+        shell
     }
 
     /// Runs `orchestrate run` and keeps its events.

@@ -197,7 +197,7 @@ fn a_group_has_a_timeout_of_its_own() {
         .run(&[])
         .exits(1)
         .says("cancelled: g::t/b")
-        .says("its group's timeout of 2s was over");
+        .says("timed out: its `group-timeout` is 2s");
     assert_eq!(
         ran.outcomes(),
         [
@@ -211,7 +211,7 @@ fn a_group_has_a_timeout_of_its_own() {
     );
     assert_eq!(project.read("log"), "after\n");
     // It is not the run's: what is left is told with its own reason.
-    ran.says("not run, as its group's timeout of 2s was over: g::t/c")
+    ran.says("not run, as group g timed out: its `group-timeout` is 2s: g::t/c")
         .says("not run, as group g did not pass: needs");
 }
 

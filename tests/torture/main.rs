@@ -17,6 +17,7 @@ mod memory;
 mod names;
 mod on_timeout;
 mod output;
+mod places;
 mod processes;
 mod scratch;
 mod session;

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::watch::LOOK;
 use crate::event::TestFinished;
-use crate::execute::command::{Place, environment, of_shard, own_variables};
+use crate::execute::command::{Place, environment, of_shard, own_variables, set_by_run};
 use crate::execute::lane::{Lane, names_port};
 use crate::execute::values::{JobValues, Variables};
 use crate::manifest::config::{Hook, Session as Mode};
@@ -130,7 +130,8 @@ impl Lane<'_, '_> {
         }
         // What the host has of these names from `before-all` counts, as it does in a job.
         let is_set = |name: &str| self.variables.iter().any(|(set, _)| set == name);
-        for (name, value) in of_shard(group, &place).filter(|(name, _)| !is_set(name)) {
+        let variables = of_shard(group, &place).chain(set_by_run(group, &place));
+        for (name, value) in variables.filter(|(name, _)| !is_set(name)) {
             env.insert(name.to_owned(), Value::String(value));
         }
         let is_for_life = group.isolation == Isolation::Worker;

@@ -26,7 +26,7 @@ use crate::plan::{Item, full_id};
 use crate::runner::read::{self, Reported, Verdict};
 use crate::runner::session::{Heard, Told};
 use crate::worker::any_runs;
-use crate::worker::frame::{Cause, Ended, Output, Status};
+use crate::worker::frame::{Cause, Ended, Status};
 use fork::NoSitting;
 pub use fork::{Sitting, files};
 pub use leave::finish;
@@ -206,7 +206,7 @@ impl Lane<'_, '_> {
                         outcome,
                         seconds,
                         message: message.filter(|text| !text.is_empty()),
-                        output: Some(cut(output, self.config().bounds.output_limit)),
+                        output: Some(self.cut(output)),
                     };
                     verdict.bound(progress.since.elapsed());
                     match places.get(id.as_str()).copied() {
@@ -366,7 +366,7 @@ impl Lane<'_, '_> {
         {
             failed = usize::from(!finished.outcome.is_failure());
             finished.outcome = verdict.outcome;
-            finished.message = verdict.message;
+            finished.message = self.bounded(verdict.message);
             finished.output = verdict.output.filter(|text| !text.is_empty());
             sitting.has_failed = true;
         }
@@ -434,20 +434,4 @@ impl Progress {
             since: Instant::now(),
         }
     }
-}
-
-/// A text without its middle, if it is longer than `limit`.
-fn cut(text: String, limit: u64) -> String {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    if text.len() <= limit {
-        return text;
-    }
-    let bytes = text.into_bytes();
-    let (head, tail) = (&bytes[..limit / 2], &bytes[bytes.len() - limit / 2..]);
-    let output = Output {
-        head: head.to_vec(),
-        tail: tail.to_vec(),
-        total: bytes.len() as u64,
-    };
-    output.into_text()
 }

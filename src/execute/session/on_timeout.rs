@@ -61,11 +61,13 @@ impl Lane<'_, '_> {
     /// Runs the command, and adds to the fork's output what it prints.
     fn ask(&self, sitting: &Sitting, command: &OnTimeout, job: &JobRequest) -> io::Result<()> {
         capture::add(&sitting.output, &command.title(sitting.pid))?;
-        let why = match self.run_beside(command.request(job, sitting.pid)) {
+        let request = command.request(job, sitting.pid);
+        let limit = request.timeout;
+        let why = match self.run_beside(request) {
             Ok(mut ended) => {
                 let output = std::mem::take(&mut ended.output).into_text();
                 capture::add(&sitting.output, &output)?;
-                ended.why_failed()
+                ended.why_failed(limit)
             }
             Err(error) => Some(format!("can't run: {error}")),
         };

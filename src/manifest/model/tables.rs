@@ -53,7 +53,8 @@ pub struct Run {
     /// those that run; below half of it the job that started last is stopped, and run again later, alone, which is no failure and
     /// no retry. `0` is none. Default: a twentieth of what there is, but no more than `"1GiB"`.
     pub min_free_memory: Option<Size>,
-    /// Reports to write, by format: `{ junit = "out.xml", jsonl = "events.jsonl" }`. A path is relative to the root.
+    /// Reports to write, by format: `{ junit = "out/junit.xml", jsonl = "events.jsonl" }`. A path is relative to the root; its
+    /// folder is made. Those of a profile and of `--report` are written besides. See [reports](reports.md).
     pub reports: Option<Map<String>>,
 }
 

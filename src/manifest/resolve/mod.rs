@@ -225,7 +225,6 @@ impl Resolver<'_> {
         origin("min-free-memory", "automatic", &|run| {
             run.min_free_memory.is_some()
         });
-        origin("reports", "{}", &|run| run.reports.is_some());
         let mut workers = tables
             .iter()
             .find_map(|(_, _, run)| run.workers)
@@ -245,26 +244,7 @@ impl Resolver<'_> {
                 shown.origin = from.clone();
             }
         }
-        let mut reports = Vec::new();
-        if let Some((_, pointer, table)) = tables
-            .iter()
-            .find_map(|(table, pointer, run)| Some((table, pointer, run.reports.as_ref()?)))
-        {
-            for (format, path) in table {
-                let place = join(&format!("{pointer}/reports"), format);
-                if !REPORT_FORMATS.contains(&format.as_str()) {
-                    self.problems.push(
-                        Problem::key(place, format!("there is no report format `{format}`"))
-                            .label(format!("one of {}", REPORT_FORMATS.join(", ")))
-                            .help(did_you_mean(format, REPORT_FORMATS)),
-                    );
-                } else if path.is_empty() {
-                    self.problems
-                        .push(Problem::value(place, "a report needs a path").label("empty"));
-                }
-                reports.push((format.clone(), path.clone()));
-            }
-        }
+        let reports = self.reports(&tables, &mut provenance);
         let positive = |number: u32| (number > 0).then_some(number as usize);
         RunConfig {
             workers: workers.and_then(positive),
@@ -282,5 +262,47 @@ impl Resolver<'_> {
             reports,
             provenance,
         }
+    }
+
+    /// The reports of the profile and of the manifest: they add up, and of one format the profile's path counts.
+    fn reports(
+        &mut self,
+        tables: &[(String, String, &Run)],
+        provenance: &mut Vec<Provenance>,
+    ) -> Vec<(String, String)> {
+        let mut reports: Vec<(String, String)> = Vec::new();
+        for (table, pointer, run) in tables {
+            for (format, path) in run.reports.iter().flatten() {
+                let pointer = format!("{pointer}/reports");
+                let place = join(&pointer, format);
+                if !REPORT_FORMATS.contains(&format.as_str()) {
+                    self.problems.push(
+                        Problem::key(place, format!("there is no report format `{format}`"))
+                            .label(format!("one of {}", REPORT_FORMATS.join(", ")))
+                            .help(did_you_mean(format, REPORT_FORMATS)),
+                    );
+                } else if path.is_empty() {
+                    self.problems
+                        .push(Problem::value(place, "a report needs a path").label("empty"));
+                }
+                if reports.iter().all(|(known, _)| known != format) {
+                    let (value, origin) = layers::written(self.document, table, &pointer, format);
+                    provenance.push(Provenance {
+                        key: format!("reports.{format}").into(),
+                        value,
+                        origin,
+                    });
+                    reports.push((format.clone(), path.clone()));
+                }
+            }
+        }
+        if reports.is_empty() {
+            provenance.push(Provenance {
+                key: "reports".into(),
+                value: "{}".to_owned(),
+                origin: Origin::BuiltIn,
+            });
+        }
+        reports
     }
 }

@@ -43,7 +43,7 @@ impl Running {
             Ok(process) => self.attend(process, job, request.timeout, lifeline)?,
             Err(error) => Ended::not_started(explain(&request, &error)),
         };
-        if let Some(why) = ended.why_failed() {
+        if let Some(why) = ended.why_failed(request.timeout) {
             self.say(place, &OnTimeout::failure(&why));
         }
         Ok(())

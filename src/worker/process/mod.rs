@@ -22,7 +22,7 @@ use super::frame::Status;
 pub use linux::{Process, Spawner};
 #[cfg(not(target_os = "linux"))]
 pub use portable::{Process, Spawner};
-pub use signals::start_clean;
+pub use signals::{is_ignored, start_clean};
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

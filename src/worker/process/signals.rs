@@ -3,6 +3,17 @@
 use std::mem::MaybeUninit;
 use std::ptr;
 
+/// Whether this process ignores a signal, as `nohup` makes it ignore `SIGHUP`.
+#[must_use]
+pub fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: `sigaction` only writes to the structure it is given, which is read where that succeeded.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}
+
 extern "C" fn nothing(_: libc::c_int) {}
 
 /// Makes every signal of this process default that was ignored, so that jobs get them so. `SIGPIPE` gets a handler that does

@@ -1,8 +1,8 @@
 //! Private temporary folders.
 
+mod base;
 mod remove;
 
-use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,8 +12,9 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::fs::{CWD, FlockOperation, Mode, flock, mkdirat, renameat};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, mkdirat, renameat};
 
+pub use base::bases;
 pub use remove::remove;
 
 /// Why there is no temporary folder.
@@ -35,14 +36,30 @@ pub struct Scratch {
 const SETTLED: Duration = Duration::from_secs(60);
 
 impl Scratch {
-    /// Makes one: under `$TMPDIR` if it is set, else on tmpfs, where it costs a tenth of what it costs on a disk, else
-    /// under `/tmp`.
+    /// Makes one in the first of the [`bases`] that can be written.
     ///
     /// # Errors
     /// None of them can be written.
     pub fn new(purpose: &str) -> Result<Self, ScratchError> {
+        Self::in_one_of(bases().into_iter().map(|base| base.path), purpose)
+    }
+
+    /// Makes one beside another, so that all of a run are on one file system; elsewhere if that can't be.
+    ///
+    /// # Errors
+    /// No folder for it can be written.
+    pub fn beside(other: &Path, purpose: &str) -> Result<Self, ScratchError> {
+        let base = other.parent().map(Path::to_owned);
+        let others = || bases().into_iter().map(|base| base.path);
+        Self::in_one_of(base.into_iter(), purpose).or_else(|_| Self::in_one_of(others(), purpose))
+    }
+
+    fn in_one_of(
+        bases: impl Iterator<Item = PathBuf>,
+        purpose: &str,
+    ) -> Result<Self, ScratchError> {
         let mut tried = Vec::new();
-        for base in bases() {
+        for base in bases {
             let path = base.join(format!("orchestrate-{purpose}-{}", process::id()));
             // A process that had this id may have been killed; its folder is ours now, if it is ours at all.
             if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
@@ -122,7 +139,10 @@ impl Drop for Scratch {
 }
 
 fn lock(path: &Path) -> Option<File> {
-    let folder = File::open(path).ok()?;
+    // Whatever else is called so, such as a pipe that nobody writes to, is not opened.
+    let flags =
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let folder = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
     flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
     Some(folder)
 }
@@ -130,7 +150,7 @@ fn lock(path: &Path) -> Option<File> {
 /// Removes the folders of processes that were killed before they could.
 pub fn sweep() {
     for base in bases() {
-        let entries = fs::read_dir(base).into_iter().flatten().flatten();
+        let entries = fs::read_dir(base.path).into_iter().flatten().flatten();
         for entry in entries {
             let name = entry.file_name();
             let name = name.to_string_lossy();
@@ -147,22 +167,4 @@ pub fn sweep() {
             }
         }
     }
-}
-
-fn bases() -> Vec<PathBuf> {
-    if let Some(asked) = env::var_os("TMPDIR").filter(|path| !path.is_empty()) {
-        // A job may run elsewhere, where a relative path would lead elsewhere.
-        return std::path::absolute(asked).into_iter().collect();
-    }
-    let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    runtime
-        .into_iter()
-        .chain(["/dev/shm", "/tmp"].map(PathBuf::from))
-        .filter(|path| path.is_absolute() && has_room(path))
-        .collect()
-}
-
-/// Whether a file system has 64 MiB left: less is a runtime folder that is full or was never meant for data.
-fn has_room(path: &Path) -> bool {
-    rustix::fs::statvfs(path).is_ok_and(|stat| stat.f_bavail * stat.f_frsize >= 64 << 20)
 }
