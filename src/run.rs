@@ -141,7 +141,7 @@ impl Run {
             groups, selection, ..
         } = asked;
         let begun = Instant::now();
-        let mut warnings = Vec::new();
+        let mut warnings = config.warnings.clone();
         let mut empty = Vec::new();
         let folder = Folder::of(&config.root);
         let mut discovery = Discovery::new(&config, new_id(), environment)?;

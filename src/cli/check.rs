@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::args::CheckArguments;
 use super::error::CliError;
-use super::{environment, exit, open, print};
+use super::{environment, exit, open, print, say};
 use crate::manifest::load::{self, FILE_NAME};
+use crate::report::harmless;
 
 /// Checks manifests, each with every profile that it has.
 pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
@@ -29,14 +30,23 @@ pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
             _ => Path::new("."),
         };
         match load::read(path).and_then(|source| load::check(&source, root)) {
-            Ok(config) => print(&format!(
-                "{}: {}, no problems\n",
-                path.display(),
-                match config.groups.len() {
-                    1 => "1 group".to_owned(),
-                    many => format!("{many} groups"),
+            Ok(config) => {
+                for warning in &config.warnings {
+                    say(&format!(
+                        "warning: {}: {}",
+                        path.display(),
+                        harmless(warning)
+                    ));
                 }
-            )),
+                print(&format!(
+                    "{}: {}, no problems\n",
+                    path.display(),
+                    match config.groups.len() {
+                        1 => "1 group".to_owned(),
+                        many => format!("{many} groups"),
+                    }
+                ));
+            }
             Err(error) => {
                 let text = CliError::from(error).render(environment::colour(&io::stderr()));
                 let _ = writeln!(io::stderr(), "{text}");

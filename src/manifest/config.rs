@@ -37,6 +37,8 @@ pub struct Config {
     pub pools: Pools,
     /// The groups, in the order of the file.
     pub groups: Vec<GroupConfig>,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<String>,
 }
 
 /// Pools of names.

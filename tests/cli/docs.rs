@@ -71,6 +71,20 @@ fn the_readme_is_true() {
 }
 
 #[test]
+fn the_page_of_reports_is_true() {
+    let page = page("docs/reports.md");
+    let manifest = blocks(&page, "toml").concat() + "[groups.g]\ncommand = [\"true\"]\n";
+    let project = Project::with(&manifest);
+    assert_eq!(run_all(&project, &page).len(), 2);
+    for name in ["out/junit.xml", "mine.xml"] {
+        assert!(project.read(name).contains("tests=\"1\""), "{name}");
+    }
+    for name in ["out/events.jsonl", "events.jsonl"] {
+        assert!(project.read(name).contains("run-finished"), "{name}");
+    }
+}
+
+#[test]
 fn the_commands_that_build_and_test_are_those_of_ci() {
     let ci = page(".ci/run");
     let readme = commands(&page("README.md"));

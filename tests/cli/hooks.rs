@@ -458,3 +458,21 @@ fn what_is_made_up_for_begins_when_nothing_of_the_killed_run_is_left() {
         assert_eq!(project.read("log"), "gone\n");
     }
 }
+
+/// A hook is a list of commands; the words of one are easily taken for it.
+#[test]
+fn words_of_one_command_that_are_read_as_several_are_warned_of() {
+    let manifest =
+        |hook: &str| format!("[groups.g]\ncommand = [\"true\"]\nafter-worker = {hook}\n");
+    let told = "group g: after-worker = [\"true\", \"-f\", \"x\"] is 3 commands of a shell; one command is after-worker = [[\"true\", \"-f\", \"x\"]]";
+    let project = Project::with(&manifest("[\"true\", \"-f\", \"x\"]"));
+    project.orchestrate(&["check"]).exits(0).says(told);
+    project.run(&[]).says(told);
+    for meant in ["[[\"true\", \"-f\", \"x\"]]", "[\"true\", \"true -f\"]"] {
+        let project = Project::with(&manifest(meant));
+        for arguments in [&["check"][..], &["run"]] {
+            let ran = project.orchestrate(arguments).exits(0);
+            assert!(!ran.stderr.contains("warning") && !ran.stdout.contains("warning"));
+        }
+    }
+}

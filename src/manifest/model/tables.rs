@@ -137,7 +137,8 @@ pub struct Group {
     pub uses: Option<Map<Count>>,
     /// The failure that is expected: `"fail"`, or `{ exit = 3 }`. Failing so is `xfailed`, passing is `xpassed`.
     pub expect: Option<Expect>,
-    /// Groups that must have passed before this one starts, with what their session or runner does at its end.
+    /// Groups that must have passed before this one starts, with what their session, their runner and their `after-*` hooks do at
+    /// the end.
     pub needs: Option<Vec<String>>,
     /// Environment variables of the group's jobs; values may hold templates such as `<pid>`.
     pub env: Option<Map<Text>>,
@@ -183,7 +184,7 @@ pub struct Group {
     pub slots: Option<Slots>,
     /// Commands that run once, before the group's first test. One that fails makes all its tests `errored`. What they leave
     /// running stays until `after-all` is over. A hook may append `NAME=value` lines to the file named by `ORCHESTRATE_ENV`:
-    /// variables for everything below it.
+    /// variables for everything below it. Another line is an error.
     pub before_all: Option<Vec<Command>>,
     /// Commands that run once a worker, before its first job, with the worker's `<pid>`, `<slot>` and resources. What they leave
     /// running stays as long as the worker.
@@ -195,7 +196,8 @@ pub struct Group {
     /// Commands that run once a worker, after its last job, also when the run was stopped. If `orchestrate` is killed, the next
     /// run makes up for them.
     pub after_worker: Option<Vec<Command>>,
-    /// Commands that run once, after the group's last worker ended; made up for like `after-worker`.
+    /// Commands that run once, after the group's last worker ended; made up for like `after-worker`. Each runs, also after one that
+    /// failed. Who `needs` the group waits for them, and does not run if they fail.
     pub after_all: Option<Vec<Command>>,
     /// The longest each command of a hook, or `on-timeout`, may take. Default: `"2m"`.
     pub hook_timeout: Option<Span>,

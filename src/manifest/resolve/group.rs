@@ -185,7 +185,7 @@ impl Resolver<'_> {
             .filter_map(|name| GroupName::new(name))
             .collect();
         let bounds = self.bounds(&mut layers);
-        let hooks = self.hooks(&mut layers, &names);
+        let hooks = self.hooks(name.as_str(), &mut layers, &names);
         let compat = layers.take("compat", |group| group.compat.as_ref(), built_in("[]"));
         let parallel = layers.take("parallel", |group| group.parallel, built_in("\"all\""));
         let (session, isolation) = self.session(

@@ -27,7 +27,7 @@ const KEYS: [(Hook, Get); 6] = [
 ];
 
 impl Resolver<'_> {
-    pub(super) fn hooks(&mut self, layers: &mut Layers<'_>, names: &Names) -> Hooks {
+    pub(super) fn hooks(&mut self, name: &str, layers: &mut Layers<'_>, names: &Names) -> Hooks {
         let none = || ("[]".to_owned(), Origin::BuiltIn);
         let mut hooks = Hooks::default();
         for (hook, get) in KEYS {
@@ -43,6 +43,9 @@ impl Resolver<'_> {
                 ..Own::default()
             };
             let pointer = pointer.unwrap_or_default();
+            if let Some(commands) = commands {
+                self.warnings.extend(one_command(name, hook, commands));
+            }
             let parsed: Vec<CommandTemplate> = commands
                 .into_iter()
                 .flatten()
@@ -77,4 +80,21 @@ impl Resolver<'_> {
         let parsed = self.command(command.0.as_ref()?, Context::OnTimeout, &own, Some(pointer));
         parsed.map(Arc::new)
     }
+}
+
+/// Says so where the words of one command are read as several: a hook is a list of commands, and no command begins with a dash.
+fn one_command(group: &str, hook: Hook, commands: &[Command]) -> Option<String> {
+    let lines = commands.iter().map(|command| match command {
+        Command::Shell(line) => Some(line.as_str()),
+        Command::Words(_) => None,
+    });
+    let lines: Vec<&str> = lines.collect::<Option<_>>()?;
+    let is_option = |line: &&str| line.starts_with('-');
+    lines.iter().skip(1).find(|line| is_option(line))?;
+    let words = lines.iter().map(|line| format!("{line:?}"));
+    let words = words.collect::<Vec<_>>().join(", ");
+    let (key, number) = (hook.key(), lines.len());
+    Some(format!(
+        "group {group}: {key} = [{words}] is {number} commands of a shell; one command is {key} = [[{words}]]"
+    ))
 }

@@ -102,6 +102,7 @@ pub fn resolve(
         root: root.clone(),
         timeout_factor: Factor::default(),
         problems: Vec::new(),
+        warnings: Vec::new(),
     };
     let config = resolver.config(root);
     if resolver.problems.is_empty() {
@@ -143,6 +144,8 @@ pub(super) struct Resolver<'a> {
     root: PathBuf,
     timeout_factor: Factor,
     problems: Vec<Problem>,
+    /// What is allowed and probably not meant.
+    warnings: Vec<String>,
 }
 
 impl Resolver<'_> {
@@ -182,6 +185,7 @@ impl Resolver<'_> {
             run,
             pools,
             groups: resolved,
+            warnings: std::mem::take(&mut self.warnings),
         }
     }
 
