@@ -109,6 +109,8 @@ class Lister:
         self.one_process = why_one_process(self.plugins, self.asked, self.is_shared, self.loop)
         if self.config.option.collectonly:
             end_silently(self.config)
+        if self.loop is not None:
+            self.loop.come_first(session.config.pluginmanager)
 
     def records(self, with_keywords):
         """What a listing says, line for line."""

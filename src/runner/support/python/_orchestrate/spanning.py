@@ -82,6 +82,8 @@ def of_known_plugins(plugins, asked, is_shared):
         return "pytest-ordering sets the order of the tests"
     if plugins.is_active("pytest_dependency") and depends_on_other_modules(plugins.session.items):
         return "pytest-dependency: tests depend on tests of other modules"
+    if getattr(option, "cucumber_json_path", None):
+        return "pytest-bdd keeps what `--cucumberjson` writes in the process that ran the test"
     if getattr(option, "clean_alluredir", False) and getattr(option, "allure_report_dir", None) and not is_shared:
         return "`--clean-alluredir` would remove the results of other processes"
     return None

@@ -57,6 +57,11 @@ class Session:
         # The tests that have failed, once their reports are here.
         self.failed = 0
 
+    def come_first(self, manager):
+        """Puts this loop before those of conftests: of several that want to be first, the last that was registered is."""
+        manager.unregister(self)
+        manager.register(self)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session):
         self.session = session
