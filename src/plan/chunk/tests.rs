@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::super::NoMemory;
+use super::super::{Claims, NoMemory};
 use super::*;
 use crate::manifest::Choices;
 use crate::manifest::load;
@@ -241,4 +241,62 @@ fn one_process_runs_all_items_in_the_listings_order_with_the_longest_timeout() {
     assert_eq!(cuts[0].items, [0, 1, 2, 3]);
     let settings = draft.settings(&cuts[0]);
     assert_eq!(settings.timeout, Some(Duration::from_secs(9)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn chunks_keep_the_order_of_their_items(
+        claims in prop::collection::vec(
+            (prop::option::of(0_u8..3), prop::option::of(0_u8..3), prop::option::of(0_u8..3), prop::option::of(0_usize..12)),
+            1..12,
+        ),
+        modules in prop::collection::vec(0_usize..3, 12),
+        affine in any::<bool>(),
+        workers in 1_usize..5,
+    ) {
+        let names = |name: Option<u8>| Vec::from_iter(name.map(|name| name.to_string()));
+        let items: Vec<Item> = claims.iter().enumerate().map(|(index, (uses, sets_up, cleans_up, after))| Item {
+            module: format!("m{}", modules[index]),
+            affinity: (affine && modules[index] == 0).then(|| "together".to_owned()),
+            claims: Some(Arc::new(Claims {
+                fixtures: names(*uses),
+                sets_up: names(*sets_up),
+                cleans_up: names(*cleans_up),
+                after: Vec::from_iter(after.map(|after| format!("t{after}"))),
+                ..Claims::default()
+            })),
+            ..Item::plain(format!("t{index}"))
+        }).collect();
+        let config = group(PYTEST);
+        let memory = known(&[]);
+        let draft = Draft::new(&config, &items, &memory, 7);
+        let cuts = draft.cut(workers);
+        let mut all: Vec<usize> = cuts.iter().flat_map(|cut| cut.items.clone()).collect();
+        all.sort_unstable();
+        prop_assert_eq!(all, Vec::from_iter(0..items.len()), "chunks partition the items");
+        // Starting each chunk once all that it comes after is over ends with every chunk: there is no cycle.
+        let mut over: Vec<usize> = Vec::new();
+        while over.len() < cuts.len() {
+            let next = (0..cuts.len()).find(|cut| {
+                !over.contains(cut) && cuts[*cut].after.iter().all(|edge| over.contains(&edge.job))
+            });
+            prop_assert!(next.is_some(), "the chunks have a cycle");
+            over.extend(next);
+        }
+        // Without an affinity, chunks are as free of cycles as their items: each edge of these is one of chunks.
+        if !affine {
+            let links = Links::of(&items);
+            let cut_of = |item: usize| cuts.iter().position(|cut| cut.items.contains(&item)).unwrap();
+            for item in 0..items.len() {
+                for (before, must_pass) in links.of_item(item) {
+                    let (own, other) = (cut_of(item), cut_of(before));
+                    let edge = cuts[own].after.iter().find(|edge| edge.job == other);
+                    prop_assert!(own != other, "a test and one that comes after it share a chunk");
+                    prop_assert!(edge.is_some_and(|edge| edge.must_pass || !must_pass), "an edge is missing");
+                }
+            }
+        }
+    }
 }

@@ -15,19 +15,6 @@ const SKIPPED: [&str; 3] = [
     "SKIP_REGULAR_EXPRESSION_MATCHED",
     "Disabled",
 ];
-/// How ctest says by which signal a test ended.
-const CRASHED: [&str; 9] = [
-    "SEGFAULT",
-    "SegFault",
-    "ILLEGAL",
-    "INTERRUPT",
-    "NUMERICAL",
-    "OTHER_FAULT",
-    "Subprocess aborted",
-    "Subprocess killed",
-    "Subprocess terminated",
-];
-
 pub fn read(report: &[u8], root: &Path, items: &[Item], ended: &Ended) -> Told {
     let launch = items.first().and_then(|item| item.launch.as_ref());
     let Some(rules) = launch.and_then(|launch| launch.rules.as_deref()) else {
@@ -45,25 +32,21 @@ fn by_ctest(report: &[u8], root: &Path, items: &[Item], ended: &Ended) -> Told {
     let mut told = junit::read(report, false, root, items);
     for verdict in told.verdicts.iter_mut().flatten() {
         let message = verdict.message.clone().unwrap_or_default();
-        let begins = |words: &[&str]| words.iter().any(|word| message.starts_with(word));
+        let is_own_word = SKIPPED.iter().any(|word| message.starts_with(word));
         match verdict.outcome {
-            Outcome::Skipped if !begins(&SKIPPED) => {
+            Outcome::Skipped if !is_own_word => {
                 verdict.outcome = Outcome::Errored;
                 verdict.message = Some(format!("ctest did not run it: {message}"));
             }
-            Outcome::Failed if begins(&CRASHED) => verdict.outcome = Outcome::Crashed,
-            Outcome::Failed if message.starts_with("Timeout") => {
-                verdict.outcome = Outcome::TimedOut;
-            }
             // Before CMake 3.29 the file does not say how a test failed.
-            Outcome::Failed if message.is_empty() => verdict.outcome = told_outcome(ended),
+            Outcome::Failed => verdict.outcome = told_outcome(ended),
             _ => {}
         }
     }
     told
 }
 
-/// How a test failed by what ctest printed of it.
+/// How a test failed by the line that ctest itself printed of it, which comes before what the test printed.
 fn told_outcome(ended: &Ended) -> Outcome {
     let printed = ended.output.clone().into_text();
     let line = printed.lines().find(|line| line.starts_with("1/1 Test "));
