@@ -82,7 +82,9 @@ fn package(name: &str, more: &str) -> String {
 fn project(arguments: &[&str]) -> Setting {
     let words = arguments.iter().map(|word| format!("'{word}' "));
     let words: String = words.collect();
-    let native = if arguments.contains(&"--") {
+    let native = if arguments.contains(&"--no-fail-fast") {
+        format!("cargo test {words} 2>&1")
+    } else if arguments.contains(&"--") {
         format!(
             "cargo test {} 2>&1",
             words.replacen("'--'", "--no-fail-fast --", 1)
@@ -378,6 +380,21 @@ fn workspace(arguments: &[&str]) -> Setting {
         .file("deep/c/Cargo.toml", &package("c", ""))
         .file("deep/c/src/lib.rs", &documented("c"))
         .file("deep/c/tests/whole.rs", "#[test] fn whole() {}\n")
+}
+
+#[test]
+#[ignore = "slow"]
+fn no_fail_fast_is_named_once() {
+    workspace(&["--no-fail-fast", "-p", "b"]).agrees_on(2);
+}
+
+#[test]
+#[ignore = "slow"]
+fn documentation_tests_with_output() {
+    project(&["--doc", "--", "--nocapture"])
+        .file("Cargo.toml", &package("demo", "").replace("2021", "2024"))
+        .file("src/lib.rs", "/// ```\n/// println!(\"test src/lib.rs - f (line 1) ... FAILED\");\n/// ```\npub fn f() {}\n")
+        .agrees_on(1);
 }
 
 #[test]

@@ -71,6 +71,12 @@ impl Arguments {
         all.map(|(value, _)| value.to_owned()).collect()
     }
 
+    /// `--no-fail-fast`, unless it is there already: cargo takes it once.
+    pub fn no_fail_fast(&self) -> Option<OsString> {
+        let flag = OsString::from("--no-fail-fast");
+        (!self.cargo.contains(&flag)).then_some(flag)
+    }
+
     /// Whether only documentation tests run.
     pub fn only_doc(&self) -> bool {
         self.cargo.iter().any(|word| word == "--doc")

@@ -11,7 +11,7 @@ mod arguments;
 mod manifest;
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -112,10 +112,21 @@ pub fn tests(
         let runner = cargo.runner()?;
         let (base, records) = cargo.records(&runner)?;
         let of_record = |record: &Record| {
-            let program = Path::new(record.words.first()?);
-            let artifact = artifacts
+            let program = Path::new(record.words.first().map_or(OsStr::new(""), |word| word));
+            let known = artifacts
                 .iter()
-                .find(|artifact| artifact.executable == program)?;
+                .find(|artifact| artifact.executable == program);
+            let Some(artifact) = known else {
+                let name = program.file_name().unwrap_or_default().to_string_lossy();
+                let why = format!(
+                    "cargo would run {}, but did not say that it built it",
+                    program.display()
+                );
+                return vec![Item {
+                    known: Some(Known::Broken(why)),
+                    ..Item::plain(name.into_owned())
+                }];
+            };
             let program = Program {
                 cargo: &cargo,
                 artifact,
@@ -123,10 +134,9 @@ pub fn tests(
                 env: record.variables(&base),
                 runner: &runner.words,
             };
-            Some(program.tests())
+            program.tests()
         };
-        let found: Vec<_> = records.par_iter().map(of_record).collect();
-        listing.items = found.into_iter().flatten().flatten().collect();
+        listing.items = records.par_iter().flat_map_iter(of_record).collect();
         listing.one_process = one_at_a_time(&cargo.arguments, &records);
     }
     if cargo.arguments.has_doc() {
@@ -286,7 +296,7 @@ impl Cargo<'_> {
         let text = toml::Value::Array(text.map(toml::Value::String).collect());
         let mut words = self.command(&["test"]);
         words.extend(self.arguments.cargo.iter().cloned());
-        words.push("--no-fail-fast".into());
+        words.extend(self.arguments.no_fail_fast());
         if self.arguments.has_doc() {
             // All targets that are tested by default, without documentation tests.
             words.push("--tests".into());
@@ -319,7 +329,8 @@ impl Cargo<'_> {
                 .filter(|word| *word != "--doc")
                 .cloned(),
         );
-        words.extend(["--doc", "--no-fail-fast", "--"].map(OsString::from));
+        words.extend(self.arguments.no_fail_fast());
+        words.extend(["--doc", "--"].map(OsString::from));
         words.extend(Harness::new(&self.arguments.harness).list);
         words.extend(["--list", "--format", "terse"].map(OsString::from));
         let listed = capture_words(self.discovery, self.group, &words, None)
@@ -338,30 +349,24 @@ impl Cargo<'_> {
             }
         };
         let text = String::from_utf8_lossy(&listed);
-        let mut launches: Vec<(&str, Arc<Launch>)> = Vec::new();
+        let mut launches: HashMap<String, Arc<Launch>> = HashMap::new();
         let mut items = Vec::new();
         // rustdoc also says how long that took.
         for name in text.lines().filter_map(|line| line.strip_suffix(": test")) {
             let file = name.split(" - ").next().unwrap_or(name);
             let place = metadata.workspace_root.join(file);
-            let Some(package) = owner(&metadata.packages, &place, file) else {
-                continue;
-            };
-            let known = launches.iter().find(|(id, _)| *id == package.id);
-            let launch = if let Some((_, launch)) = known {
-                launch.clone()
-            } else {
-                let launch = Arc::new(self.launch_of_documentation(package));
-                launches.push((&package.id, launch.clone()));
-                launch
-            };
-            let module = format!("{}/doc", package.name);
+            // One whose package is not known runs with those of all packages.
+            let package = owner(&metadata.packages, &place, file);
+            let module = package.map_or("doc".into(), |package| format!("{}/doc", package.name));
+            let launch = launches
+                .entry(module.clone())
+                .or_insert_with(|| Arc::new(self.launch_of_documentation(package)))
+                .clone();
             items.push(Item {
                 argument: name.into(),
-                file: Some(if place.exists() {
-                    place
-                } else {
-                    package.folder().join(file)
+                file: Some(match package {
+                    Some(package) if !place.exists() => package.folder().join(file),
+                    _ => place,
                 }),
                 launch: Some(launch),
                 ..Item::in_module(&module, name)
@@ -370,11 +375,28 @@ impl Cargo<'_> {
         items
     }
 
-    fn launch_of_documentation(&self, package: &Package) -> Launch {
+    fn launch_of_documentation(&self, package: Option<&Package>) -> Launch {
         let mut program = self.command(&["test"]);
-        program.extend(self.arguments.of_any_package());
-        program.extend(["--doc", "--package", &package.id, "--"].map(OsString::from));
-        program.extend(Harness::new(&self.arguments.harness).list);
+        match package {
+            Some(package) => {
+                program.extend(self.arguments.of_any_package());
+                program.extend(["--package", &package.id].map(OsString::from));
+            }
+            None => {
+                let all = self.arguments.cargo.iter();
+                program.extend(all.filter(|word| *word != "--doc").cloned());
+            }
+        }
+        program.extend(self.arguments.no_fail_fast());
+        program.extend(["--doc", "--"].map(OsString::from));
+        // What tests print would stand within the lines of the harness.
+        let is_output = |word: &OsString| {
+            ["--nocapture", "--no-capture", "--show-output"]
+                .iter()
+                .any(|name| *word == **name)
+        };
+        let words = Harness::new(&self.arguments.harness).list;
+        program.extend(words.into_iter().filter(|word| !is_output(word)));
         Launch {
             program,
             folder: self.group.folder(&self.discovery.root),
