@@ -17,6 +17,8 @@ pub struct Chosen {
     pub groups: Vec<(Arc<GroupConfig>, Vec<Item>)>,
     /// The full ids of the others.
     pub unselected: Vec<String>,
+    /// The paths that were named and hold no test of a group.
+    pub unclaimed: Vec<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
 }
@@ -73,6 +75,16 @@ pub fn choose(
     check_selectors(selection, &all, &holders)?;
     let mut inner: Vec<String> = Vec::new();
     let mut is_excluded = vec![false; all.len()];
+    let unclaimed: Vec<String> = selection
+        .selectors
+        .iter()
+        .filter(|selector| selector.is_path())
+        .filter(|selector| {
+            !all.iter()
+                .any(|(group, item)| selector.selects(group, item))
+        })
+        .map(|selector| selector.written.clone())
+        .collect();
     for exclusion in &selection.exclude {
         let mut excluded = exclusion.of(&all);
         for (((group, item), holds), choice) in all.iter().zip(&holders).zip(&mut choices) {
@@ -165,6 +177,7 @@ pub fn choose(
     }
     Ok(Chosen {
         groups,
+        unclaimed,
         unselected,
         warnings,
     })

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use rayon::ThreadPoolBuilder;
 use rayon::prelude::*;
 
@@ -17,13 +19,16 @@ use crate::execute::{self, Owed, Reason, Repeat, Reserve, Stop};
 use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
 use crate::machine::{self, Gauge};
 use crate::manifest::Config;
-use crate::manifest::config::{GroupConfig, Session};
+use crate::manifest::config::{GroupConfig, GroupName, Session};
+use crate::manifest::load;
 use crate::manifest::model::{Order, Size};
+use crate::manifest::problem::{Problem, Problems};
 use crate::plan::forecast::Outlook;
 use crate::plan::shard::{self, Part, Shard};
-use crate::plan::{Machine, Plan, Selection};
+use crate::plan::{Item, Machine, Matched, Miss, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
-use crate::runner::{Discovery, discover, files};
+use crate::runner::list::{Live, Watch};
+use crate::runner::{ClaimedFiles, Discovery, discover, files};
 
 /// A run that is ready to go.
 pub struct Run {
@@ -38,6 +43,16 @@ pub struct Run {
     pub outlook: Vec<Outlook>,
     /// Groups that have no test at all, with why.
     pub empty: Vec<String>,
+    /// Patterns of the manifest that choose tests, and match none.
+    pub unmatched: Vec<Miss>,
+    /// The same for those that only leave tests out.
+    pub idle: Vec<Miss>,
+    /// The files that its groups claim.
+    pub claims: ClaimedFiles,
+    /// The paths that were named and hold no test of a group.
+    pub unclaimed: Vec<String>,
+    /// What a person may want to know, and need not act on.
+    pub notes: Vec<String>,
     /// The full ids of what was listed and not selected.
     unselected: Vec<String>,
     /// What it is of a whole that several machines share.
@@ -47,18 +62,22 @@ pub struct Run {
 }
 
 /// What is asked of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// The names of groups; none is all.
     pub groups: &'a [String],
     /// Which of their tests.
     pub selection: &'a Selection,
+    /// Whether groups that others need are left out.
+    pub no_needs: bool,
     /// Which part of these, where several machines share them.
     pub shard: Option<Shard>,
     /// How many groups are listed at once, if not as many as there are processors.
     pub collect_jobs: Option<usize>,
     /// Whether all are listed anew.
     pub no_cache: bool,
+    /// Who shows listings while they run.
+    pub watch: Option<&'a dyn Watch>,
     /// The numbers of workers whose prospects are asked for.
     pub outlook: &'a [usize],
 }
@@ -116,6 +135,77 @@ impl choose::Past for Past<'_> {
     }
 }
 
+/// How often listings are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Lists while somebody watches.
+fn watched<T>(watch: Option<&dyn Watch>, live: &Live, list: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        let (over, ended) = mpsc::channel::<()>();
+        let look = move |watch: &dyn Watch| {
+            while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                watch.look(&live.look());
+            }
+            watch.over();
+        };
+        // Without a thread to be had, nothing is shown.
+        let shown = watch.map(|watch| {
+            let thread = thread::Builder::new().name("listings".into());
+            thread.spawn_scoped(scope, move || look(watch))
+        });
+        let result = list();
+        drop((over, shown));
+        result
+    })
+}
+
+/// The names of the groups that are asked for, with those that they need; none is all. Who names tests wants these alone.
+fn with_needs<'a>(config: &'a Config, asked: &Asked<'a>, notes: &mut Vec<String>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = asked.groups.iter().map(String::as_str).collect();
+    if asked.no_needs || !asked.selection.is_all() {
+        return names;
+    }
+    let mut next = 0;
+    while let Some(&name) = names.get(next) {
+        next += 1;
+        let mut groups = config.groups.iter();
+        let group = groups.find(|group| group.name.as_str() == name);
+        for needed in group.into_iter().flat_map(|group| &group.needs) {
+            let is_excluded = asked.selection.excludes_group(needed.as_str());
+            if !is_excluded && !names.contains(&needed.as_str()) {
+                notes.push(format!(
+                    "group {needed} runs too: {name} needs it (--no-needs leaves it out)"
+                ));
+                names.push(needed.as_str());
+            }
+        }
+    }
+    names
+}
+
+/// Which groups that run need others of which no test is selected.
+fn unmet_needs(config: &Config, chosen: &[(Arc<GroupConfig>, Vec<Item>)]) -> Vec<String> {
+    let runs = |name: &GroupName| {
+        let mut groups = chosen.iter();
+        groups.any(|(group, items)| group.name == *name && !items.is_empty())
+    };
+    let mut unmet: IndexMap<&GroupName, Vec<&str>> = IndexMap::new();
+    for group in config.groups.iter().filter(|group| runs(&group.name)) {
+        for needed in group.needs.iter().filter(|needed| !runs(needed)) {
+            unmet.entry(needed).or_default().push(group.name.as_str());
+        }
+    }
+    let unmet = unmet.into_iter();
+    unmet
+        .map(|(needed, by)| {
+            let by = by.join(", ");
+            format!(
+                "group {needed} is not selected, though {by} needs it: it is taken to have passed"
+            )
+        })
+        .collect()
+}
+
 /// A run's id: its beginning in UTC and the process that ran it, so that ids sort by time.
 #[must_use]
 pub fn new_id() -> String {
@@ -137,9 +227,7 @@ impl Run {
         asked: &Asked<'_>,
         environment: HashMap<OsString, OsString>,
     ) -> Result<Self, RunError> {
-        let Asked {
-            groups, selection, ..
-        } = asked;
+        let selection = asked.selection;
         let begun = Instant::now();
         let mut warnings = config.warnings.clone();
         let mut empty = Vec::new();
@@ -147,12 +235,14 @@ impl Run {
         let mut discovery = Discovery::new(&config, new_id(), environment)?;
         discovery.wants_keywords = selection.words.is_some();
         discovery.reads_listings = !asked.no_cache;
+        let mut notes = Vec::new();
+        let groups = with_needs(&config, asked, &mut notes);
         let (excluded, groups): (Vec<_>, Vec<_>) = config
             .groups
             .iter()
             .filter(|group| {
                 let name = group.name.as_str();
-                groups.is_empty() || groups.iter().any(|asked| asked == name)
+                groups.is_empty() || groups.contains(&name)
             })
             .partition(|group| selection.excludes_group(group.name.as_str()));
         let groups: Vec<_> = groups.into_iter().cloned().map(Arc::new).collect();
@@ -164,15 +254,22 @@ impl Run {
         let recall = || Store::read(&folder.database(), &discovery.run);
         // Where no threads are to be had, one after the other will do.
         let (found, (store, unread)): (Vec<_>, _) =
-            match ThreadPoolBuilder::new().num_threads(jobs).build() {
-                Ok(pool) => pool
-                    .install(|| rayon::join(|| groups.into_par_iter().map(list).collect(), recall)),
-                Err(_) => (groups.into_iter().map(list).collect(), recall()),
-            };
+            watched(
+                asked.watch,
+                &discovery.live,
+                || match ThreadPoolBuilder::new().num_threads(jobs).build() {
+                    Ok(pool) => pool.install(|| {
+                        rayon::join(|| groups.into_par_iter().map(list).collect(), recall)
+                    }),
+                    Err(_) => (groups.into_iter().map(list).collect(), recall()),
+                },
+            );
         warnings.extend(unread);
         discovery.close();
         let mut listed = Vec::new();
         let mut unless_all = HashMap::new();
+        let mut matched = Matched::default();
+        let mut claims = ClaimedFiles::default();
         for (found, mut group) in found {
             empty.extend(found.empty);
             let name = group.name.clone();
@@ -189,8 +286,21 @@ impl Run {
             } else if let Some(why) = found.one_process_unless_all {
                 unless_all.insert(group.name.clone(), (found.items.len(), why));
             }
-            listed.push((group, found.items));
+            let mut items = found.items;
+            let is_told = !items.is_empty();
+            Arc::make_mut(&mut group).settle(&items);
+            matched.add(&group, &items, &found.excluded);
+            claims.add(&group, &items);
+            items.retain(|item| !group.leaves_out(item));
+            if is_told && items.is_empty() {
+                empty.push(format!(
+                    "group {name}: `exclude` leaves out all of its tests"
+                ));
+            }
+            listed.push((group, items));
         }
+        let misses = matched.misses(listed.len() == config.groups.len());
+        let (unmatched, idle): (Vec<_>, _) = misses.into_iter().partition(|miss| !miss.excludes);
         let excluded: Vec<&str> = excluded.iter().map(|group| group.name.as_str()).collect();
         let unlisted = Unlisted {
             excluded: &excluded,
@@ -202,6 +312,9 @@ impl Run {
         };
         let chosen = choose(selection, unlisted, listed, &past)?;
         warnings.extend(chosen.warnings);
+        if !selection.failed && selection.changed.is_none() {
+            notes.extend(unmet_needs(&config, &chosen.groups));
+        }
         let (mut selected, part) = match asked.shard {
             Some(asked) => {
                 let (own, part) = shard::take(asked, chosen.groups, &store);
@@ -253,6 +366,11 @@ impl Run {
             warnings,
             outlook,
             empty,
+            unmatched,
+            idle,
+            claims,
+            notes,
+            unclaimed: chosen.unclaimed,
             unselected: chosen.unselected,
             part,
             reserve,
@@ -375,6 +493,25 @@ impl Run {
 }
 
 impl Run {
+    /// The patterns of the manifest that choose tests and match none, as problems of it.
+    #[must_use]
+    pub fn mistakes(&self) -> Option<Problems> {
+        let problems = self.unmatched.iter().map(|miss| {
+            let message = format!("{:?} matches no test", miss.written);
+            Problem::value(miss.place.clone(), message)
+                .label("matches nothing")
+                .help(miss.hint.clone())
+        });
+        let problems: Vec<Problem> = problems.collect();
+        (!problems.is_empty()).then(|| load::problems(&self.config.source, problems))
+    }
+
+    /// The root and the manifest.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Whether no test is selected, in this shard or in others.
     #[must_use]
     pub fn is_nothing(&self) -> bool {

@@ -1,10 +1,10 @@
 //! "Did you mean …": the known name that is nearest to one that is not known.
 
 /// The longest word that something is suggested for: nobody slips at a longer one, and comparing costs its square.
-const LONGEST: usize = 64;
+const LONGEST: usize = 120;
 
 /// How many candidates are looked at.
-const MOST: usize = 500;
+const MOST: usize = 5_000;
 
 /// How many names a message lists.
 const MOST_LISTED: usize = 30;
@@ -18,7 +18,11 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates
         .into_iter()
         .take(MOST)
-        .filter(|candidate| candidate.len() <= LONGEST)
+        // Nothing that is much longer or shorter can be near enough.
+        .filter(|candidate| {
+            candidate.len() <= LONGEST
+                && candidate.len().abs_diff(word.len()) <= candidate.len().max(word.len()) / 3 + 1
+        })
         .map(|candidate| {
             let distance = strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
             (distance, candidate)

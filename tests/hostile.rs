@@ -82,7 +82,7 @@ fn cheap(what: &str, folder: &Path, arguments: &[&str]) -> Ended {
 fn check(what: &str, text: &str) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("fastest.toml"), text).unwrap();
-    cheap(what, folder.path(), &["check"])
+    cheap(what, folder.path(), &["check", "--no-list"])
 }
 
 /// It is refused, and says this.

@@ -44,7 +44,7 @@ pub enum Command {
     Explain(ExplainArguments),
     /// Lists the tests that `run` would run
     List(ListArguments),
-    /// Checks manifests
+    /// Checks manifests, and that their groups have the tests that they name
     Check(CheckArguments),
     /// Shows resolved values and where each came from
     Show(ShowArguments),
@@ -79,6 +79,9 @@ pub struct SelectArguments {
     /// Only this group; may be repeated
     #[arg(short, long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
+    /// With --group: not the groups that these need
+    #[arg(long)]
+    pub no_needs: bool,
     /// Only tests whose name matches an expression: words, `and`, `or`, `not`, parentheses
     #[arg(short = 'k', value_name = "EXPR")]
     pub words: Option<String>,
@@ -358,6 +361,12 @@ pub enum ListForm {
 pub struct CheckArguments {
     /// The manifests; the nearest fastest.toml if there is none
     pub manifests: Vec<PathBuf>,
+    /// Read the manifests only: list no tests, which may build them
+    #[arg(long)]
+    pub no_list: bool,
+    /// List tests with an overlay of the manifest: [profiles.PROFILE]
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
 }
 
 /// `orchestrate show`.

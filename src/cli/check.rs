@@ -3,13 +3,18 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::args::CheckArguments;
+use super::args::{CheckArguments, SelectArguments};
 use super::error::CliError;
+use super::listing::Listings;
 use super::{environment, exit, open, print, say};
-use crate::manifest::load::{self, FILE_NAME};
+use crate::execute;
+use crate::manifest::load::{self, FILE_NAME, LoadError, line_of};
+use crate::manifest::{Choices, Config};
+use crate::plan::{Item, Known, Selection};
 use crate::report::harmless;
+use crate::run::Run;
 
-/// Checks manifests, each with every profile that it has.
+/// Checks manifests, each with every profile that it has, and lists the tests of their groups.
 pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
     let mut manifests = arguments.manifests.clone();
     if manifests.is_empty() {
@@ -25,34 +30,121 @@ pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
     }
     let mut code = exit::SUCCESS;
     for path in &manifests {
-        let root = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        match load::read(path).and_then(|source| load::check(&source, root)) {
-            Ok(config) => {
-                for warning in &config.warnings {
-                    say(&format!(
-                        "warning: {}: {}",
-                        path.display(),
-                        harmless(warning)
-                    ));
-                }
-                print(&format!(
-                    "{}: {}, no problems\n",
-                    path.display(),
-                    match config.groups.len() {
-                        1 => "1 group".to_owned(),
-                        many => format!("{many} groups"),
-                    }
-                ));
-            }
-            Err(error) => {
-                let text = CliError::from(error).render(environment::colour(&io::stderr()));
-                let _ = writeln!(io::stderr(), "{text}");
-                code = exit::USAGE;
-            }
-        }
+        let checked = one(path, arguments).unwrap_or_else(|error| {
+            let text = error.render(environment::colour(&io::stderr()));
+            let _ = writeln!(io::stderr(), "{text}");
+            error.exit()
+        });
+        code = code.max(checked);
     }
     Ok(code)
+}
+
+/// Checks one manifest.
+fn one(path: &Path, arguments: &CheckArguments) -> Result<u8, CliError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let source = load::read(path)?;
+    let root = parent.canonicalize().map_err(|error| {
+        CliError::System(format!(
+            "can't find the folder {}: {error}",
+            parent.display()
+        ))
+    })?;
+    let config = load::check(&source, &root)?;
+    let groups = match config.groups.len() {
+        1 => "1 group".to_owned(),
+        many => format!("{many} groups"),
+    };
+    if arguments.no_list {
+        for warning in &config.warnings {
+            say(&harmless(&format!("warning: {}: {warning}", path.display())));
+        }
+        print(&format!("{}: {groups}, no problems\n", path.display()));
+        return Ok(exit::SUCCESS);
+    }
+    open::known_profile(arguments.profile.as_ref(), &load::profiles(&source))?;
+    let choices = Choices {
+        profile: arguments.profile.clone(),
+        ..Choices::default()
+    };
+    let config = load::load(&source, root, &choices)?;
+    let (tests, code) = listed(path, config)?;
+    if code == exit::SUCCESS {
+        let tests = match tests {
+            1 => "1 test".to_owned(),
+            many => format!("{many} tests"),
+        };
+        print(&format!(
+            "{}: {groups}, {tests}, no problems\n",
+            path.display()
+        ));
+    }
+    Ok(code)
+}
+
+/// Lists the tests of a manifest's groups, and says what does not fit together. Returns how many there are, and the exit code.
+fn listed(path: &Path, config: Config) -> Result<(usize, u8), CliError> {
+    let selection = Selection::default();
+    let select = SelectArguments::default();
+    let listings = Listings::new();
+    let mut asked = select.asked(&selection);
+    asked.watch = Some(&listings);
+    let run = Run::prepare(config, &asked, execute::environment())?;
+    let source = &run.config().source;
+    for warning in &run.warnings {
+        say(&harmless(&format!("warning: {}: {warning}", path.display())));
+    }
+    for miss in &run.idle {
+        let (line, written) = (line_of(source, &miss.place), &miss.written);
+        let hint = miss.hint.as_ref().map(|hint| format!(" ({hint})"));
+        say(&harmless(&format!(
+            "warning: {}:{line}: {written:?} of `exclude` leaves out nothing{}",
+            path.display(),
+            hint.unwrap_or_default()
+        )));
+    }
+    let mut code = exit::SUCCESS;
+    let known = run.plan.groups.iter().flat_map(|group| {
+        let name = group.config.name.as_str();
+        group.known.iter().map(move |item| (name, item))
+    });
+    for (group, item) in known {
+        if let Some(Known::Broken(why)) = &item.known {
+            code = code.max(tell_broken(group, item, why));
+        }
+    }
+    let claims = &run.claims;
+    if let (Some(note), exit::SUCCESS) = (
+        open::in_no_group(&claims.unclaimed(&run.config().root)),
+        code,
+    ) {
+        say(&format!("note: {note}"));
+    }
+    for why in &run.empty {
+        say(&harmless(&format!("error: {why}")));
+        code = exit::USAGE;
+    }
+    if let Some(mistakes) = run.mistakes() {
+        return Err(CliError::Manifest(LoadError::Problems(mistakes)));
+    }
+    Ok((run.plan.tests(), code))
+}
+
+/// A group that cannot be listed is an error. A test that cannot be is not the manifest's fault.
+fn tell_broken(group: &str, item: &Item, why: &str) -> u8 {
+    if item.id.is_empty() {
+        say(&harmless(&format!(
+            "error: group {group} can't be listed: {why}"
+        )));
+        return exit::TESTS_FAILED;
+    }
+    let first = why.lines().next().unwrap_or_default();
+    say(&harmless(&format!(
+        "warning: {group}::{} can't be listed: {first}",
+        item.id
+    )));
+    exit::SUCCESS
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::args::{ListArguments, ListForm};
 use super::error::CliError;
+use super::listing::Listings;
 use super::{exit, json, open, print, say, shown};
 use crate::execute;
 use crate::plan::{Item, Known, full_id};
@@ -30,11 +31,11 @@ struct Listed<'a> {
 pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
     let config = open::config(&arguments.select, &open::Wishes::default())?;
     let selection = open::selection(&arguments.select, &config.root)?;
-    let asked = arguments.select.asked(&selection);
+    let listings = Listings::new();
+    let mut asked = arguments.select.asked(&selection);
+    asked.watch = Some(&listings);
     let run = Run::prepare(config, &asked, execute::environment())?;
-    for warning in run.warnings.iter().chain(&run.empty) {
-        say(&format!("warning: {}", harmless(warning)));
-    }
+    open::tell(&run);
     let mut listed = Vec::new();
     for group in &run.plan.groups {
         let items = group

@@ -15,6 +15,7 @@ mod hold;
 mod init;
 mod keys;
 mod list;
+mod listing;
 mod merge;
 mod open;
 mod plan;

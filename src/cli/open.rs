@@ -13,13 +13,13 @@ use super::{exit, say};
 use crate::git;
 use crate::history::Folder;
 use crate::manifest::config::Origin;
-use crate::manifest::load::{self, FILE_NAME};
+use crate::manifest::load::{self, FILE_NAME, line_of};
 use crate::manifest::model::{Factor, Order};
 use crate::manifest::pattern::Pattern;
 use crate::manifest::source::Source;
 use crate::manifest::{Choices, Config, detect};
 use crate::plan::{Exclusion, Expression, Place, Selection, Selector};
-use crate::report::one_line;
+use crate::report::{harmless, one_line};
 use crate::run::{Asked, Run};
 use crate::suggest::did_you_mean;
 
@@ -107,7 +107,7 @@ pub fn config(select: &SelectArguments, wishes: &Wishes) -> Result<Config, CliEr
         Some(path) => {
             let root = path.parent().unwrap_or(&here).to_owned();
             let mut source = load::read(&path)?;
-            known_profile(select, &load::profiles(&source))?;
+            known_profile(select.profile.as_ref(), &load::profiles(&source))?;
             // Messages name it as a person would, from where he stands.
             source.path = relative(&here, &path);
             load::load(&source, root, &choices)?
@@ -127,7 +127,7 @@ fn detected(here: &Path, choices: &Choices, select: &SelectArguments) -> Result<
             format!("write a {FILE_NAME}; `orchestrate init` begins one"),
         ));
     };
-    known_profile(select, &[])?;
+    known_profile(select.profile.as_ref(), &[])?;
     let _ = writeln!(
         io::stderr(),
         "no {FILE_NAME}: running what `orchestrate init` would write (runners: {})",
@@ -143,8 +143,8 @@ fn detected(here: &Path, choices: &Choices, select: &SelectArguments) -> Result<
     })
 }
 
-fn known_profile(select: &SelectArguments, profiles: &[String]) -> Result<(), CliError> {
-    let Some(asked) = &select.profile else {
+pub fn known_profile(asked: Option<&String>, profiles: &[String]) -> Result<(), CliError> {
+    let Some(asked) = asked else {
         return Ok(());
     };
     if profiles.contains(asked) {
@@ -238,9 +238,11 @@ impl SelectArguments {
         Asked {
             groups: &self.groups,
             selection,
+            no_needs: self.no_needs,
             shard: self.shard,
             collect_jobs: self.collect_jobs.map(usize::from),
             no_cache: self.no_cache,
+            watch: None,
             outlook: &[],
         }
     }
@@ -252,7 +254,7 @@ pub fn looked_at(run: &Run, selection: &Selection) -> u8 {
         say(&empty);
     }
     if run.is_nothing() {
-        say(&nothing(selection));
+        say(&nothing(selection, run));
         return exit::NOTHING_MATCHED;
     }
     exit::SUCCESS
@@ -270,9 +272,66 @@ pub fn empty_shard(run: &Run) -> Option<String> {
     })
 }
 
+/// Which of the paths that were named hold no test of a group.
+pub fn unclaimed(run: &Run) -> Option<String> {
+    let paths: Vec<String> = run.unclaimed.iter().map(|path| one_line(path)).collect();
+    (!paths.is_empty()).then(|| format!("no group has a test in {}", paths.join(", ")))
+}
+
+/// What a person should know of what is listed: warnings, and notes that need no action.
+pub fn tell(run: &Run) {
+    for warning in run.warnings.iter().chain(&run.empty) {
+        say(&format!("warning: {}", harmless(warning)));
+    }
+    for miss in &run.unmatched {
+        let (written, line) = (&miss.written, line_of(&run.config().source, &miss.place));
+        say(&format!(
+            "warning: line {line} of the manifest: {written:?} matches no test"
+        ));
+    }
+    tell_notes(run);
+}
+
+/// Notes, which need no action.
+pub fn tell_notes(run: &Run) {
+    if let (Some(unclaimed), false) = (unclaimed(run), run.is_nothing()) {
+        say(&format!("warning: {unclaimed}"));
+    }
+    for note in &run.notes {
+        say(&format!("note: {}", harmless(note)));
+    }
+}
+
+/// How many of the files that belong to no group a note names.
+const MOST_NAMED: usize = 5;
+
+/// What a person reads of test files that no group claims.
+pub fn in_no_group(files: &[PathBuf]) -> Option<String> {
+    let number = match files.len() {
+        0 => return None,
+        1 => "1 test file belongs".to_owned(),
+        many => format!("{many} test files belong"),
+    };
+    let names = files.iter().take(MOST_NAMED);
+    let mut names: Vec<String> = names
+        .map(|file| one_line(&file.to_string_lossy()))
+        .collect();
+    if files.len() > MOST_NAMED {
+        names.push("\u{2026}".to_owned());
+    }
+    let names = names.join(", ");
+    Some(format!(
+        "{number} to no group: {names} (`exclude` of a group leaves files out on purpose)"
+    ))
+}
+
 /// Why no test is selected, as far as that is known.
-pub fn nothing(selection: &Selection) -> String {
+pub fn nothing(selection: &Selection, run: &Run) -> String {
     let mut why = String::from("error: nothing matched: no test is selected");
+    if let Some(unclaimed) = unclaimed(run) {
+        why += "; ";
+        why += &unclaimed;
+    }
     if selection.failed {
         why += "; of those that are asked for, none failed or was left out the last time it was to run";
     }

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use super::args::{PlanArguments, PlanForm};
 use super::error::CliError;
-use super::{json, open, print, say, shown};
+use super::listing::Listings;
+use super::{json, open, print, shown};
 use crate::execute;
 use crate::manifest::config::GroupName;
 use crate::plan::forecast::{Bound, Forecast, Outlook};
 use crate::plan::{PlannedJob, full_id};
-use crate::report::{count, harmless};
+use crate::report::count;
 use crate::run::Run;
 use crate::schedule::JobSpec;
 
@@ -92,10 +93,10 @@ pub fn plan(arguments: &PlanArguments) -> Result<u8, CliError> {
     let selection = open::selection(&arguments.select, &config.root)?;
     let mut asked = arguments.select.asked(&selection);
     asked.outlook = &OUTLOOK;
+    let listings = Listings::new();
+    asked.watch = Some(&listings);
     let run = Run::prepare(config, &asked, execute::environment())?;
-    for warning in run.warnings.iter().chain(&run.empty) {
-        say(&format!("warning: {}", harmless(warning)));
-    }
+    open::tell(&run);
     let forecast = Forecast::of(&run.plan);
     let told = told(&run, &forecast);
     print(&match arguments.format {

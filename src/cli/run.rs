@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::args::{RunArguments, WorkerNumber};
 use super::error::CliError;
+use super::listing::Listings;
 use super::target::{self, Target, Voice};
 use super::{exit, keys, open, print, say, shown, signals};
 use crate::execute::{self, Repeat, Stop};
 use crate::manifest::Config;
+use crate::manifest::LoadError;
 use crate::manifest::config::Session;
 use crate::manifest::model::MaxFail;
 use crate::plan::{Selection, full_id};
@@ -40,7 +42,11 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;
     let root = config.root.clone();
-    let asked = arguments.select.asked(&selection);
+    let listings = Listings::new();
+    let mut asked = arguments.select.asked(&selection);
+    if !arguments.quiet {
+        asked.watch = Some(&listings);
+    }
     let mut run = Run::prepare(config, &asked, execute::environment())?;
     if selection.is_all() && !run.empty.is_empty() {
         for why in &run.empty {
@@ -49,6 +55,10 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
         say("  hint: a group without tests reads as success for ever: mend it, or take it out");
         return Ok(exit::NOTHING_MATCHED);
     }
+    if let Some(mistakes) = run.mistakes() {
+        return Err(CliError::Manifest(LoadError::Problems(mistakes)));
+    }
+    open::tell_notes(&run);
     run.warnings.append(&mut run.empty);
     levels_work(&run)?;
     if arguments.dry_run {
@@ -58,7 +68,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
         for warning in &run.warnings {
             say(&format!("warning: {}", harmless(warning)));
         }
-        say(&open::nothing(&selection));
+        say(&open::nothing(&selection, &run));
         return Ok(exit::NOTHING_MATCHED);
     }
     if arguments.verbose {
@@ -86,9 +96,17 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
         capture: !arguments.no_capture,
         repeat: repeat(arguments),
     };
+    let is_full = arguments.select.groups.is_empty()
+        && selection.is_all()
+        && selection.exclude.is_empty()
+        && !arguments.quiet;
+    let claims = std::mem::take(&mut run.claims);
     let finished = run.execute(reporters, how, &stop);
     drop(listening);
     target::tell_errors(&finished.reported);
+    if is_full && let Some(note) = open::in_no_group(&claims.unclaimed(&root)) {
+        say(&format!("note: {note}"));
+    }
     Ok(finished.exit())
 }
 

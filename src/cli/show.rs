@@ -45,11 +45,7 @@ pub fn show(arguments: &ShowArguments) -> Result<u8, CliError> {
 }
 
 fn matchers(list: &[crate::manifest::config::Matcher]) -> String {
-    use crate::manifest::config::Matcher;
-    let words = list.iter().map(|matcher| match matcher {
-        Matcher::Pattern(pattern) => pattern.to_string(),
-        Matcher::Tag(tag) => format!("tag:{tag}"),
-    });
+    let words = list.iter().map(|matcher| matcher.written.as_str());
     words.collect::<Vec<_>>().join(", ")
 }
 

@@ -112,6 +112,7 @@ pub fn request(
         },
         limits: group.bounds.limits.clone(),
         level: group.bounds.level,
+        output: None,
     })
 }
 

@@ -20,6 +20,7 @@ use super::model::{
 };
 use super::pattern::Pattern;
 use super::retry::Backoff;
+use super::source::Source;
 use super::template::{Name, Template};
 use crate::schedule::Pool;
 use crate::worker::frame::{KeepTmp, Level, Limits};
@@ -31,6 +32,8 @@ pub struct Config {
     pub root: PathBuf,
     /// The manifest's own path; `None` where it was detected.
     pub manifest: Option<PathBuf>,
+    /// The manifest's text, for messages that point at a place in it.
+    pub source: Source,
     /// Settings of the whole run.
     pub run: RunConfig,
     /// Names that jobs of all groups take for themselves while they run.
@@ -101,6 +104,8 @@ pub struct GroupConfig {
     pub chunk_by: ChunkBy,
     /// The order in which its tests start.
     pub order: Order,
+    /// The tests that it leaves out.
+    pub exclude: Vec<Matcher>,
     /// The tests that run alone in the group.
     pub serial: SerialTests,
     /// Which tests run beside others.
@@ -538,12 +543,25 @@ pub struct OverrideConfig {
     pub expect: Option<Expect>,
 }
 
-/// What chooses tests in `serial` and `match`.
+/// What chooses tests in `serial`, `match` and `exclude`.
 #[derive(Clone, Debug)]
-pub enum Matcher {
-    /// A pattern over the test's file and its id.
+pub struct Matcher {
+    /// As it is written.
+    pub written: String,
+    /// Where it is written: the JSON pointer of its value.
+    pub place: String,
+    /// How it chooses.
+    pub by: By,
+}
+
+/// How a matcher chooses tests.
+#[derive(Clone, Debug)]
+pub enum By {
+    /// By a pattern over the test's file and its id.
     Pattern(Pattern),
-    /// A tag that the runner listed for the test.
+    /// By the test's id, with its group or without, or by the beginning of it up to a `::`. An id may look like a pattern.
+    Id,
+    /// By a tag that the runner lists for the test.
     Tag(String),
 }
 

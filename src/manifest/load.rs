@@ -245,6 +245,21 @@ pub fn profiles(source: &Source) -> Vec<String> {
         .unwrap_or_default()
 }
 
+/// Problems of a manifest that are found only after it was loaded.
+#[must_use]
+pub fn problems(source: &Source, problems: Vec<Problem>) -> Problems {
+    let (_, spans, _) = source::parse(&source.text);
+    Problems::new(source, &spans, problems)
+}
+
+/// The line of a value of a manifest, from 1.
+#[must_use]
+pub fn line_of(source: &Source, pointer: &str) -> usize {
+    let (_, spans, _) = source::parse(&source.text);
+    let start = spans.range(&Place::Value(pointer.to_owned())).start;
+    source.text[..start].matches('\n').count() + 1
+}
+
 fn report(document: &Document<'_>, problems: Vec<Problem>) -> LoadError {
     LoadError::Problems(Problems::new(document.source, &document.spans, problems))
 }

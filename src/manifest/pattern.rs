@@ -159,6 +159,13 @@ impl Pattern {
     pub fn folder(&self) -> &str {
         &self.folder
     }
+
+    /// Whether the name of a file that it matches may begin with a dot: only where the pattern says so.
+    #[must_use]
+    pub fn names_hidden_files(&self) -> bool {
+        let name = self.text.rsplit('/').next();
+        name.is_some_and(|name| name.starts_with('.'))
+    }
 }
 
 /// A path's first name, and what comes after it if anything does.

@@ -8,6 +8,7 @@ pub mod claims;
 mod expression;
 pub mod forecast;
 pub mod inside;
+mod matchers;
 pub mod pack;
 pub mod predict;
 pub mod random;
@@ -18,6 +19,7 @@ mod specs;
 mod workers;
 
 pub use expression::{Expression, ExpressionError};
+pub use matchers::{Matched, Miss};
 pub use rules::Rules;
 pub use select::{Changed, Exclusion, Place, Selection, Selector};
 
@@ -32,7 +34,7 @@ use chunk::{Cut, Draft};
 pub use claims::Claims;
 use forecast::{Load, Outlook};
 
-use crate::manifest::config::{GroupConfig, Matcher, Runner, SerialTests, TestSettings};
+use crate::manifest::config::{GroupConfig, Runner, SerialTests, TestSettings};
 use crate::manifest::model::{Parallel, ResultFormat};
 use crate::schedule::{After, Limits, Pool};
 
@@ -539,20 +541,5 @@ impl GroupConfig {
             }
         }
         settings
-    }
-
-    /// Whether one of these is for a test: by its file, relative to the root or to the group's folder, by its id, or by a tag.
-    fn matches(&self, matchers: &[Matcher], item: &Item) -> bool {
-        let file = item.file.as_deref();
-        let in_folder = file.and_then(|file| self.in_folder(file));
-        let files: Vec<_> = file.into_iter().chain(in_folder).collect();
-        let mut matchers = matchers.iter();
-        matchers.any(|matcher| match matcher {
-            Matcher::Tag(tag) => item.tags.contains(tag),
-            Matcher::Pattern(pattern) => {
-                let is_file = |file: &&Path| pattern.matches(&file.to_string_lossy());
-                pattern.matches(&item.id) || files.iter().any(is_file)
-            }
-        })
     }
 }

@@ -185,7 +185,7 @@ impl Place {
 }
 
 /// Whether an id is another, or begins with it up to a `::` or the brackets of parameters.
-fn begins(id: &str, with: &str) -> bool {
+pub(super) fn begins(id: &str, with: &str) -> bool {
     id.strip_prefix(with)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::") || rest.starts_with('['))
 }

@@ -10,13 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::apart::tell_apart;
-use super::files::Wanted;
+use super::files::Files;
+use super::list::Live;
 use super::session::{self, Session as Host};
 use super::{list, support};
 use crate::manifest::config::{
-    CommandTemplate, Config, GroupConfig, GroupName, Hook, ItemSource, Session, SettingValue,
+    CommandTemplate, Config, GroupConfig, GroupName, Hook, ItemSource, Origin, Session,
+    SettingValue,
 };
 use crate::manifest::model::Separator;
+use crate::manifest::pattern::Pattern;
 use crate::manifest::template::{Lookup, Name};
 use crate::plan::claims::cycles;
 use crate::plan::{Item, Known};
@@ -43,6 +46,8 @@ pub struct Discovery {
     workers: Option<usize>,
     /// All workers of the run, those that list and those that test.
     pub clients: Arc<Clients>,
+    /// The listings that run.
+    pub live: Live,
     /// Workers that have nothing to list just now.
     idle: Mutex<Vec<Client>>,
     /// Sessions that serve whole groups.
@@ -63,6 +68,8 @@ pub struct Found {
     pub one_process: Option<String>,
     /// Why they must run in one process where only some of them are selected.
     pub one_process_unless_all: Option<String>,
+    /// The patterns of `exclude` that have left out a file.
+    pub excluded: Vec<Pattern>,
     /// Warnings about the group.
     pub warnings: Vec<String>,
 }
@@ -88,6 +95,7 @@ impl Discovery {
             reads_listings: true,
             wants_keywords: false,
             clients: Clients::new(Some(scratch.path())),
+            live: Live::default(),
             idle: Mutex::default(),
             sessions: Mutex::default(),
             scratch,
@@ -244,8 +252,16 @@ impl Lookup for GroupLookup<'_> {
 
 /// Finds a group's items, in the files that are its own. What can't be listed is an item that is broken: it must be seen, not passed over.
 #[must_use]
-pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>) -> Found {
+pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Files) -> Found {
+    let name = group.name.as_str();
+    discovery
+        .live
+        .group(name, || list_group(discovery, group, files))
+}
+
+fn list_group(discovery: &Discovery, group: &GroupConfig, files: Files) -> Found {
     let mut found = Found {
+        excluded: files.excluded.clone(),
         items: Vec::new(),
         empty: None,
         cold: None,
@@ -264,14 +280,10 @@ pub fn discover(discovery: &Discovery, group: &GroupConfig, files: Vec<PathBuf>)
             list::output_of(discovery, group, command, &[]).map(|bytes| split(&bytes, *separator))
         }
         ItemSource::Files {
-            files: patterns,
-            exclude,
+            files: patterns, ..
         } => {
-            let wanted = Wanted {
-                files: patterns,
-                exclude,
-            };
-            in_files(discovery, group, wanted, files, &mut found)
+            found.warnings = told_of_files(group, patterns, &files);
+            in_files(discovery, group, patterns, files, &mut found)
         }
     };
     found.items = items.unwrap_or_else(|why| {
@@ -314,17 +326,19 @@ fn from_root(root: &Path, dir: &Path, file: PathBuf) -> PathBuf {
 fn in_files(
     discovery: &Discovery,
     group: &GroupConfig,
-    wanted: Wanted<'_>,
-    paths: Vec<PathBuf>,
+    patterns: &[Pattern],
+    files: Files,
     found: &mut Found,
 ) -> Result<Vec<Item>, String> {
-    if paths.is_empty() && !wanted.files.is_empty() {
-        let patterns: Vec<_> = wanted.files.iter().map(ToString::to_string).collect();
-        found.empty = Some(format!(
-            "group {}: no file matches {}",
-            group.name,
-            patterns.join(", ")
-        ));
+    let paths = files.paths;
+    if paths.is_empty() && !patterns.is_empty() {
+        let name = &group.name;
+        found.empty = Some(if files.matched.contains(&true) {
+            format!("group {name}: `exclude` leaves out every file that `files` matches")
+        } else {
+            let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+            format!("group {name}: no file matches {}", patterns.join(", "))
+        });
         return Ok(Vec::new());
     }
     let in_folder = |path: &PathBuf| group.in_folder(path).unwrap_or(path).to_owned();
@@ -342,8 +356,8 @@ fn in_files(
                 list::tests(discovery, group, command, &own)?
             };
             listing.items = listing.items.into_iter().map(from_root).collect();
-            if !takes_files(command) || wanted.files.is_empty() {
-                listing.narrow(wanted, &paths);
+            if !takes_files(command) {
+                listing.narrow(patterns, &paths);
             }
             if listing.items.is_empty() {
                 found.empty = Some(format!("group {}: its runner lists no test", group.name));
@@ -351,7 +365,7 @@ fn in_files(
             found.cold = listing.cold.filter(|_| group.session.is_warm());
             found.one_process = listing.one_process;
             found.one_process_unless_all = listing.one_process_unless_all;
-            found.warnings = listing.warnings;
+            found.warnings.extend(listing.warnings);
             match listing.worker {
                 Some(why) if group.session.may_change() => found.worker = Some(why),
                 Some(why) if matches!(group.session, Session::Shared(_)) => {
@@ -364,6 +378,30 @@ fn in_files(
         }
         None => Ok(own.into_iter().map(Item::of_file).map(from_root).collect()),
     }
+}
+
+/// What is remarkable about the files of a group: patterns of the manifest that match nothing, and links that hide some.
+fn told_of_files(group: &GroupConfig, patterns: &[Pattern], files: &Files) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut values = group.provenance.iter();
+    let is_written =
+        values.any(|value| value.key == "files" && matches!(value.origin, Origin::Manifest { .. }));
+    // Where none matches, the group is empty, which is an error of its own.
+    if is_written && files.matched.contains(&true) {
+        let missed = patterns.iter().zip(&files.matched);
+        let missed = missed.filter(|(_, is_matched)| !**is_matched);
+        warnings
+            .extend(missed.map(|(pattern, _)| format!("no file matches \"{pattern}\" of `files`")));
+    }
+    let links = files.links.iter().map(|(link, pattern)| {
+        let link = link.display();
+        format!(
+            "the link {link} to a folder is not followed, and holds files that \"{pattern}\" matches: \
+             add \"{link}/**\" to `files`, or to `exclude`"
+        )
+    });
+    warnings.extend(links);
+    warnings
 }
 
 /// Whether a listing command is told the group's files. One that is not lists what its tool runs by itself.

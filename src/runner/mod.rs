@@ -15,5 +15,7 @@ pub mod read;
 pub mod record;
 pub mod session;
 mod support;
+mod unclaimed;
 
 pub use discover::{Discovery, Found, discover};
+pub use unclaimed::ClaimedFiles;

@@ -89,6 +89,8 @@ pub struct JobRequest {
     pub output_is_report: bool,
     /// A file to be made for standard output, where that is wanted by itself; of a session host, for all of its output.
     pub stdout: Option<OsString>,
+    /// A file to be made for captured output, where that is looked at while the job runs; else the file has no name.
+    pub output: Option<OsString>,
     /// The longest it may take.
     pub timeout: Option<Duration>,
     /// How the report says that a test begins or ends. Then the timeout is each test's; otherwise it is the job's.

@@ -169,10 +169,13 @@ impl Running {
         }
         let output = match place.through {
             Some(_) if !job.capture && !job.output_is_report => None,
-            _ => Some(
-                capture::open(place.scratch.path())
-                    .map_err(|error| cant("capture output", &error))?,
-            ),
+            _ => {
+                let file = match &job.output {
+                    Some(path) => capture::create(Path::new(path)),
+                    None => capture::open(place.scratch.path()),
+                };
+                Some(file.map_err(|error| cant("capture output", &error))?)
+            }
         };
         // What is there already was put there to be taken for results.
         let _ = job

@@ -20,6 +20,7 @@ mod order;
 mod outcomes;
 mod overlap;
 mod parts;
+mod patterns;
 mod placements;
 mod plans;
 mod pools;

@@ -74,7 +74,8 @@ pub struct Group {
     /// The files that hold the tests, as patterns relative to `dir`: `*`, `?`, `[a-z]`, and `**` for any folders.
     /// Hidden folders, virtual environments, `node_modules` and folders with a `CACHEDIR.TAG` are passed over.
     pub files: Option<Vec<String>>,
-    /// Files to leave out, as patterns relative to `dir`.
+    /// What to leave out: patterns over the files (relative to `dir`) and the ids of tests, ids as they are printed, or
+    /// `tag:NAME`.
     pub exclude: Option<Vec<String>>,
     /// Files that all tests of the group depend on, as patterns relative to `dir`: `["src/**", "conftest.py"]`. A pattern may
     /// begin with `../` where it stays in the root. If one of these files has changed, `--changed` selects the whole group.
@@ -125,7 +126,8 @@ pub struct Group {
     pub backoff: Option<Backoff>,
     /// What a test counts as that failed, was run again and passed: `"pass"` or `"fail"`. Default: `"pass"`.
     pub flaky: Option<Flaky>,
-    /// `true` runs the whole group one by one; an array of patterns names the tests that run alone in their group.
+    /// `true` runs the whole group one by one; an array names the tests that run alone in their group: patterns over their
+    /// file or id, ids as they are printed, or `tag:NAME`.
     pub serial: Option<Serial>,
     /// `true` runs each test while nothing else runs in the whole run.
     pub exclusive: Option<bool>,
@@ -207,7 +209,7 @@ pub struct Group {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Override {
-    /// The tests: patterns over their file or id, or `tag:NAME`.
+    /// The tests: patterns over their file or id, ids as they are printed, or `tag:NAME`.
     #[serde(rename = "match")]
     #[schemars(length(min = 1))]
     pub matching: AtLeastOne,

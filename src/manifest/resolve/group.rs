@@ -11,7 +11,7 @@ use super::pools::wrong_name;
 use super::runner::Chosen;
 use super::session::Facts;
 use crate::manifest::config::{
-    GroupConfig, GroupName, ItemSource, Matcher, Origin, OverrideConfig, SerialTests, Session,
+    By, GroupConfig, GroupName, ItemSource, Matcher, Origin, OverrideConfig, SerialTests, Session,
     TestSettings,
 };
 use crate::manifest::model::{
@@ -176,6 +176,7 @@ impl Resolver<'_> {
             )
         };
         let timeout = layers.take("group-timeout", |group| group.group_timeout, built_in("0"));
+        let exclude = self.exclude(&mut layers);
         let serial = self.serial(&mut layers);
         let overrides = self.overrides(&layers, &names, chosen.table.results.unwrap_or_default());
         let needs = layers
@@ -219,6 +220,7 @@ impl Resolver<'_> {
             chunk_size,
             chunk_by,
             order: order.unwrap_or_default(),
+            exclude,
             serial,
             parallel: parallel.unwrap_or_default(),
             session,
@@ -431,11 +433,16 @@ impl Resolver<'_> {
             }
         };
         let files = self.patterns(dir, &files, at.as_deref());
-        let at = layers.pointer("exclude", |group| group.exclude.as_ref());
-        let exclude = layers.take("exclude", |group| group.exclude.as_ref(), built_in("[]"));
-        let exclude = exclude.cloned().unwrap_or_default();
-        let exclude = self.patterns(dir, &exclude, at.as_deref());
-        Some(ItemSource::Files { files, exclude })
+        let exclude = layers.find(|group| group.exclude.as_ref());
+        let exclude = exclude.map_or(&[][..], |(texts, _)| texts);
+        // Those that are tags, ids or nothing at all are looked at with the tests.
+        let patterns = exclude
+            .iter()
+            .filter_map(|text| Pattern::below(dir, text).ok());
+        Some(ItemSource::Files {
+            files,
+            exclude: patterns.collect(),
+        })
     }
 
     fn patterns(&mut self, dir: &Path, texts: &[String], pointer: Option<&str>) -> Vec<Pattern> {
@@ -469,14 +476,28 @@ impl Resolver<'_> {
     fn matchers(&mut self, texts: &[String], pointer: &str) -> Vec<Matcher> {
         let mut matchers = Vec::new();
         for (index, text) in texts.iter().enumerate() {
-            matchers.extend(match text.strip_prefix("tag:") {
-                Some(tag) => Some(Matcher::Tag(tag.to_owned())),
+            // What no pattern can be may still be an id: `test_x[2**3]`.
+            let is_id = || text.contains("::") || text.ends_with(']');
+            let by = match text.strip_prefix("tag:") {
+                Some(tag) => Some(By::Tag(tag.to_owned())),
+                None if Pattern::new(text).is_err() && is_id() => Some(By::Id),
                 None => self
                     .pattern(Path::new(""), text, Some(pointer), index)
-                    .map(Matcher::Pattern),
-            });
+                    .map(By::Pattern),
+            };
+            matchers.extend(by.map(|by| Matcher {
+                written: text.clone(),
+                place: join(pointer, &index.to_string()),
+                by,
+            }));
         }
         matchers
+    }
+
+    fn exclude(&mut self, layers: &mut Layers<'_>) -> Vec<Matcher> {
+        let at = layers.pointer("exclude", |group| group.exclude.as_ref());
+        let texts = layers.take("exclude", |group| group.exclude.as_ref(), built_in("[]"));
+        self.matchers(texts.map_or(&[], Vec::as_slice), &at.unwrap_or_default())
     }
 
     fn serial(&mut self, layers: &mut Layers<'_>) -> SerialTests {

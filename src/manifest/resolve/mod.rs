@@ -182,6 +182,7 @@ impl Resolver<'_> {
         Config {
             root,
             manifest: Some(document.source.path.clone()),
+            source: document.source.clone(),
             run,
             pools,
             groups: resolved,

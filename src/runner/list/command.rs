@@ -306,6 +306,7 @@ fn run(
         .collect::<Vec<_>>();
     let shown: String = shown.join(" ").chars().take(200).collect();
     let stdout = client.tmp.join(format!("listing-{}.out", client.jobs));
+    let output = client.tmp.join(format!("listing-{}.log", client.jobs));
     let request = JobRequest {
         words: absolute_program(words.to_vec(), folder, &discovery.root),
         folder: folder.into(),
@@ -313,6 +314,7 @@ fn run(
         env_without,
         tmp: client.tmp.join(format!("listing-{}", client.jobs)).into(),
         stdout: Some(stdout.clone().into()),
+        output: Some(output.clone().into()),
         timeout: Some(LONGEST),
         grace: GRACE,
         capture: true,
@@ -320,9 +322,11 @@ fn run(
         output_max: MOST_ERRORS,
         ..JobRequest::default()
     };
-    let ended = client
-        .run(request)
-        .map_err(|error| format!("`{shown}`: {error}"))?;
+    let ended = discovery
+        .live
+        .command(&shown, &output, || client.run(request));
+    let _ = fs::remove_file(&output);
+    let ended = ended.map_err(|error| format!("`{shown}`: {error}"))?;
     let printed = fs::read(&stdout);
     let _ = fs::remove_file(&stdout);
     discovery.give_back(client);

@@ -7,6 +7,7 @@ pub(crate) mod ctest;
 pub(crate) mod go;
 pub(crate) mod gtest;
 pub(crate) mod jsonl;
+mod live;
 mod narrow;
 
 use std::ffi::{OsStr, OsString};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use command::Captured;
 pub use command::{Subject, absolute_program, capture, resource_variable, words};
 pub use jsonl::Listing;
+pub use live::{Live, Progress, Watch};
 
 use super::discover::Discovery;
 use crate::manifest::config::{CommandTemplate, GroupConfig};

@@ -4,25 +4,19 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::Listing;
+use crate::manifest::pattern::Pattern;
 use crate::plan::Item;
-use crate::runner::files::Wanted;
 
 /// The most files that a warning names.
 const MOST_NAMED: usize = 5;
 
 impl Listing {
-    /// Leaves out the tests whose file the group does not want. `paths` are the files that match the group's patterns.
+    /// Leaves out the tests whose file the group does not want: `paths` are the files that its patterns match. What it
+    /// excludes is left out later, for all runners.
     ///
     /// A file that matches and of which the tool runs nothing is a warning: whoever named it expects tests of it.
-    pub fn narrow(&mut self, wanted: Wanted<'_>, paths: &[PathBuf]) {
-        if wanted.files.is_empty() {
-            self.items.retain(|item| {
-                let name = item.file.as_ref().map(|file| file.to_string_lossy());
-                name.is_none_or(|name| {
-                    let mut patterns = wanted.exclude.iter();
-                    !patterns.any(|pattern| pattern.matches(&name))
-                })
-            });
+    pub fn narrow(&mut self, patterns: &[Pattern], paths: &[PathBuf]) {
+        if patterns.is_empty() {
             return;
         }
         let matching: HashSet<&Path> = paths.iter().map(PathBuf::as_path).collect();
@@ -59,7 +53,6 @@ fn refusal(refused: &[&PathBuf]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::pattern::Pattern;
 
     fn listing(files: &[&str]) -> Listing {
         let item = |file: &&str| Item::of_file(PathBuf::from(*file));
@@ -84,11 +77,7 @@ mod tests {
     fn files_keep_only_tests_of_matching_files_and_a_refused_file_is_a_warning() {
         let mut all = listing(&["a/x.js", "b/y.js"]);
         let files = patterns(&["a/*.js"]);
-        let wanted = Wanted {
-            files: &files,
-            exclude: &[],
-        };
-        all.narrow(wanted, &["a/x.js".into(), "a/z.js".into()]);
+        all.narrow(&files, &["a/x.js".into(), "a/z.js".into()]);
         assert_eq!(ids(&all), ["a/x.js"]);
         assert_eq!(
             all.warnings,
@@ -97,16 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn exclude_alone_leaves_out_tests_of_matching_files() {
+    fn without_patterns_all_stay() {
         let mut all = listing(&["a/x.js", "b/y.js"]);
-        all.items.push(Item::plain("without a file".into()));
-        let exclude = patterns(&["b/**"]);
-        let wanted = Wanted {
-            files: &[],
-            exclude: &exclude,
-        };
-        all.narrow(wanted, &[]);
-        assert_eq!(ids(&all), ["a/x.js", "without a file"]);
+        all.narrow(&[], &[]);
+        assert_eq!(ids(&all), ["a/x.js", "b/y.js"]);
         assert!(all.warnings.is_empty());
     }
 }
