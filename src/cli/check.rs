@@ -60,7 +60,10 @@ fn one(path: &Path, arguments: &CheckArguments) -> Result<u8, CliError> {
     };
     if arguments.no_list {
         for warning in &config.warnings {
-            say(&harmless(&format!("warning: {}: {warning}", path.display())));
+            say(&harmless(&format!(
+                "warning: {}: {warning}",
+                path.display()
+            )));
         }
         print(&format!("{}: {groups}, no problems\n", path.display()));
         return Ok(exit::SUCCESS);
@@ -95,7 +98,10 @@ fn listed(path: &Path, config: Config) -> Result<(usize, u8), CliError> {
     let run = Run::prepare(config, &asked, execute::environment())?;
     let source = &run.config().source;
     for warning in &run.warnings {
-        say(&harmless(&format!("warning: {}: {warning}", path.display())));
+        say(&harmless(&format!(
+            "warning: {}: {warning}",
+            path.display()
+        )));
     }
     for miss in &run.idle {
         let (line, written) = (line_of(source, &miss.place), &miss.written);

@@ -414,21 +414,18 @@ struct Shaped {
 impl GroupPlan {
     fn new(config: Arc<GroupConfig>, known: Vec<Item>, items: Vec<Item>, shaped: Shaped) -> Self {
         let mut items: Vec<Option<Item>> = items.into_iter().map(Some).collect();
-        let jobs = shaped
-            .cuts
-            .into_iter()
-            .map(|(settings, cut)| PlannedJob {
-                // Each is in one chunk only.
-                items: cut
-                    .items
-                    .iter()
-                    .filter_map(|index| items[*index].take())
-                    .collect(),
-                settings,
-                seconds: cut.seconds,
-                memory: cut.memory,
-                after: cut.after,
-            });
+        let jobs = shaped.cuts.into_iter().map(|(settings, cut)| PlannedJob {
+            // Each is in one chunk only.
+            items: cut
+                .items
+                .iter()
+                .filter_map(|index| items[*index].take())
+                .collect(),
+            settings,
+            seconds: cut.seconds,
+            memory: cut.memory,
+            after: cut.after,
+        });
         let jobs: Vec<PlannedJob> = match config.one_process {
             Some(_) => jobs.collect(),
             None => jobs.flat_map(PlannedJob::apart).collect(),
