@@ -508,6 +508,21 @@ fn tests_of_a_group_mark_run_in_one_process_in_their_order() {
 }
 
 #[test]
+fn files_narrow_what_pytest_collects_and_a_file_that_it_leaves_out_is_reported() {
+    let Some(project) = project("files = [\"*.py\"]") else {
+        return;
+    };
+    let project = project
+        .file("pytest.ini", "[pytest]\npython_files = check_*.py\n")
+        .file("check_a.py", "def test_a(): pass\n")
+        .file("test_b.py", "def test_b(): assert 0\n")
+        .file("more/check_c.py", "def test_c(): assert 0\n");
+    let why = "`files` matches test_b.py, but the settings of pytest leave this out";
+    project.run(&[]).exits(0).says(why);
+    assert_eq!(project.outcomes(), ["g::check_a.py::test_a passed"]);
+}
+
+#[test]
 fn a_project_that_takes_warnings_for_errors_finds_none_of_ours() {
     let Some(project) = project("workers = 2\nchunk-size = 1") else {
         return;

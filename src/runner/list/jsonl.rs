@@ -206,10 +206,10 @@ mod tests {
 
     #[test]
     fn records_become_items_and_errors_are_kept() {
-        let Listing { items, cold, one_process, one_process_unless_all, warnings, worker: _ } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\",\"one-process\":\"since\",\"warnings\":[\"w\"]}").unwrap();
+        let Listing { items, cold, one_process, one_process_unless_all, warnings, worker: _ } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\",\"one-process\":\"since\",\"one-process-unless-all\":\"part\",\"warnings\":[\"w\"]}").unwrap();
         assert_eq!((items.len(), cold.as_deref()), (2, Some("why")));
         assert_eq!(one_process.as_deref(), Some("since"));
-        assert_eq!(one_process_unless_all, None);
+        assert_eq!(one_process_unless_all.as_deref(), Some("part"));
         assert_eq!(warnings, ["w"]);
         assert_eq!((items[0].module.as_str(), items[0].line), ("a.py", Some(3)));
         assert_eq!(items[1].known, Some(Known::Broken("no".into())));

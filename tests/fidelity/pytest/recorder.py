@@ -41,6 +41,9 @@ def pytest_unconfigure(config):
     root, here = str(config.rootpath), str(config.invocation_params.dir)
     with open(os.environ["RECORD"], "w") as file:
         for nodeid, outcome in OUTCOMES.items():
+            if config.getoption("dist", "no") == "loadgroup":
+                # pytest-xdist adds the name of the group.
+                nodeid = nodeid.rsplit("@", 1)[0]
             path, *rest = nodeid.split("::", 1)
             path = os.path.relpath(os.path.join(root, path), here)
             file.write("%s %s\n" % (outcome, "::".join([path] + rest)))

@@ -16,6 +16,7 @@ QUIET = (
     "_orchestrate",
     "xdist",
     "pytest_cov",
+    "pytest_forked",
     "pytest_asyncio",
     "pytest_httpserver",
     "pytest_metadata",
