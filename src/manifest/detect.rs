@@ -40,6 +40,9 @@ pub fn detect(root: &Path) -> Option<Detected> {
             "\n[groups.{}]\nrunner = \"{name}\"\n",
             group_name(name)
         ));
+        if name == "prove" {
+            text.push_str(&arguments_of_prove(root));
+        }
         if runner.list.is_none() && runner.files.is_none() {
             let patterns = seen.iter().filter_map(|sign| match sign {
                 Detect::File(pattern) => Some(format!("{pattern:?}")),
@@ -50,6 +53,29 @@ pub fn detect(root: &Path) -> Option<Detected> {
         }
     }
     (!runners.is_empty()).then_some(Detected { runners, text })
+}
+
+/// The options that a project of Perl is tested with: prove itself adds no folder of modules, and looks into `t` alone.
+fn arguments_of_prove(root: &Path) -> String {
+    let is_folder = |name: &str| root.join(name).is_dir();
+    let mut options = Vec::new();
+    if !is_there(root, &Detect::File("t/*.t".into())) {
+        options.push("-r");
+    }
+    if is_folder("lib") {
+        options.push("-l");
+    }
+    if is_folder("blib") {
+        options.push("-b");
+    }
+    if options.is_empty() {
+        return String::new();
+    }
+    // Without a folder, `-r` would look into all of the repository.
+    if options[0] == "-r" {
+        options.push("t");
+    }
+    format!("with = {{ args = {options:?} }}\n")
 }
 
 fn is_there(root: &Path, sign: &Detect) -> bool {
@@ -99,6 +125,30 @@ mod tests {
     use super::*;
     use crate::manifest::resolve::Choices;
     use crate::manifest::source::Source;
+
+    #[test]
+    fn prove_has_the_options_that_the_project_needs() {
+        let arguments = |files: &[&str]| {
+            let root = tempfile::tempdir().unwrap();
+            for file in files {
+                let path = root.path().join(file);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, "").unwrap();
+            }
+            detect(root.path()).unwrap().text
+        };
+        assert!(!arguments(&["t/a.t"]).contains("with"));
+        let text = arguments(&["t/a.t", "t/deep/b.t", "lib/A.pm", "blib/lib/A.pm"]);
+        assert!(
+            text.contains("with = { args = [\"-l\", \"-b\"] }\n"),
+            "{text}"
+        );
+        let text = arguments(&["t/unit/a.t"]);
+        assert!(
+            text.contains("with = { args = [\"-r\", \"t\"] }\n"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn what_is_detected_is_a_valid_manifest() {

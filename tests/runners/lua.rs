@@ -163,7 +163,7 @@ fn busted_is_loaded_once_a_worker_with_its_configuration_and_helper() {
 /// Everything that a test can do to its process, with how it ends; the tests around each are not harmed.
 #[test]
 fn hostile_tests_harm_nobody_but_themselves() {
-    let Some(project) = project("timeout = \"2s\"\ngrace = \"200ms\"\nworkers = 2") else {
+    let Some(project) = project("timeout = \"5s\"\ngrace = \"200ms\"\nworkers = 2") else {
         return;
     };
     let project = project.file(
