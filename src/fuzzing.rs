@@ -25,7 +25,7 @@ use crate::manifest::{Choices, LoadError, Manifest, load, source, validate};
 use crate::outcome::Outcome;
 use crate::plan::{Expression, Item};
 use crate::report::{
-    self, Console, Junit, ReportError, Reporter, Source, Verbosity, harmless, replay,
+    self, Console, Junit, Progress, ReportError, Reporter, Source, Verbosity, harmless, replay,
 };
 use crate::runner::apart::tell_apart;
 use crate::runner::{discover, list, read};

@@ -290,6 +290,7 @@ impl Made {
                 counts: BTreeMap::new(),
                 seconds,
                 exit: 0,
+                stopped: None,
             },
         );
         let mut lines = teller.lines;

@@ -152,7 +152,7 @@ mod tests {
             assert_eq!(named_by(&selector, "g", &item), Some("x > y"), "{written}");
         }
         let in_file = |path: &str, inside: Option<&str>| Place {
-            path: path.to_owned(),
+            path: path.into(),
             is_file: true,
             inside: inside.map(str::to_owned),
         };

@@ -5,7 +5,7 @@ use std::fs;
 use rusqlite::Connection;
 
 use super::*;
-use crate::event::{Event, TestFinished};
+use crate::event::{Event, Moment, TestFinished};
 use crate::history::{Recorder, export, import, look, prune};
 use crate::report::{ReportError, Reporter};
 
@@ -23,7 +23,7 @@ fn record(
     let seconds: f64 = tests.iter().map(|test| test.3).sum();
     recorder
         .event(
-            0.0,
+            Moment::default(),
             &Event::JobStarted {
                 job: 1,
                 group: "unit".into(),
@@ -42,11 +42,13 @@ fn record(
             worker: Some(0),
             ..TestFinished::new((*id).into(), "unit", *outcome)
         };
-        recorder.event(0.0, &Event::TestFinished(finished)).unwrap();
+        recorder
+            .event(Moment::default(), &Event::TestFinished(finished))
+            .unwrap();
     }
     recorder
         .event(
-            0.0,
+            Moment::default(),
             &Event::JobFinished {
                 job: 1,
                 outcome: Outcome::Failed,
