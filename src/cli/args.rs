@@ -400,6 +400,9 @@ pub struct InitArguments {
     /// Print the manifest, and write nothing
     #[arg(long)]
     pub print: bool,
+    /// Write all groups that are found, without listing their tests first
+    #[arg(long)]
+    pub no_list: bool,
     /// Do not write fastest.schema.json, by which editors complete the manifest
     #[arg(long)]
     pub no_schema: bool,

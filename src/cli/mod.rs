@@ -26,6 +26,7 @@ mod runners;
 mod schema;
 mod show;
 mod signals;
+mod slips;
 mod target;
 mod worker;
 
@@ -45,7 +46,12 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
+            match slips::hint(&error) {
+                Some(text) => say(&text),
+                None => {
+                    let _ = error.print();
+                }
+            }
             return ExitCode::from(if error.use_stderr() {
                 exit::USAGE
             } else {

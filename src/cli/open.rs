@@ -131,11 +131,11 @@ fn detected(here: &Path, choices: &Choices, select: &SelectArguments) -> Result<
     let _ = writeln!(
         io::stderr(),
         "no {FILE_NAME}: running what `orchestrate init` would write (runners: {})",
-        detected.runners.join(", ")
+        detected.runners()
     );
     let source = Source {
         path: format!("{FILE_NAME} (detected)").into(),
-        text: detected.text,
+        text: detected.text(),
     };
     Ok(Config {
         manifest: None,

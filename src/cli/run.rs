@@ -48,7 +48,9 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
         asked.watch = Some(&listings);
     }
     let mut run = Run::prepare(config, &asked, execute::environment())?;
-    if selection.is_all() && !run.empty.is_empty() {
+    // What was only detected need not be there.
+    let is_written = run.config().manifest.is_some() || run.is_nothing();
+    if selection.is_all() && is_written && !run.empty.is_empty() {
         for why in &run.empty {
             say(&format!("error: {}; nothing ran", harmless(why)));
         }

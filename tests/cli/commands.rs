@@ -170,3 +170,93 @@ fn a_jobserver_that_jobs_can_not_reach_is_not_named_to_them() {
     let ran = project.shell("make -j2 test");
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
+
+#[test]
+fn options_and_subcommands_of_other_tools_point_to_ours() {
+    let project = Project::with("[groups.g]\ncommand = [\"true\"]\n");
+    for (arguments, hint) in [
+        (&["run", "-j", "4"][..], "the number of workers is `-n N`"),
+        (&["run", "-j4"], "the number of workers is `-n N`"),
+        (
+            &["run", "--pdb"],
+            "`--no-capture` lets tests use the terminal",
+        ),
+        (&["run", "-s"], "`--no-capture`"),
+        (&["run", "--timeout", "5"], "`timeout` is a key of a group"),
+        (&["run", "--timeout=5"], "`timeout` is a key of a group"),
+        (&["run", "--lf"], "write `--failed`"),
+        (
+            &["run", "--junitxml=out.xml"],
+            "write `--report junit=PATH`",
+        ),
+        (&["rnu"], "did you mean `orchestrate run`?"),
+        (&["test"], "did you mean `orchestrate run`?"),
+        (&["ls"], "did you mean `orchestrate list`?"),
+        (&["chekc"], "did you mean `orchestrate check`?"),
+    ] {
+        let ran = project.orchestrate(arguments).exits(2).says(hint);
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn init_writes_a_group_for_each_language_and_says_what_it_leaves_out() {
+    let project = Project::new()
+        .script("tests/a.sh", "exit 0")
+        .script("tools/deploy/tests/b.sh", "exit 0")
+        .file(
+            "web/package.json",
+            "{\"devDependencies\": {\"jest\": \"30\"}}",
+        )
+        .file("web/a.test.js", "test('x', () => {})\n")
+        .env("PATH", "/usr/bin:/bin");
+    let ran = project.orchestrate(&["init"]).exits(0);
+    let ran = ran
+        .says("left out: jest in web: ")
+        .says("left out: 1 test file belongs to no group: web/a.test.js");
+    assert!(ran.stdout.contains("exec"), "{}", ran.stdout);
+    let manifest = project.read("fastest.toml");
+    assert!(
+        manifest.contains("runner = \"exec\"") && !manifest.contains("jest"),
+        "{manifest}"
+    );
+    project.run(&[]).exits(0);
+    // All that is found is written where nothing is to be listed.
+    let printed = project
+        .orchestrate(&["init", "--print", "--no-list"])
+        .exits(0);
+    assert!(
+        printed.stdout.contains("dir = \"web\""),
+        "{}",
+        printed.stdout
+    );
+    assert_eq!(project.read("fastest.toml"), manifest);
+}
+
+#[test]
+fn init_offers_a_projects_own_command_and_says_what_it_shadows() {
+    let project = Project::new().file("Makefile", "test:\n\ttrue\n");
+    project.orchestrate(&["init"]).exits(0).says("(make test)");
+    project.run(&[]).exits(0).says("1 passed");
+    let below = project.at("sub");
+    below
+        .orchestrate(&["init"])
+        .exits(0)
+        .says("warning: ../fastest.toml will not be used here any more")
+        .says("(nothing found); add a group to it");
+    assert!(below.read("sub/fastest.toml").contains("# [groups.unit]"));
+}
+
+#[test]
+fn projects_below_the_root_run_without_a_manifest() {
+    let project = Project::new()
+        .script("a/tests/x.sh", "test -e here")
+        .file("a/here", "")
+        .script("b/tests/x.sh", "test -e there")
+        .file("b/there", "");
+    let ran = project.run(&[]).exits(0);
+    assert_eq!(
+        ran.outcomes(),
+        ["a::tests/x.sh passed", "b::tests/x.sh passed"]
+    );
+}
