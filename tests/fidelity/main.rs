@@ -15,6 +15,7 @@ mod cargo;
 mod ctest;
 mod go;
 mod gtest;
+mod javascript;
 mod jest;
 mod mocha;
 mod node;
