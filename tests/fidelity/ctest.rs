@@ -516,7 +516,7 @@ fn a_module_that_brings_a_timeout_of_the_project() {
     Setting::new(native, results)
         .file(
             "CMakeLists.txt",
-            "cmake_minimum_required(VERSION 3.14)\nproject(x NONE)\nset(DART_TESTING_TIMEOUT 1)\ninclude( CTest )\n\
+            "cmake_minimum_required(VERSION 3.14)\nproject(x NONE)\nset(DART_TESTING_TIMEOUT 1 CACHE STRING \"\")\ninclude( CTest )\n\
              add_test(NAME long COMMAND sh -c \"exec sleep 20\")\nadd_test(NAME short COMMAND sh -c \"exit 0\")\n",
         )
         .ignoring(&["build"])
