@@ -26,7 +26,7 @@ impl Lane<'_, '_> {
     }
 
     /// Ends a fork that must not go on.
-    pub(super) fn oversee(&self, sitting: &Sitting, watch: &Watch<'_>, ending: &mut Ending) {
+    pub(super) fn oversee(&self, sitting: &mut Sitting, watch: &Watch<'_>, ending: &mut Ending) {
         let now = Instant::now();
         if ending.cause.is_none() && ending.status.is_none() {
             let written = sitting.output.metadata().map_or(0, |meta| meta.len());
@@ -44,6 +44,8 @@ impl Lane<'_, '_> {
             }
             if ending.cause.is_some() {
                 sitting.signal(Some(watch.settings.stop_signal));
+                // A test may survive the signal. The fork ends after it: nobody wants the others of it any more.
+                sitting.connection.finish();
                 ending.kill_at = Some(Instant::now() + watch.settings.grace);
             }
         }
@@ -61,7 +63,7 @@ impl Lane<'_, '_> {
         let watch = Watch::new(self.shared, (settings, 1), false);
         let mut ending = Ending::default();
         loop {
-            self.oversee(&sitting, &watch, &mut ending);
+            self.oversee(&mut sitting, &watch, &mut ending);
             let until = ending.wake(watch.next(Instant::now()));
             match sitting.connection.next(until) {
                 Ok(Heard::Told(Told::Finished {

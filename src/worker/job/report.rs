@@ -16,6 +16,9 @@ pub(in crate::worker) const MOST_REPORT: u64 = 128 << 20;
 /// What a runner that tells when each test begins may take, beyond a test's timeout, until the first one does.
 const START_UP: Duration = Duration::from_secs(60);
 
+/// After what time it is looked again whether a first test has begun.
+const SOON: Duration = Duration::from_millis(100);
+
 /// By how much the clocks of a job and its supervisor may differ, which is much more than reading one after the other takes.
 const CLOCKS_DIFFER: Duration = Duration::from_millis(100);
 
@@ -51,7 +54,9 @@ impl Running {
             } else {
                 Duration::ZERO
             };
-            return Some(self.begun + self.paused + timeout + start_up);
+            let longest = self.begun + self.paused + timeout + start_up;
+            // A test may begin any moment, and then its own time counts: that is looked at again.
+            return Some(longest.min(Instant::now() + timeout.max(SOON)));
         };
         let held = self.pauses.iter().filter(|(at, _)| *at > last);
         let held: Duration = held.map(|(_, length)| *length).sum();

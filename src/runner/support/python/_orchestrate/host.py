@@ -57,6 +57,14 @@ class Channel:
         line, self.read_already = self.read_already.split(b"\n", 1)
         return real.decode(line.decode())
 
+    def is_closed(self):
+        """Whether the other side has said that nothing more is wanted."""
+        try:
+            return not self.read_already and self.socket.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT) == b""
+        except OSError:
+            # There is nothing to read yet.
+            return False
+
     def write(self, **record):
         self.results += record["event"] == "finished"
         self.waiting.append(line_of(record))

@@ -206,6 +206,9 @@ class Worker:
                 # A test has forked and come back twice: this one has nothing to say.
                 real.exit(0)
             self.last = (name, item)
+            if self.channel.is_closed():
+                # The run is being stopped, or the test took too long and went on.
+                return
         if not self.session._setupstate.stack:
             self.last = None
         pending = self.last is not None and self.is_pending()
