@@ -1,7 +1,7 @@
 """Runs the standard library's unittest and reports to `orchestrate` what it does.
 
-    orchestrate_unittest.py list REPORT FILE…    one object per test: id, file, line; or id and error
-    orchestrate_unittest.py run  REPORT ID…      {"event":"started",…}, {"event":"finished",…}, as they happen
+    orchestrate_unittest.py list REPORT [OPTION…]  what `python -m unittest discover OPTION…` finds: id, file, line; or id and error
+    orchestrate_unittest.py run  REPORT ID…        {"event":"started",…}, {"event":"finished",…}, as they happen
 """
 
 import importlib.util

@@ -54,23 +54,78 @@ def tests_of(file):
     return [(f"{file}::{name_of(test)}", test) for test in flat(unittest.defaultTestLoader.loadTestsFromModule(load(file)))]
 
 
-def listing(report, files):
-    for file in files:
-        try:
-            tests = tests_of(file)
-        except unittest.SkipTest as skip:
-            report.write(id=file, file=file, skip=str(skip))
-        except BaseException:
-            import traceback
+def listing(report, options):
+    """Writes what `python -m unittest discover` finds."""
+    found = discovered(options)
+    if not found and not options:
+        # Folders that are no packages are not looked into, but often named.
+        for start in ("tests", "test"):
+            if os.path.isdir(start) and not os.path.exists(os.path.join(start, "__init__.py")):
+                found += discovered(["-s", start])
+    seen = set()
+    for record in found:
+        if record["id"] not in seen:
+            seen.add(record["id"])
+            report.write(**record)
 
-            why = traceback.format_exc()
-            report.write(id=file, file=file, error=why.strip().splitlines()[-1] + "\n" + why)
-        else:
-            seen = set()
-            for name, test in tests:
-                if name not in seen:
-                    seen.add(name)
-                    report.write(id=name, file=file, line=line_of(test))
+
+def discovered(options):
+    """The records of a discovery with these options of unittest's own."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="python -m unittest discover")
+    parser.add_argument("-s", "--start-directory", default=".")
+    parser.add_argument("-p", "--pattern", default="test*.py")
+    parser.add_argument("-t", "--top-level-directory")
+    parser.add_argument("-k", action="append", default=[])
+    asked = parser.parse_args(options)
+    loader = Loader()
+    if asked.k:
+        loader.testNamePatterns = [name if "*" in name else f"*{name}*" for name in asked.k]
+    path = sys.path[:]
+    top = asked.top_level_directory or asked.start_directory
+    suite = loader.discover(asked.start_directory, asked.pattern, asked.top_level_directory)
+    records = [record_of(test, top, loader.modules.get(id(test))) for test in flat(suite)]
+    # Another discovery begins as this one did.
+    sys.path[:] = path
+    return records
+
+
+class Loader(unittest.TestLoader):
+    """Keeps which module each test was found in: its class may be another module's."""
+
+    def __init__(self):
+        super().__init__()
+        # By identity: tests of one name are equal.
+        self.modules = {}
+
+    def loadTestsFromModule(self, module, *args, **options):
+        suite = super().loadTestsFromModule(module, *args, **options)
+        for test in flat(suite):
+            self.modules.setdefault(id(test), module)
+        return suite
+
+
+def record_of(test, top, module):
+    kind = type(test)
+    if kind.__module__ != "unittest.loader":
+        file = os.path.relpath(module.__file__)
+        return {"id": f"{file}::{name_of(test)}", "file": file, "line": line_of(test)}
+    # A module that could not be imported, or skips itself: the test has its name.
+    name = getattr(test, "_testMethodName", "")
+    place = os.path.join(top, *name.split("."))
+    file = os.path.relpath(place + ".py" if os.path.exists(place + ".py") else os.path.join(place, "__init__.py"))
+    error = getattr(test, "_exception", None)
+    if error is not None:
+        why = str(error).strip()
+        return {"id": file, "file": file, "error": why.splitlines()[-1] + "\n" + why}
+    return {"id": file, "file": file, "skip": reason_of(test, name)}
+
+
+def reason_of(test, name):
+    """Why a module skips itself."""
+    why = getattr(getattr(type(test), name, None), "__unittest_skip_why__", None) or getattr(test, "__unittest_skip_why__", None)
+    return str(why or "it skips itself")
 
 
 class Result(unittest.TestResult):
@@ -125,6 +180,9 @@ class Result(unittest.TestResult):
             self.failed(test, err)
 
     def addSkip(self, test, reason):
+        if type(test).__name__ == "_SubTest":
+            # A part that is skipped does not skip its test.
+            return
         self.say(test, "skipped", reason)
 
     def addExpectedFailure(self, test, err):
