@@ -104,7 +104,8 @@ impl Lane<'_, '_> {
             let outcome = verdict.as_ref().map(|verdict| verdict.outcome);
             outcome.is_some_and(Outcome::is_success)
         };
-        if !results.verdicts.iter().all(is_good) {
+        let mut inside = results.found.iter().map(|test| test.verdict.outcome);
+        if !results.verdicts.iter().all(is_good) || !inside.all(Outcome::is_success) {
             ended.status = status;
             return judge(ended);
         }

@@ -40,7 +40,6 @@ pub fn project(
         .ignoring(&["coverage", "node_modules"])
 }
 
-#[allow(dead_code)] // For jest and vitest.
 /// The tests of a report in jest's JSON, which vitest writes as well. A file that could not run is one.
 pub fn jest_json(report: &Value, root: &str) -> Outcomes {
     let mut outcomes = Outcomes::new();
@@ -68,7 +67,6 @@ pub fn jest_json(report: &Value, root: &str) -> Outcomes {
     outcomes
 }
 
-#[allow(dead_code)] // For jest and vitest.
 /// Our id without the group and the project: a report in JSON does not name projects.
 pub fn without_project(id: &str) -> String {
     let id = id.split_once("::").map_or(id, |(_, test)| test);
