@@ -113,7 +113,11 @@ fn stays_for(conftest: &str) {
 
 #[test]
 fn a_host_stays_for_a_hook_at_the_end() {
-    stays_for("from logging_ import log\ndef pytest_sessionfinish():\n    log('end')\n");
+    // One that does not know pytest-xdist has all tests in one process.
+    stays_for(
+        "from logging_ import log\n\
+         def pytest_sessionfinish(session):\n    if not hasattr(session.config, 'workerinput'): log('end')\n",
+    );
     stays_for("from logging_ import log\ndef pytest_unconfigure():\n    log('end')\n");
 }
 
@@ -121,7 +125,8 @@ fn a_host_stays_for_a_hook_at_the_end() {
 fn a_host_stays_for_a_hook_around_everything() {
     stays_for(
         "import pytest\nfrom logging_ import log\n\
-         @pytest.hookimpl(hookwrapper=True)\ndef pytest_runtestloop():\n    yield\n    log('end')\n",
+         @pytest.hookimpl(hookwrapper=True)\ndef pytest_runtestloop(session):\n    yield\n    \
+         if not hasattr(session.config, 'workerinput'): log('end')\n",
     );
 }
 
