@@ -133,7 +133,7 @@ fn a_folder_with_the_folder_above_it() {
 
 #[test]
 fn names_that_are_selected() {
-    suite(&["-k", "test_a"])
+    suite(&["-k", "T.test_a"])
         .file("test_a.py", TESTS)
         .agrees_on(1);
 }
@@ -178,9 +178,9 @@ fn fixtures_of_classes_and_modules() {
 
 #[test]
 fn files_that_tests_write() {
-    let tests = "import unittest\n\n\
+    let tests = "import pathlib, unittest\n\n\
         class T(unittest.TestCase):\n    \
-            def test_a(self): open('a.out', 'w').write('a')\n    \
-            def test_b(self): open('b.out', 'w').write(__name__)\n";
+            def test_a(self): pathlib.Path('a.out').write_text('a')\n    \
+            def test_b(self): pathlib.Path('b.out').write_text(__name__)\n";
     suite(&[]).file("test_a.py", tests).agrees_on(2);
 }
