@@ -49,13 +49,23 @@ class Reporter {
     this.report.started(this.id(test));
   }
 
+  /** Whether a file runs in several projects: jest may name the wrong one of them with a single test. */
+  isShared(test) {
+    this.often ??= [...state.ids.keys()].reduce((often, key) => {
+      const path = key.slice(key.indexOf(' ') + 1);
+      return often.set(path, (often.get(path) ?? 0) + 1);
+    }, new Map());
+    return this.often.get(test.path) > 1;
+  }
+
   onTestCaseStart(test, info) {
+    if (this.isShared(test)) return;
     this.report.started(`${this.id(test)}::${[...(info.ancestorTitles ?? []), info.title].join(' > ')}`);
   }
 
   /** What has passed is reported at once. jest may try again what has failed: only the file's result has the last word on it. */
   onTestCaseResult(test, result) {
-    if (result.status !== 'passed') return;
+    if (result.status !== 'passed' || this.isShared(test)) return;
     const id = this.id(test);
     const name = nameOf(result);
     const key = `${id}::${name}`;
@@ -189,10 +199,11 @@ async function run([program, workers, ...args], select, items) {
   process.argv = [
     process.argv[0],
     script,
+    // This option takes all words up to the next option: `args` may begin with a pattern.
+    `--reporters=${__filename}`,
     ...how,
     '--bail=0',
     `--testSequencer=${SEQUENCER}`,
-    `--reporters=${__filename}`,
     ...args,
     ...chosen,
   ];
