@@ -107,7 +107,7 @@ fn bats() {
 
 /// The bats of `tests/setup`, which is the current one, and that of the system.
 fn both_bats() -> Vec<String> {
-    let current = crate::node_modules().join(".bin/bats");
+    let current = crate::node_modules().join("bats/bin/bats");
     let mut found = vec!["bats".to_owned()];
     if missing_unless(current.exists(), "bats of npm") {
         found.push(current.display().to_string());
