@@ -177,8 +177,8 @@ pub fn choose(
     }
     Ok(Chosen {
         groups,
-        unclaimed,
         unselected,
+        unclaimed,
         warnings,
     })
 }

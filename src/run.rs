@@ -306,11 +306,11 @@ impl Run {
             excluded: &excluded,
             is_part: !asked.groups.is_empty(),
         };
-        let past = Past {
+        let earlier_runs = Past {
             folder: &folder,
             store: &store,
         };
-        let chosen = choose(selection, unlisted, listed, &past)?;
+        let chosen = choose(selection, unlisted, listed, &earlier_runs)?;
         warnings.extend(chosen.warnings);
         if !selection.failed && selection.changed.is_none() {
             notes.extend(unmet_needs(&config, &chosen.groups));

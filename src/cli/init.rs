@@ -90,9 +90,10 @@ fn keep_listed(here: &Path, detected: &mut Detected) -> Result<(), CliError> {
     detected.groups.retain(|group| match unusable(&run, group) {
         None => true,
         Some(why) => {
-            let dir = match group.dir.as_os_str().is_empty() {
-                true => String::new(),
-                false => format!(" in {}", group.dir.display()),
+            let dir = if group.dir.as_os_str().is_empty() {
+                String::new()
+            } else {
+                format!(" in {}", group.dir.display())
             };
             left_out.push(format!("{}{dir}: {why}", group.runner));
             false

@@ -128,10 +128,10 @@ fn clock(group: &GroupConfig, job: &Job, reading: Reading) -> Clock {
         | ResultFormat::GtestXml
         | ResultFormat::Ctest
         | ResultFormat::LibtestText => Clock::Job,
+        ResultFormat::Tap if !points_are_tests => Clock::Job,
         ResultFormat::Libtest if job.items.iter().any(is_whole) => Clock::Job,
         ResultFormat::Libtest => Clock::Libtest,
-        ResultFormat::Tap if points_are_tests => Clock::Tap,
-        ResultFormat::Tap => Clock::Job,
+        ResultFormat::Tap => Clock::Tap,
         ResultFormat::Bats => Clock::Bats,
         ResultFormat::Events => Clock::Events,
         ResultFormat::GoTest => Clock::GoTest,

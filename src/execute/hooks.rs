@@ -79,7 +79,7 @@ pub fn run(
         let goes_on = hook.takes_back() && failure.outcome == Outcome::Errored;
         let failure = failure.of_command(index, commands.len());
         failed = Some(match failed {
-            Some(before) => before.and(failure),
+            Some(before) => before.and(&failure),
             None => failure,
         });
         if !goes_on {
@@ -293,7 +293,7 @@ impl Failure {
     }
 
     /// Two failures of the same hook as one.
-    fn and(mut self, other: Self) -> Self {
+    fn and(mut self, other: &Self) -> Self {
         self.message.push_str("; ");
         self.message.push_str(&other.message);
         if !self.output.is_empty() && !self.output.ends_with('\n') {

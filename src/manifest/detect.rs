@@ -82,9 +82,10 @@ pub fn detect(root: &Path) -> Option<Detected> {
                 *name == runner && dir.starts_with(known) && *known != dir
             });
             if let Some((above, ..)) = above {
-                let above = match above.as_os_str().is_empty() {
-                    true => Path::new("."),
-                    false => above,
+                let above = if above.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    above
                 };
                 detected.left_out.push(format!(
                     "{runner} in {}: the group of {} runs it, if its tool does; else add a group with `dir`",

@@ -134,14 +134,11 @@ fn syntax_errors(text: &str, first: usize) -> Vec<Problem> {
 
 /// The range of the line that a byte is on, its end of line included.
 fn line_around(text: &str, at: usize) -> Range<usize> {
+    // By bytes: a place may be within a character.
     let bytes = text.as_bytes();
     let at = at.min(bytes.len());
-    let is_end = |byte: &u8| *byte == b'\n';
-    let start = bytes[..at]
-        .iter()
-        .rposition(is_end)
-        .map_or(0, |end| end + 1);
-    let rest = bytes[at..].iter().position(is_end);
+    let start = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |end| end + 1);
+    let rest = memchr::memchr(b'\n', &bytes[at..]);
     start..rest.map_or(bytes.len(), |end| at + end) + 1
 }
 

@@ -209,7 +209,7 @@ impl<'a> Draft<'a> {
         let mut edges: Vec<Vec<After>> = edges.collect();
         let nodes: Vec<usize> = (0..cuts.len()).collect();
         let targets = |list: &Vec<After>| list.iter().map(|edge| edge.job).collect();
-        let by_node = edges.iter().map(targets).enumerate().collect();
+        let by_node: HashMap<usize, Vec<usize>> = edges.iter().map(targets).enumerate().collect();
         for (from, to) in closing(&nodes, &by_node) {
             edges[from].retain(|edge| edge.job != to);
         }
@@ -217,7 +217,7 @@ impl<'a> Draft<'a> {
     }
 
     /// By chunk: what it takes together with the longest row of chunks that wait for it, in seconds.
-    fn rows(&self, cuts: &[Cut], edges: &[Vec<After>]) -> Vec<f64> {
+    fn rows(cuts: &[Cut], edges: &[Vec<After>]) -> Vec<f64> {
         let mut rows: Vec<f64> = cuts.iter().map(|cut| cut.seconds).collect();
         // How many chunks wait for each one, as far as their rows are not known.
         let mut open = vec![0; cuts.len()];
@@ -420,7 +420,7 @@ impl<'a> Draft<'a> {
     /// the rest, since it would only hold the others up.
     fn order(&self, cuts: &[Cut], edges: &[Vec<After>]) -> Vec<usize> {
         let is_smart = self.config.order == Order::Smart;
-        let rows = self.rows(cuts, edges);
+        let rows = Self::rows(cuts, edges);
         let mut order: Vec<usize> = (0..cuts.len()).collect();
         order.sort_by_cached_key(|index| {
             let cut = &cuts[*index];

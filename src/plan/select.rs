@@ -287,7 +287,7 @@ mod tests {
     fn place(path: &str, inside: Option<&str>) -> Place {
         Place {
             path: path.into(),
-            is_file: path.ends_with(".py"),
+            is_file: Path::new(path).extension().is_some(),
             inside: inside.map(str::to_owned),
         }
     }

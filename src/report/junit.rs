@@ -169,14 +169,14 @@ fn system_out(test: &TestFinished, has_output: bool) -> Option<String> {
     if test.attachments.is_empty() {
         return output.cloned();
     }
-    let mut text = output.cloned().unwrap_or_default();
+    let mut lines = output.cloned().unwrap_or_default();
     for path in &test.attachments {
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
+        if !lines.is_empty() && !lines.ends_with('\n') {
+            lines.push('\n');
         }
-        text.push_str(&format!("[[ATTACHMENT|{path}]]\n"));
+        lines.push_str(&format!("[[ATTACHMENT|{path}]]\n"));
     }
-    Some(text)
+    Some(lines)
 }
 
 impl Suite {

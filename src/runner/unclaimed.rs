@@ -166,10 +166,12 @@ impl ClaimedFiles {
             let name = entry.file_name();
             let path = inside.join(&name);
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => {
-                    if !is_passed_over(&name) && !FOREIGN.iter().any(|foreign| name == *foreign) {
-                        self.folder(root, &path, kinds, found);
-                    }
+                Ok(kind)
+                    if kind.is_dir()
+                        && !is_passed_over(&name)
+                        && !FOREIGN.iter().any(|foreign| name == *foreign) =>
+                {
+                    self.folder(root, &path, kinds, found);
                 }
                 Ok(kind) if kind.is_file() && self.is_unclaimed(root, &path, kinds) => {
                     found.push(path);

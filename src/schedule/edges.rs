@@ -5,6 +5,7 @@
 //! runs, and counts as failed for those that wait for it.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -205,7 +206,10 @@ impl Edges {
 /// The edges, from and to, without which the rest has no cycle. `edges` are the nodes that each node points to. Which edge of
 /// a cycle it is follows from the order of `nodes`.
 #[must_use]
-pub fn closing(nodes: &[usize], edges: &HashMap<usize, Vec<usize>>) -> Vec<(usize, usize)> {
+pub fn closing<S: BuildHasher>(
+    nodes: &[usize],
+    edges: &HashMap<usize, Vec<usize>, S>,
+) -> Vec<(usize, usize)> {
     let mut closing = Vec::new();
     // Whether a node is on the path that is looked at; one that is here and is not, is done.
     let mut seen: HashMap<usize, bool> = HashMap::new();

@@ -66,10 +66,10 @@ pub fn thin(file: &File, from: u64, limit: u64) -> u64 {
         }
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         // Not every file system can; then it stays.
-        return match fallocate(file, flags, begin, end - begin) {
+        match fallocate(file, flags, begin, end - begin) {
             Ok(()) => end,
             Err(_) => from,
-        };
+        }
     }
     #[cfg(not(target_os = "linux"))]
     {

@@ -114,11 +114,11 @@ mod tests {
         let variables: Vec<(OsString, OsString)> = variables
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        let changes = Changes::of(&variables);
+        let Changes { changed, removed } = Changes::of(&variables);
         let text = |text: OsString| text.into_string().unwrap();
-        let changed = changes.changed.into_iter();
+        let changed = changed.into_iter();
         (
-            changes.removed.into_iter().map(text).collect(),
+            removed.into_iter().map(text).collect(),
             changed
                 .map(|(name, value)| format!("{}={}", text(name), text(value)))
                 .collect(),

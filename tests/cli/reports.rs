@@ -346,17 +346,15 @@ fn events_have_times_that_go_with_those_of_their_run() {
 fn a_journal_without_times_is_read() {
     let project = Project::with("[groups.g]\ncommand = [\"true\"]\n");
     project.run(&[]).exits(0);
-    let old: String = project
-        .read("events.jsonl")
-        .lines()
-        .map(|line| {
-            let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
-            event["v"] = 1.into();
-            event.as_object_mut().unwrap().remove("time");
-            format!("{event}\n")
-        })
-        .collect();
-    let project = project.file("old.jsonl", &old);
+    let without_time = |line: &str| {
+        let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
+        event["v"] = 1.into();
+        event.as_object_mut().unwrap().remove("time");
+        event.to_string()
+    };
+    let text = project.read("events.jsonl");
+    let old: Vec<String> = text.lines().map(without_time).collect();
+    let project = project.file("old.jsonl", &old.join("\n"));
     project
         .orchestrate(&["merge", "old.jsonl", "--report", "junit=j.xml"])
         .exits(0)

@@ -68,7 +68,7 @@ fn a_value_with_a_nul_is_an_error_and_no_second_variable() {
     let manifest = "[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n\
         before-worker = [\"printf 'A=a\\\\0SNEAKED=1' >> $ORCHESTRATE_ENV\"]\n";
     let project = Project::with(manifest).script("t/a", "touch ran");
-    let ran = project.run(&[]).exits(1).says("has a NUL byte");
+    let ran = project.run(&[]).exits(3).says("has a NUL byte");
     assert!(!project.path().join("ran").exists(), "{}", ran.stdout);
 }
 

@@ -251,7 +251,8 @@ fn a_session_whose_groups_time_is_over_is_not_waited_for() {
     let manifest = format!(
         "[groups.py]\nrunner = \"pytest\"\ngroup-timeout = \"3s\"\ngrace = \"500ms\"\nwith = {{ python = {python:?} }}\n"
     );
-    let late = "import time\ndef pytest_sessionfinish():\n    time.sleep(30)\n    open('late', 'w').close()\n";
+    // A hook that knows workers of pytest-xdist, so that the session stays warm.
+    let late = "import time\ndef pytest_sessionfinish(session):\n    assert not hasattr(session.config, 'workerinput')\n    time.sleep(30)\n    open('late', 'w').close()\n";
     let project = Project::with(&manifest).file("conftest.py", late).file(
         "test_it.py",
         "import time\ndef test_hangs(): time.sleep(600)\n",

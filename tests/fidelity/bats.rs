@@ -87,7 +87,8 @@ fn one(
         .map(|word| format!("{:?}", word.trim_matches('\'')))
         .collect();
     let manifest = format!(
-        "[groups.t]\nrunner = \"bats\"\nwith = {{ bats = {bats:?}, args = [{}] }}\n",
+        "[groups.t]\nrunner = \"bats\"\nwith = {{ bats = \"{}\", args = [{}] }}\n",
+        bats.display(),
         words.join(", ")
     );
     build(

@@ -96,10 +96,10 @@ fn suite(folder: &str, arguments: &str) -> Option<Setting> {
 /// What the program's XML says. A test that is disabled has a result there, unless it runs.
 fn results(native: &Native) -> Outcomes {
     let mut outcomes = junit(&native.out.join("x.xml"));
-    let text = fs::read_to_string(native.out.join("x.xml")).unwrap_or_default();
+    let xml = fs::read_to_string(native.out.join("x.xml")).unwrap_or_default();
     for (name, outcome) in &mut outcomes {
         let (class, test) = name.split_once("::").unwrap();
-        let mut lines = text.lines();
+        let mut lines = xml.lines();
         let is_off = |line: &str| {
             line.contains(&format!("name=\"{test}\""))
                 && line.contains(&format!("classname=\"{class}\""))

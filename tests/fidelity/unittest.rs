@@ -49,9 +49,8 @@ fn read(text: &str) -> Outcomes {
         let skipped = id.strip_prefix("unittest.loader.ModuleSkipped.");
         let outcome = match word {
             "ok" => "passed",
-            "FAIL" | "unexpected success" => "failed",
             "ERROR" if failed.is_some() => "errored",
-            "ERROR" => "failed",
+            "FAIL" | "ERROR" | "unexpected success" => "failed",
             "expected failure" => "xfailed",
             word if word.starts_with("skipped") => "skipped",
             word => panic!("{word:?} of {id}"),

@@ -149,7 +149,7 @@ fn one_thread_is_one_test_at_a_time() {
              for _ in 0..200 {{ std::thread::yield_now(); }} std::fs::remove_file(lock).unwrap(); }}\n"
         )
     };
-    let all: String = ["a", "b", "c", "d"].map(|name| locked(name)).concat();
+    let all: String = ["a", "b", "c", "d"].map(locked).concat();
     let project = demo("")
         .file("tests/one.rs", &all)
         .file("tests/two.rs", &all)

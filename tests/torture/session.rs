@@ -71,7 +71,7 @@ fn a_run_is_stopped_while_a_session_begins() {
         let manifest = format!(
             "[groups.g]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\nsession = \"worker\"\ngrace = \"300ms\"\n"
         );
-        let loads = "import sys, time\nif 'session' in sys.argv:\n    open('up', 'w').close()\n    time.sleep(60)\n";
+        let loads = "import sys, time\nif 'session' in sys.orig_argv:\n    open('up', 'w').close()\n    time.sleep(60)\n";
         Arena::new(&manifest)
             .file("conftest.py", loads)
             .file("test_a.py", "def test_a(): pass\n")

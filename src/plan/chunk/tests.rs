@@ -275,7 +275,7 @@ proptest! {
         let cuts = draft.cut(workers);
         let mut all: Vec<usize> = cuts.iter().flat_map(|cut| cut.items.clone()).collect();
         all.sort_unstable();
-        prop_assert_eq!(all, Vec::from_iter(0..items.len()), "chunks partition the items");
+        prop_assert_eq!(all, (0..items.len()).collect::<Vec<_>>(), "chunks partition the items");
         // Starting each chunk once all that it comes after is over ends with every chunk: there is no cycle.
         let mut over: Vec<usize> = Vec::new();
         while over.len() < cuts.len() {

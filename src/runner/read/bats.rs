@@ -70,7 +70,7 @@ pub fn read(report: &[u8], root: &Path, items: &[Item]) -> Told {
             {
                 started.push(index);
             }
-            let known = index.and_then(|index| Some(asked.name(items.get(index)?)));
+            let known = index.and_then(|index| Some(split(items.get(index)?).1));
             let Some((name, verdict)) = test.judge(known) else {
                 continue;
             };
@@ -111,10 +111,6 @@ impl<'a> Asked<'a> {
             indices.sort_by_key(|index| items[*index].line);
         }
         asked
-    }
-
-    fn name<'b>(&self, item: &'b Item) -> &'b str {
-        split(item).1
     }
 
     /// The items of a run by their numbers, if it is of all that were asked for of its files and of no others.
@@ -212,17 +208,17 @@ fn rest(text: &str) -> Option<Rest> {
 /// The same where nothing has said the name: it ends where the last of what may stand behind it begins.
 fn without_name(line: &str) -> (String, Rest) {
     let ends = line.match_indices(' ').map(|(at, _)| at);
-    let found = ends.rev().filter_map(|at| Some((at, rest(&line[at..])?)));
-    match found.last() {
+    let mut found = ends.filter_map(|at| Some((at, rest(&line[at..])?)));
+    match found.next() {
         Some((at, rest)) => (line[..at].to_owned(), rest),
         None => (line.to_owned(), Rest::default()),
     }
 }
 
-fn parse(text: &str) -> Vec<Run> {
+fn parse(report: &str) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     let mut file = String::new();
-    for line in text.lines() {
+    for line in report.lines() {
         let plan = line.strip_prefix("1..").and_then(|plan| plan.parse().ok());
         if let Some(plan) = plan {
             runs.push(Run {

@@ -269,9 +269,10 @@ fn case(element: &BytesStart<'_>, suite: Option<&Suite>) -> TestCase {
 
 /// A duration: `1,234.5` has thousands apart, `0,25` was written where the comma is the decimal point.
 fn seconds(text: &str) -> Option<f64> {
-    let text = match text.contains('.') {
-        true => text.replace(',', ""),
-        false => text.replace(',', "."),
+    let text = if text.contains('.') {
+        text.replace(',', "")
+    } else {
+        text.replace(',', ".")
     };
     let seconds: f64 = text.trim().trim_end_matches('s').parse().ok()?;
     Some(seconds).filter(|seconds| seconds.is_finite() && *seconds >= 0.0)

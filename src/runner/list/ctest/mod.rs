@@ -450,7 +450,7 @@ impl<'a> Project<'a> {
             return;
         }
         let mut claims = item.claims.as_deref().cloned().unwrap_or_default();
-        for name in self.shared(test, warnings) {
+        for name in Self::shared(test, warnings) {
             let mode = LockMode::Write;
             claims.locks.push(Lock { name, mode });
         }
@@ -464,7 +464,7 @@ impl<'a> Project<'a> {
     }
 
     /// What two `ctest` processes cannot both hand out.
-    fn shared(&self, test: &Test, warnings: &mut Vec<String>) -> Vec<String> {
+    fn shared(test: &Test, warnings: &mut Vec<String>) -> Vec<String> {
         let mut names = Vec::new();
         if test.is_set("PROCESSOR_AFFINITY") {
             names.push("ctest: processor affinity".to_owned());
@@ -491,31 +491,33 @@ impl<'a> Project<'a> {
 
     /// How a test is started directly. None where something of it is not understood.
     fn direct(&self, test: &Test) -> Option<Launch> {
-        let is_understood = |property: &Property| match property.name.as_str() {
-            "ATTACHED_FILES"
-            | "ATTACHED_FILES_ON_FAIL"
-            | "COST"
-            | "DEPENDS"
-            | "DISABLED"
-            | "ENVIRONMENT"
-            | "ENVIRONMENT_MODIFICATION"
-            | "FAIL_REGULAR_EXPRESSION"
-            | "FIXTURES_CLEANUP"
-            | "FIXTURES_REQUIRED"
-            | "FIXTURES_SETUP"
-            | "LABELS"
-            | "MEASUREMENT"
-            | "PASS_REGULAR_EXPRESSION"
-            | "PROCESSORS"
-            | "RESOURCE_GROUPS"
-            | "RESOURCE_LOCK"
-            | "RUN_SERIAL"
-            | "SKIP_REGULAR_EXPRESSION"
-            | "SKIP_RETURN_CODE"
-            | "TIMEOUT"
-            | "WILL_FAIL"
-            | "WORKING_DIRECTORY" => true,
-            _ => false,
+        let is_understood = |property: &Property| {
+            matches!(
+                property.name.as_str(),
+                "ATTACHED_FILES"
+                    | "ATTACHED_FILES_ON_FAIL"
+                    | "COST"
+                    | "DEPENDS"
+                    | "DISABLED"
+                    | "ENVIRONMENT"
+                    | "ENVIRONMENT_MODIFICATION"
+                    | "FAIL_REGULAR_EXPRESSION"
+                    | "FIXTURES_CLEANUP"
+                    | "FIXTURES_REQUIRED"
+                    | "FIXTURES_SETUP"
+                    | "LABELS"
+                    | "MEASUREMENT"
+                    | "PASS_REGULAR_EXPRESSION"
+                    | "PROCESSORS"
+                    | "RESOURCE_GROUPS"
+                    | "RESOURCE_LOCK"
+                    | "RUN_SERIAL"
+                    | "SKIP_REGULAR_EXPRESSION"
+                    | "SKIP_RETURN_CODE"
+                    | "TIMEOUT"
+                    | "WILL_FAIL"
+                    | "WORKING_DIRECTORY"
+            )
         };
         let is_plain = self.arguments.is_plain && test.properties.iter().all(is_understood);
         if !is_plain || test.command.is_empty() {
