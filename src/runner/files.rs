@@ -77,9 +77,12 @@ fn walk(root: &Path, wanted: &[Wanted<'_>]) -> Vec<Files> {
     }
     for files in &mut walk.found {
         files.paths.sort_unstable();
-        files.links.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     }
     walk.look_behind_links(root);
+    for files in &mut walk.found {
+        // A folder names its entries in any order.
+        files.links.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    }
     walk.found
 }
 

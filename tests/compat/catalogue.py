@@ -127,7 +127,7 @@ SUITES = {
     ),
     # Fixtures, dependencies, locks and a test that runs alone.
     "cmake_fixtures": Suite("here", "ctest", fast=True),
-    # pytest, Node and Rust in subfolders, without a manifest: detection finds all three.
+    # pytest, Node and Rust in subfolders.
     "languages": Suite("here", "languages", fast=True),
     "googletest_samples": Suite(
         "Debian",

@@ -159,6 +159,13 @@ def jest(name, folder, _group):
     return of_json(name, folder, ["jest", "--ci", "--json"])
 
 
+def jest_name(test, kind):
+    """A file of a project has the project's name behind it."""
+    path, _, title = test.partition("::")
+    file = re.sub(r"\[[^]]*\]$", "", path)
+    return f"{file}::{title}", kind
+
+
 def vitest(name, folder, group):
     some = [file.relative_to(folder) for file in files(folder, group)] if "files" in group else []
     return of_json(name, folder, ["vitest", "run", "--reporter=default", "--reporter=json", *some])
@@ -374,6 +381,6 @@ RUNNERS = {
     "gtest": gtest,
     "go": go,
 }
-NAMES = {"pytest": pytest_name, "cargo": cargo_name, "node": without_file, "mocha": mocha_name, "languages": language_name, "bats": without_file}
+NAMES = {"pytest": pytest_name, "jest": jest_name, "cargo": cargo_name, "node": without_file, "mocha": mocha_name, "languages": language_name, "bats": without_file}
 # As a person would type it.
 SHOWN = {"cargo": "cargo test", "node": "node --test", "go": "go test", "gtest": "the programs", "languages": "each of the three", "shunit2": "the files"}

@@ -36,9 +36,7 @@ def prepare(name, suite):
         SETUPS.get(suite.runner, lambda *_: None)(name, suite, folder / suite.root)
         done.write_text(wanted)
     root = folder / suite.root
-    # A suite without a manifest is detected.
-    if (own / "fastest.toml").is_file():
-        shutil.copyfile(own / "fastest.toml", root / "fastest.toml")
+    shutil.copyfile(own / "fastest.toml", root / "fastest.toml")
     # Durations of an earlier run would order this one: the first run has none, the others have its.
     shutil.rmtree(root / ".fastest", ignore_errors=True)
     return root

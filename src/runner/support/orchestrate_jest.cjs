@@ -39,8 +39,19 @@ class Reporter {
     return undefined;
   }
 
+  /** jest may name another project with a single test, so a file of one project is found by its path alone. */
   id(test) {
-    return state.ids.get(keyOf(test)) ?? ours.idOf(test.path);
+    const ids = this.idsOf(test.path);
+    return (ids.length === 1 ? ids[0] : state.ids.get(keyOf(test))) ?? ours.idOf(test.path);
+  }
+
+  /** The ids of a file: one for each project that it runs in. */
+  idsOf(path) {
+    this.byPath ??= [...state.ids].reduce((all, [key, id]) => {
+      const own = key.slice(key.indexOf(' ') + 1);
+      return all.set(own, [...(all.get(own) ?? []), id]);
+    }, new Map());
+    return this.byPath.get(path) ?? [];
   }
 
   onTestFileStart(test) {
@@ -49,13 +60,9 @@ class Reporter {
     this.report.started(this.id(test));
   }
 
-  /** Whether a file runs in several projects: jest may name the wrong one of them with a single test. */
+  /** Whether a file runs in several projects: then only the file's result says which project it is of. */
   isShared(test) {
-    this.often ??= [...state.ids.keys()].reduce((often, key) => {
-      const path = key.slice(key.indexOf(' ') + 1);
-      return often.set(path, (often.get(path) ?? 0) + 1);
-    }, new Map());
-    return this.often.get(test.path) > 1;
+    return this.idsOf(test.path).length > 1;
   }
 
   onTestCaseStart(test, info) {
