@@ -161,9 +161,8 @@ def jest(name, folder, _group):
 
 def jest_name(test, kind):
     """A file of a project has the project's name behind it."""
-    path, _, title = test.partition("::")
-    file = re.sub(r"\[[^]]*\]$", "", path)
-    return f"{file}::{title}", kind
+    path, separator, title = test.partition("::")
+    return re.sub(r"\[[^]]*\]$", "", path) + separator + title, kind
 
 
 def vitest(name, folder, group):
