@@ -229,7 +229,9 @@ fn the_coverage_of_all_jobs_is_one_profile() {
 
 #[test]
 fn counts_of_the_coverage_add_up_over_packages() {
+    // `go test` writes a package's profile when its tests end: one package at a time, so that their order is fixed.
     module(&["-covermode", "count", "-coverprofile", "c.out"])
+        .env("GOFLAGS", "-p=1")
         .file("m.go", CODE)
         .file("m_test.go", &test_file("m", &[], CODE_TESTS))
         .file("a/a.go", &CODE.replace("package m", "package a"))
