@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use crate::arena::{Arena, is_root};
 
+/// Where a project is while it runs.
+const HERE: &str = "/mnt";
+
 /// Runs `orchestrate run` where a script has mounted what it likes, for it alone. Without `TMPDIR`, as in a container.
 /// `None` where nothing can be mounted.
 fn run(arena: &Arena, mounts: &str, variables: &[(&str, &Path)]) -> Option<(i32, String)> {
@@ -17,7 +20,8 @@ fn run(arena: &Arena, mounts: &str, variables: &[(&str, &Path)]) -> Option<(i32,
     }
     let run = arena.run_command(&[]);
     let mut command = Command::new("unshare");
-    let script = format!("{mounts} && cd . && exec \"$0\" \"$@\"");
+    // The project itself may be below what is mounted over.
+    let script = format!("mount --bind . {HERE} && {mounts} && cd {HERE} && exec \"$0\" \"$@\"");
     command.args(["-m", "sh", "-c", &script]);
     command.arg(run.get_program()).args(run.get_args());
     command.current_dir(arena.path());
@@ -50,8 +54,8 @@ fn where_no_program_may_run_there_are_no_temporary_folders() {
 fn temporary_folders_are_where_there_is_room() {
     let arena = Arena::new("[groups.g]\ncommand = [\"./job\"]\n")
         .script("job", "head -c 120000000 /dev/zero > $TMPDIR/big");
-    let session = arena.path().join("session");
-    std::fs::create_dir(&session).unwrap();
+    std::fs::create_dir(arena.path().join("session")).unwrap();
+    let session = Path::new(HERE).join("session");
     let mounts = format!(
         "mount -t tmpfs -o size=100m shm /dev/shm && mount -t tmpfs -o mode=700,size=100m run {}",
         session.display()
@@ -89,7 +93,7 @@ fn a_program_on_a_file_system_without_programs_has_that_as_its_reason() {
     let arena = Arena::new("[groups.g]\nrunner = \"exec\"\nfiles = [\"t/*\"]\n")
         .script("t/a", "exit 0")
         .file("t/b", "#!/bin/sh\n");
-    let folder = arena.path().join("t");
+    let folder = Path::new(HERE).join("t");
     let folder = folder.display();
     let mounts = format!("mount --bind {folder} {folder} && mount -o remount,bind,noexec {folder}");
     let Some((code, said)) = run(&arena, &mounts, &[]) else {
