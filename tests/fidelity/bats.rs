@@ -9,7 +9,8 @@ const REGISTERS: &str = "1.13";
 
 /// The versions of bats that `tests/setup` installs, each with its number.
 fn versions() -> Vec<(PathBuf, String)> {
-    let npm = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/node/node_modules/bats/bin");
+    let npm =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/node/node_modules/bats/bin");
     let mut versions = Vec::new();
     for (program, wanted) in [("bats".into(), ""), (npm.join("bats"), REGISTERS)] {
         let version = std::process::Command::new(&program)
