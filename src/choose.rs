@@ -21,6 +21,8 @@ pub struct Chosen {
     pub unclaimed: Vec<String>,
     /// What a person should know.
     pub warnings: Vec<String>,
+    /// Where nothing is chosen: the words of `-k` and `-m` that no test has, each as a sentence.
+    pub absent_words: Vec<String>,
 }
 
 /// The groups whose tests were not listed.
@@ -109,7 +111,7 @@ pub fn choose(
             let is_mistaken = exclusion.name.place.is_none() && exclusion.pattern.is_none();
             // The tests of groups that were not asked for are not known.
             if is_mistaken && !unlisted.is_part {
-                return Err(unknown(written, &all));
+                return Err(unknown(Some("--exclude"), written, &all));
             }
             warnings.push(format!("--exclude {written:?} leaves out no test"));
         }
@@ -142,6 +144,11 @@ pub fn choose(
             *choice = Choice::Whole;
         }
     }
+    let absent_words = if choices.iter().any(Choice::is_some) {
+        Vec::new()
+    } else {
+        selection.absent_words(&all)
+    };
     let left_out = all
         .iter()
         .zip(&choices)
@@ -180,6 +187,7 @@ pub fn choose(
         unselected,
         unclaimed,
         warnings,
+        absent_words,
     })
 }
 
@@ -305,20 +313,28 @@ fn check_selectors(
                     || (*holds && inside::named_by(selector, group, item).is_some())
             })
     });
-    unnamed.map_or(Ok(()), |selector| Err(unknown(&selector.written, all)))
+    unnamed.map_or(Ok(()), |selector| {
+        Err(unknown(None, &selector.written, all))
+    })
 }
 
-fn unknown(written: &str, all: &[(&str, &Item)]) -> RunError {
+fn unknown(option: Option<&'static str>, written: &str, all: &[(&str, &Item)]) -> RunError {
     let ids = all.iter().map(|(group, item)| full_id(group, &item.id));
     let files = all
         .iter()
         .filter_map(|(_, item)| Some(item.file.as_ref()?.to_string_lossy().into_owned()));
-    let known: Vec<String> = ids
+    let groups = all.iter().map(|(group, _)| (*group).to_owned());
+    let known: Vec<String> = groups
+        .chain(ids)
         .chain(all.iter().map(|(_, item)| item.id.clone()))
         .chain(files)
         .collect();
-    let hint = nearest(written, known.iter().map(String::as_str)).map(str::to_owned);
+    let hint = nearest(written, known.iter().map(String::as_str)).map_or_else(
+        || "`orchestrate list` shows all tests".to_owned(),
+        |near| format!("did you mean {near:?}?"),
+    );
     RunError::Unknown {
+        option,
         written: written.to_owned(),
         hint,
     }

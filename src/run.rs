@@ -51,6 +51,8 @@ pub struct Run {
     pub claims: ClaimedFiles,
     /// The paths that were named and hold no test of a group.
     pub unclaimed: Vec<String>,
+    /// Where nothing is selected: the words of `-k` and `-m` that no test has, each as a sentence.
+    pub absent_words: Vec<String>,
     /// What a person may want to know, and need not act on.
     pub notes: Vec<String>,
     /// The full ids of what was listed and not selected.
@@ -95,12 +97,14 @@ pub struct How {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A path or an id that nothing is called.
-    #[error("no test, file or folder is called {written:?}{}", hint.as_ref().map(|near| format!("; did you mean {near:?}?")).unwrap_or_default())]
+    #[error("{}no test, file or folder is called {written:?}; {hint}", option.map(|option| format!("{option}: ")).unwrap_or_default())]
     Unknown {
+        /// The option that names it, if one does.
+        option: Option<&'static str>,
         /// As it was written.
         written: String,
-        /// What is nearest.
-        hint: Option<String>,
+        /// What may have been meant, or where to look.
+        hint: String,
     },
     /// What failed last time is asked for, and there was no last time.
     #[error("--failed: no run that is kept here has run any of these tests")]
@@ -371,6 +375,7 @@ impl Run {
             claims,
             notes,
             unclaimed: chosen.unclaimed,
+            absent_words: chosen.absent_words,
             unselected: chosen.unselected,
             part,
             reserve,

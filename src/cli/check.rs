@@ -8,11 +8,13 @@ use super::error::CliError;
 use super::listing::Listings;
 use super::{environment, exit, open, print, say};
 use crate::execute;
+use crate::manifest::config::{GroupConfig, Origin};
 use crate::manifest::load::{self, FILE_NAME, LoadError, line_of};
 use crate::manifest::{Choices, Config};
 use crate::plan::{Item, Known, Selection};
 use crate::report::harmless;
 use crate::run::Run;
+use crate::runner::files;
 
 /// Checks manifests, each with every profile that it has, and lists the tests of their groups.
 pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
@@ -54,6 +56,13 @@ fn one(path: &Path, arguments: &CheckArguments) -> Result<u8, CliError> {
         ))
     })?;
     let config = load::check(&source, &root)?;
+    if config.groups.is_empty() {
+        return Err(CliError::usage(
+            format!("{} has no group, so nothing can run", path.display()),
+            "add a table such as `[groups.unit]`, or let `orchestrate init` find the tests"
+                .to_owned(),
+        ));
+    }
     let groups = match config.groups.len() {
         1 => "1 group".to_owned(),
         many => format!("{many} groups"),
@@ -112,6 +121,9 @@ fn listed(path: &Path, config: Config) -> Result<(usize, u8), CliError> {
             hint.unwrap_or_default()
         )));
     }
+    for group in &run.config().groups {
+        warn_of_inputs(path, &run.config().root, group);
+    }
     let mut code = exit::SUCCESS;
     let known = run.plan.groups.iter().flat_map(|group| {
         let name = group.config.name.as_str();
@@ -137,6 +149,24 @@ fn listed(path: &Path, config: Config) -> Result<(usize, u8), CliError> {
         return Err(CliError::Manifest(LoadError::Problems(mistakes)));
     }
     Ok((run.plan.tests(), code))
+}
+
+/// Warns of patterns of `inputs` that match no file: `--changed` would never run the group because of them.
+fn warn_of_inputs(path: &Path, root: &Path, group: &GroupConfig) {
+    let line = group
+        .provenance
+        .iter()
+        .find_map(|value| match &value.origin {
+            Origin::Manifest { line, .. } if value.key == "inputs" => Some(*line),
+            _ => None,
+        });
+    for pattern in files::without_match(root, &group.inputs) {
+        let at = line.map(|line| format!(":{line}")).unwrap_or_default();
+        let path = path.display();
+        say(&harmless(&format!(
+            "warning: {path}{at}: no file matches \"{pattern}\" of `inputs`"
+        )));
+    }
 }
 
 /// A group that cannot be listed is an error. A test that cannot be is not the manifest's fault.

@@ -332,6 +332,9 @@ pub fn nothing(selection: &Selection, run: &Run) -> String {
         why += "; ";
         why += &unclaimed;
     }
+    if run.config().groups.is_empty() {
+        why += "; the manifest has no group: add a table such as `[groups.unit]`";
+    }
     if selection.failed {
         why += "; of those that are asked for, none failed or was left out the last time it was to run";
     }
@@ -340,6 +343,10 @@ pub fn nothing(selection: &Selection, run: &Run) -> String {
         why += &format!(
             "; no such test's file and no `inputs` of its group have changed since {since}"
         );
+    }
+    for absent in &run.absent_words {
+        why += "\n  ";
+        why += &harmless(absent);
     }
     why
 }

@@ -74,6 +74,16 @@ impl Expression {
         }
     }
 
+    /// Its words, in the order in which they are written.
+    #[must_use]
+    pub fn words(&self) -> Vec<&str> {
+        match self {
+            Self::Word(word) => vec![word],
+            Self::Not(inner) => inner.words(),
+            Self::And(list) | Self::Or(list) => list.iter().flat_map(Self::words).collect(),
+        }
+    }
+
     /// The same with all words in lower case.
     #[must_use]
     pub fn in_lower_case(self) -> Self {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Expression, Item, Known, full_id};
 use crate::manifest::pattern::Pattern;
+use crate::suggest::{did_you_mean, listed};
 
 /// What was asked for on the command line, for every group.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +63,49 @@ impl Selection {
                 .changed
                 .as_ref()
                 .is_none_or(|changed| is_touched || changed.has(item))
+    }
+
+    /// The words of `-k` and `-m` that no test has, each as a sentence that says what there is instead.
+    #[must_use]
+    pub fn absent_words(&self, all: &[(&str, &Item)]) -> Vec<String> {
+        let tags: BTreeSet<&str> = all
+            .iter()
+            .flat_map(|(_, item)| item.tags.iter().map(String::as_str))
+            .collect();
+        let names: BTreeSet<&str> = all
+            .iter()
+            .flat_map(|(_, item)| item.id.split(['/', ':', '[']))
+            .chain(tags.iter().copied())
+            .collect();
+        let of = |words: Option<&Expression>| -> BTreeSet<String> {
+            let words = words.map_or_else(Vec::new, Expression::words);
+            words.into_iter().map(str::to_owned).collect()
+        };
+        let is_in_a_name = |word: &str| {
+            let mut all = all.iter();
+            all.any(|(group, item)| self::names(group, item).contains(word))
+        };
+        let hint = |word: &str, known: &BTreeSet<&str>, otherwise: String| {
+            did_you_mean(word, known.iter().copied()).unwrap_or(otherwise)
+        };
+        let in_names = of(self.words.as_ref()).into_iter();
+        let in_names = in_names.filter(|word| !is_in_a_name(word)).map(|word| {
+            let otherwise = "`orchestrate list` shows all names".to_owned();
+            let hint = hint(&word, &names, otherwise);
+            format!("-k: no test has {word:?} in its name; {hint}")
+        });
+        let in_tags = of(self.tags.as_ref()).into_iter();
+        let in_tags = in_tags.filter(|tag| !tags.contains(tag.as_str()));
+        let in_tags = in_tags.map(|tag| {
+            let otherwise = if tags.is_empty() {
+                "no test has a tag".to_owned()
+            } else {
+                format!("there are: {}", listed(tags.iter().copied()))
+            };
+            let hint = hint(&tag, &tags, otherwise);
+            format!("-m: no test has the tag {tag:?}; {hint}")
+        });
+        in_names.chain(in_tags).collect()
     }
 
     /// Whether one of the paths and ids names it, if there are any.

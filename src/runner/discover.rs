@@ -337,7 +337,11 @@ fn in_files(
             format!("group {name}: `exclude` leaves out every file that `files` matches")
         } else {
             let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
-            format!("group {name}: no file matches {}", patterns.join(", "))
+            let hint = repeated_folder(group, &patterns);
+            format!(
+                "group {name}: no file matches {}{hint}",
+                patterns.join(", ")
+            )
         });
         return Ok(Vec::new());
     }
@@ -380,6 +384,17 @@ fn in_files(
     }
 }
 
+/// What to do about a pattern that names the group's folder once more.
+fn repeated_folder(group: &GroupConfig, patterns: &[String]) -> String {
+    let dir = group.dir.to_string_lossy();
+    let twice = format!("{dir}/{dir}/");
+    let mut patterns = patterns.iter();
+    let own = patterns.find_map(|pattern| pattern.strip_prefix(&twice));
+    own.filter(|_| !dir.is_empty())
+        .map(|own| format!("; patterns are relative to `dir`: write \"{own}\""))
+        .unwrap_or_default()
+}
+
 /// What is remarkable about the files of a group: patterns of the manifest that match nothing, and links that hide some.
 fn told_of_files(group: &GroupConfig, patterns: &[Pattern], files: &Files) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -390,8 +405,10 @@ fn told_of_files(group: &GroupConfig, patterns: &[Pattern], files: &Files) -> Ve
     if is_written && files.matched.contains(&true) {
         let missed = patterns.iter().zip(&files.matched);
         let missed = missed.filter(|(_, is_matched)| !**is_matched);
-        warnings
-            .extend(missed.map(|(pattern, _)| format!("no file matches \"{pattern}\" of `files`")));
+        warnings.extend(missed.map(|(pattern, _)| {
+            let hint = repeated_folder(group, &[pattern.to_string()]);
+            format!("no file matches \"{pattern}\" of `files`{hint}")
+        }));
     }
     let links = files.links.iter().map(|(link, pattern)| {
         let link = link.display();

@@ -51,6 +51,20 @@ pub fn find(root: &Path, wanted: &[Wanted<'_>]) -> Vec<Vec<PathBuf>> {
     found.map(|files| files.paths).collect()
 }
 
+/// The patterns that no file below the root matches.
+#[must_use]
+pub fn without_match<'a>(root: &Path, patterns: &'a [Pattern]) -> Vec<&'a Pattern> {
+    let wanted = Wanted {
+        files: patterns,
+        exclude: &[],
+    };
+    let files = walk(root, &[wanted]).into_iter().next().unwrap_or_default();
+    let patterns = patterns.iter().zip(files.matched);
+    patterns
+        .filter_map(|(pattern, is_matched)| (!is_matched).then_some(pattern))
+        .collect()
+}
+
 fn walk(root: &Path, wanted: &[Wanted<'_>]) -> Vec<Files> {
     let files = |wanted: &Wanted<'_>| Files {
         matched: vec![false; wanted.files.len()],

@@ -437,7 +437,8 @@ pub(super) fn explain(job: &JobRequest, error: &io::Error) -> String {
             "the interpreter of its first line does not exist".to_owned()
         }
         Some(Errno::NOENT) if program.contains('/') => {
-            "there is no such file: check the path, relative to the root".to_owned()
+            let folder = job.folder.to_string_lossy();
+            format!("there is no such file: check the path, relative to {folder}")
         }
         Some(Errno::NOENT) => "it is not on PATH: install it, or give its path".to_owned(),
         Some(Errno::ACCESS) if program.contains('/') => no_access(&path, &program),

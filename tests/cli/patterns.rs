@@ -402,3 +402,69 @@ fn a_listing_that_builds_is_shown_on_a_terminal() {
     );
     ran.says("1 passed");
 }
+
+#[test]
+fn words_that_no_test_has_are_named_with_what_there_is() {
+    let project = Project::with(
+        "[groups.u]\ncommand = [\"true\", \"<items>\"]\nitems = [\"login\", \"logout\"]\n",
+    );
+    project
+        .run(&["-k", "logni"])
+        .exits(4)
+        .says("-k: no test has \"logni\" in its name; did you mean `login`?");
+    project
+        .run(&["-k", "zzz and login"])
+        .exits(4)
+        .says("-k: no test has \"zzz\" in its name; `orchestrate list` shows all names");
+    project
+        .run(&["-m", "slow"])
+        .exits(4)
+        .says("-m: no test has the tag \"slow\"; no test has a tag");
+    // Each word is one of a test, and no test has both.
+    let ran = project.run(&["-k", "login and logout"]).exits(4);
+    assert!(!ran.stderr.contains("-k:"), "{}", ran.stderr);
+    project.run(&["--exclude", "zzz"]).exits(2).says(
+        "--exclude: no test, file or folder is called \"zzz\"; `orchestrate list` shows all tests",
+    );
+    project.run(&["uu"]).exits(2).says("did you mean \"u\"?");
+}
+
+#[test]
+fn check_names_inputs_that_match_no_file() {
+    let project =
+        Project::with("[groups.u]\ncommand = [\"true\"]\ninputs = [\"src/**\", \"srcc/**\"]\n")
+            .file("src/a.c", "");
+    let ran = project.orchestrate(&["check"]).exits(0);
+    ran.says("warning: fastest.toml:3: no file matches \"srcc/**\" of `inputs`");
+}
+
+#[test]
+fn a_manifest_without_groups_is_an_error() {
+    let project = Project::with("[defaults]\ntimeout = \"1s\"\n");
+    project
+        .orchestrate(&["check"])
+        .exits(2)
+        .says("fastest.toml has no group, so nothing can run");
+    project.run(&[]).exits(4).says("the manifest has no group");
+}
+
+#[test]
+fn a_pattern_that_names_the_folder_of_its_group_again_is_explained() {
+    let project =
+        Project::with("[groups.u]\ndir = \"api\"\nrunner = \"exec\"\nfiles = [\"api/*.sh\"]\n")
+            .file("api/a.sh", "");
+    project
+        .orchestrate(&["check"])
+        .exits(2)
+        .says("patterns are relative to `dir`: write \"*.sh\"");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_looked_for_in_the_folder_of_its_group() {
+    let project = Project::with("[groups.u]\ndir = \"api\"\ncommand = [\"./gone.sh\"]\n")
+        .file("api/run.sh", "");
+    project
+        .run(&[])
+        .exits(1)
+        .says("check the path, relative to ROOT/api");
+}
