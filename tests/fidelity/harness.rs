@@ -154,11 +154,7 @@ impl Setting {
     #[track_caller]
     pub fn agrees_on(self, tests: usize) {
         if let Some(program) = self.needs.iter().find(|program| !program.exists()) {
-            let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-            let program = program.display();
-            assert!(!is_ci, "there is no {program}: run `tests/setup`");
-            eprintln!("skipped: there is no {program}");
-            return;
+            return missing(&program.to_string_lossy());
         }
         let native = self.native();
         assert_eq!(
@@ -332,6 +328,31 @@ fn differ(native: &Left, ours: &Left) -> Vec<String> {
         }
     }
     list
+}
+
+/// Says that a tool is missing, so that a test is skipped. CI has all tools, so there it fails.
+#[track_caller]
+pub fn missing(what: &str) {
+    let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+    assert!(!is_ci, "there is no {what}: run `tests/setup`");
+    eprintln!("skipped: no {what} (run `tests/setup`)");
+}
+
+/// Whether a program of this name is on PATH; if not, that is said.
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !is_there {
+        missing(program);
+    }
+    is_there
+}
+
+/// Arguments as the inside of an array of TOML.
+pub fn quoted(arguments: &str) -> String {
+    let words = arguments.split_whitespace();
+    let words = words.map(|word| format!("{:?}", word.trim_matches('\'')));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// The test cases of a JUnit file, named `CLASSNAME::NAME` (`NAME` alone where there is no class).

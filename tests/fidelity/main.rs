@@ -6,7 +6,6 @@
 #[allow(dead_code)] // The builder serves tests/cli; not all of it is needed here.
 mod support;
 
-#[allow(dead_code)] // Not every part of it is used yet.
 mod harness;
 
 mod bats;

@@ -1,28 +1,15 @@
 //! Settings of projects that are tested with prove.
 
-use crate::harness::{Native, Outcomes, Setting};
+use crate::harness::{Native, Outcomes, Setting, has, quoted};
 
 /// A project that prove and we run with the same arguments; none where there is no prove.
 fn suite(arguments: &str) -> Option<Setting> {
-    let found = std::process::Command::new("prove")
-        .arg("--version")
-        .output();
-    let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    assert!(
-        found.is_ok() || !is_ci,
-        "there is no prove: run `tests/setup`"
-    );
-    if found.is_err() {
-        eprintln!("skipped: no prove (run `tests/setup`)");
+    if !has("prove") {
         return None;
     }
-    let words: Vec<String> = arguments
-        .split_whitespace()
-        .map(|word| format!("{word:?}"))
-        .collect();
     let manifest = format!(
         "[groups.t]\nrunner = \"prove\"\nwith = {{ args = [{}] }}\n",
-        words.join(", ")
+        quoted(arguments)
     );
     let native = format!("prove {arguments}");
     let setting = Setting::new(&native, |native: &Native| summary(&native.stdout));
