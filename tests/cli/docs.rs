@@ -89,10 +89,7 @@ fn the_commands_that_build_and_test_are_those_of_ci() {
     let ci = page(".ci/run");
     let readme = commands(&page("README.md"));
     for (shown, run) in [
-        (
-            "cargo run --release -- run",
-            "cargo run --locked --release -- run",
-        ),
+        ("cargo run -- run", "cargo run --locked -- run"),
         ("tests/run", "tests/run --locked"),
     ] {
         assert!(
