@@ -71,6 +71,42 @@ fn the_readme_is_true() {
 }
 
 #[test]
+fn the_readme_shows_what_a_run_prints() {
+    let readme = page("README.md");
+    let project = Project::with(&blocks(&readme, "toml").concat())
+        .script("format", "[ \"$1\" = --check ]")
+        .script("tests/unit/one.sh", "exit 0")
+        .script("tests/db/migrate.sh", "exit 0")
+        .script(
+            "tests/db/write.sh",
+            "echo \"expected 3 rows, found 2\"; exit 1",
+        );
+    let ran = project.orchestrate(&["run"]).exits(1);
+    assert_eq!(
+        without_numbers(&ran.stdout),
+        without_numbers(&blocks(&readme, "text").concat())
+    );
+}
+
+/// What is printed, without times and ids, and without the slowest tests, whose order depends on the machine.
+fn without_numbers(text: &str) -> String {
+    let lines = text
+        .lines()
+        .filter(|line| !line.contains("s  ") || line.contains("failed"));
+    let words = lines.map(|line| {
+        let words = line
+            .split(' ')
+            .filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+        words.collect::<Vec<_>>().join(" ")
+    });
+    // Only a listing that takes its time is named.
+    words
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace(" after s of listing", "")
+}
+
+#[test]
 fn the_page_of_reports_is_true() {
     let page = page("docs/reports.md");
     let manifest = blocks(&page, "toml").concat() + "[groups.g]\ncommand = [\"true\"]\n";
