@@ -29,6 +29,7 @@ use crate::plan::{Item, Machine, Matched, Miss, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::list::{Live, Watch};
 use crate::runner::{ClaimedFiles, Discovery, discover, files};
+use crate::worker;
 
 /// A run that is ready to go.
 pub struct Run {
@@ -490,6 +491,8 @@ impl Run {
         if let Some(folder) = kept {
             folder.end();
         }
+        // Only now: what others have left must not keep the reports from being written.
+        worker::sweep();
         Finished {
             reported,
             stopped: stopped.get().copied().flatten(),

@@ -4,6 +4,7 @@ use crate::git::GitError;
 use crate::manifest::LoadError;
 use crate::report::{ReportError, harmless};
 use crate::run::RunError;
+use crate::worker::by_hand::ByHand;
 
 use super::exit;
 
@@ -30,6 +31,9 @@ pub enum CliError {
     /// A report can't be written.
     #[error("{0}; nothing ran")]
     Report(ReportError),
+    /// A part of a run was started by hand.
+    #[error(transparent)]
+    ByHand(#[from] ByHand),
     /// The system does not do what it should.
     #[error("{0}")]
     System(String),
@@ -48,6 +52,7 @@ impl CliError {
     pub fn exit(&self) -> u8 {
         match self {
             Self::Usage { .. }
+            | Self::ByHand(_)
             | Self::Manifest(_)
             | Self::Run(RunError::Unknown { .. } | RunError::NoLastRun)
             | Self::Git(GitError::Refused { .. }) => exit::USAGE,
@@ -78,6 +83,7 @@ impl CliError {
                 Some("run them once without it; what is kept of runs is in .fastest".into())
             }
             Self::Git(GitError::Refused { hint, .. }) => Some((*hint).into()),
+            Self::ByHand(_) => Some("run the tests with `orchestrate run`".into()),
             _ => None,
         };
         let text = harmless(&self.to_string());

@@ -3,11 +3,11 @@
 use super::args::GuardArguments;
 use super::error::CliError;
 use super::exit;
+use crate::worker::{self, by_hand};
 
 /// Waits for a worker of a session's host.
 pub fn guard(arguments: &GuardArguments) -> Result<u8, CliError> {
-    let channel = crate::worker::inherited(arguments.channel);
-    crate::worker::guard(channel, arguments.worker)
-        .map_err(|error| CliError::System(format!("guard: {error}")))?;
+    let place = by_hand::guard(arguments.channel, arguments.worker)?;
+    worker::guard(place).map_err(|error| CliError::System(format!("guard: {error}")))?;
     Ok(exit::SUCCESS)
 }

@@ -7,7 +7,7 @@ use super::exit;
 /// Runs a program as the first process of a namespace.
 #[cfg(target_os = "linux")]
 pub fn hold(arguments: &HoldArguments) -> Result<u8, CliError> {
-    let pipe = crate::worker::inherited(arguments.pipe);
+    let pipe = crate::worker::by_hand::hold(arguments.pipe)?;
     crate::worker::hold(pipe, &arguments.words)
         .map_err(|error| CliError::System(format!("hold: {error}")))?;
     Ok(exit::SUCCESS)

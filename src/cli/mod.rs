@@ -39,10 +39,13 @@ use args::{Arguments, Command};
 use error::CliError;
 
 use crate::report::one_line;
+use crate::worker::keep_from_others;
 
 /// Runs the command line tool.
 #[must_use]
 pub fn main() -> ExitCode {
+    // First, since whatever runs beside us may be hostile.
+    keep_from_others();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

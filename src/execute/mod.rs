@@ -48,7 +48,7 @@ use crate::runner::{Discovery, parts};
 use crate::schedule::Scheduler;
 use crate::worker::client::Clients;
 use crate::worker::inherited;
-use crate::worker::{adopt_orphans, kill_strays, sweep};
+use crate::worker::{adopt_orphans, kill_strays};
 use group::GroupHooks;
 use job::Job;
 use relief::Seen;
@@ -291,7 +291,6 @@ pub fn execute(
     });
     // All workers are gone by now.
     kill_strays(&BTreeSet::new());
-    sweep();
     let state = shared.state();
     for left in state.scheduler.left() {
         let group = state.jobs[left.job].group;

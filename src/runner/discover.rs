@@ -23,8 +23,8 @@ use crate::manifest::pattern::Pattern;
 use crate::manifest::template::{Lookup, Name};
 use crate::plan::claims::cycles;
 use crate::plan::{Item, Known};
-use crate::worker::Scratch;
 use crate::worker::client::{Client, Clients};
+use crate::worker::{SUPPORT, Scratch};
 
 /// What discovery needs to know of the world.
 pub struct Discovery {
@@ -157,7 +157,7 @@ impl Discovery {
     pub fn support(&self) -> PathBuf {
         self.support
             .get_or_init(|| {
-                let folder = self.scratch.path().join("support");
+                let folder = self.scratch.path().join(SUPPORT);
                 // What can't be written is missed by the command that needs it, which says so.
                 let _ = fs::create_dir(&folder).and_then(|()| support::write(&folder));
                 folder

@@ -18,4 +18,5 @@ mod support;
 mod unclaimed;
 
 pub use discover::{Discovery, Found, discover};
+pub use support::check as check_support;
 pub use unclaimed::ClaimedFiles;

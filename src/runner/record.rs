@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::worker::program;
+
 /// How a tool started a program.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -27,16 +29,19 @@ pub struct Record {
 /// The command that records: the program to record and its arguments stand behind it.
 #[must_use]
 pub fn command(folder: &Path, keeps_program: bool) -> Vec<OsString> {
-    let program = if cfg!(target_os = "linux") {
-        // This program, whatever has become of its file.
-        format!("/proc/{}/exe", std::process::id()).into()
-    } else {
-        std::env::current_exe().map_or_else(|_| "orchestrate".into(), OsString::from)
-    };
-    let mut words = vec![program, "record".into()];
+    let program = program::for_others().or_else(|| copy(folder).ok());
+    let program = program.unwrap_or_else(|| "orchestrate".into());
+    let mut words = vec![program.into(), "record".into()];
     words.extend(keeps_program.then(|| "--keep".into()));
     words.extend([folder.into(), "--".into()]);
     words
+}
+
+/// Copies this program where its file is another by now.
+fn copy(folder: &Path) -> io::Result<PathBuf> {
+    let path = folder.join("orchestrate");
+    fs::copy(program::for_ourselves()?, &path)?;
+    Ok(path)
 }
 
 /// Writes a record into a folder. With `keeps_program`, the program stays there after the tool has removed it.

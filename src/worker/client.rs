@@ -1,7 +1,6 @@
 //! The engine's side of a worker: starting one, handing it a job, waiting for the end.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,6 +17,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::frame::{self, Ended, JobRequest, Reply, Request, Settled};
 use super::inherited;
+use super::program;
 use super::scratch;
 use super::tree::kill_strays;
 use crate::manifest::model::StopSignal;
@@ -209,7 +209,7 @@ impl Client {
     /// # Errors
     /// There is no process, descriptor or folder to be had for it.
     pub fn start(clients: &Arc<Clients>) -> io::Result<Self> {
-        let mut command = Command::new(this_program()?);
+        let mut command = Command::new(program::for_ourselves()?);
         command.arg("worker");
         inherited::set(&mut command);
         // A socket and not a pipe: a job could open a pipe through /proc and forge what goes over it, and nobody can open a
@@ -489,12 +489,4 @@ impl Drop for Client {
             let _ = scratch::remove(&self.tmp);
         }
     }
-}
-
-/// The running program itself, also if its file was replaced meanwhile, as a build of `orchestrate` by its own tests does.
-fn this_program() -> io::Result<OsString> {
-    if cfg!(target_os = "linux") {
-        return Ok("/proc/self/exe".into());
-    }
-    std::env::current_exe().map(Into::into)
 }

@@ -5,27 +5,21 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 
 use rustix::io::retry_on_intr;
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{WaitOptions, waitpid};
 use serde_json::json;
 
+use super::by_hand::GuardPlace;
 use super::tree;
 
-/// The program that is one when it is called with `guard`, where a process can execute this one whatever has become of its file.
-#[must_use]
-pub fn guard_program() -> Option<String> {
-    cfg!(target_os = "linux").then(|| format!("/proc/{}/exe", std::process::id()))
-}
-
-/// Waits for the end of `worker`, a child of this process, and tells it over `channel` (docs/session-protocol.md).
+/// Waits for the end of a worker, a child of this process, and tells it over the channel (docs/session-protocol.md).
 ///
 /// # Errors
-/// It is no child of this process, or nobody listens.
-pub fn guard(channel: OwnedFd, worker: i32) -> io::Result<()> {
+/// Nobody listens.
+pub fn guard(place: GuardPlace) -> io::Result<()> {
     tree::adopt_orphans();
-    let worker = Pid::from_raw(worker).ok_or(io::ErrorKind::InvalidInput)?;
+    let GuardPlace { channel, worker } = place;
     let ended = retry_on_intr(|| waitpid(Some(worker), WaitOptions::empty()))?;
     let (_, status) = ended.ok_or(io::ErrorKind::NotFound)?;
     let told = match status.terminating_signal() {

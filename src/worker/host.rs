@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 
 use super::frame::{self, Cause, Ended, JobRequest, Leftovers, Request, Settled, Status};
-use super::job::{Place, RawStdin, explain, put_away};
+use super::job::{Place, RawStdin, put_away};
 use super::process::{Process, Sink, Woken};
 use super::tree::Kept;
 use super::{capture, tree};
@@ -57,9 +57,8 @@ impl Host {
         let sink = Sink::Files(output.as_fd(), output.as_fd());
         let begun = Instant::now();
         let process = place
-            .spawner
             .start(request, &sink, None)
-            .map_err(|error| Box::new(Ended::not_started(explain(request, &error))))?;
+            .map_err(|error| Box::new(Ended::not_started(error.explain(request))))?;
         kept.keep(process.group());
         Ok(Self {
             process,

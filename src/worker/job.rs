@@ -7,10 +7,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use memchr::memmem::Finder;
 use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 use rustix::process::Signal;
@@ -22,8 +24,9 @@ use super::frame::{self, Cause, Ended, JobRequest, KeepTmp, Level, Request, Stat
 use super::level::Cgroup;
 use super::process::{Process, Sink, Spawner, Woken};
 use super::progress::Progress;
+use super::supervisor::CheckSupport;
 use super::tree::Kept;
-use super::{Scratch, capture, tree};
+use super::{SUPPORT, Scratch, capture, tree};
 
 /// How often a job's output and memory are looked at: most jobs are over before the first time.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
@@ -41,6 +44,69 @@ pub struct Place<'a> {
     pub scratch: &'a Scratch,
     /// Where output goes that is not captured.
     pub through: Option<&'a OwnedFd>,
+    /// The run's folder of the runners' own files.
+    pub support: Option<Support>,
+    /// Whether these are as we wrote them.
+    pub check_support: CheckSupport,
+}
+
+/// The folder of the runners' own files, and how it is found in a command.
+pub struct Support {
+    folder: PathBuf,
+    finder: Finder<'static>,
+}
+
+impl Support {
+    /// That of a run, by the run's folder.
+    pub fn new(run_folder: &Path) -> Self {
+        let folder = run_folder.join(SUPPORT);
+        let finder = Finder::new(folder.as_os_str().as_bytes()).into_owned();
+        Self { folder, finder }
+    }
+
+    fn is_named_in(&self, job: &JobRequest) -> bool {
+        let mut words = job.words.iter().map(|word| word.as_bytes());
+        let blocks = [job.env.bytes(), job.common.bytes()];
+        let is_in = |text: &[u8]| self.finder.find(text).is_some();
+        words.any(is_in) || blocks.into_iter().any(is_in)
+    }
+}
+
+impl Place<'_> {
+    /// Starts a process. Where its command names the runners' own files, they must be as we wrote them: a test of another group
+    /// that runs meanwhile could write others there, which forge results.
+    pub fn start(
+        &self,
+        job: &JobRequest,
+        sink: &Sink<'_>,
+        group: Option<&Cgroup>,
+    ) -> Result<Process, StartError> {
+        if let Some(support) = &self.support
+            && support.is_named_in(job)
+        {
+            (self.check_support)(&support.folder).map_err(StartError::Forged)?;
+        }
+        let process = self.spawner.start(job, sink, group);
+        process.map_err(StartError::System)
+    }
+}
+
+/// Why a process was not started.
+pub enum StartError {
+    /// The runners' own files are not as we wrote them.
+    Forged(String),
+    /// The system did not start it.
+    System(io::Error),
+}
+
+impl StartError {
+    /// What a person is told.
+    pub fn explain(&self, job: &JobRequest) -> String {
+        match self {
+            Self::Forged(why) => why.clone(),
+            Self::System(error) => explain(job, error),
+        }
+    }
 }
 
 /// Runs a job to its end.
@@ -208,8 +274,11 @@ impl Running {
             _ => None,
         };
         let begun = Instant::now();
-        let process = place.spawner.start(job, &sink, group.as_ref());
+        let process = place.start(job, &sink, group.as_ref());
         let process = process.map_err(|error| {
+            let StartError::System(error) = error else {
+                return Box::new(Ended::not_started(error.explain(job)));
+            };
             let is_refused = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
             if is_shortage(&error) {
                 cant("start a process", &error)
@@ -422,7 +491,7 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// Why a program did not start, and what to do about it.
-pub(super) fn explain(job: &JobRequest, error: &io::Error) -> String {
+fn explain(job: &JobRequest, error: &io::Error) -> String {
     let program = job
         .words
         .first()

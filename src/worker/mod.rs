@@ -5,6 +5,7 @@
 //! another. Its standard input is its lifeline: when that closes, for whatever reason, it kills everything below it and goes.
 //! It is single-threaded, and it never judges: it reports how a process ended, what it wrote and what it left behind.
 
+pub mod by_hand;
 pub(crate) mod capture;
 pub mod client;
 pub mod frame;
@@ -15,17 +16,21 @@ mod job;
 mod level;
 mod on_timeout;
 mod process;
+pub mod program;
 mod progress;
 mod scratch;
 mod supervisor;
 mod tree;
 mod variables;
 
-pub use guard::{guard, guard_program};
+/// The folder of the runners' own files, in the folder of a run.
+pub const SUPPORT: &str = "support";
+
+pub use guard::guard;
 pub(crate) use job::{monotonic, read_report};
 #[cfg(target_os = "linux")]
 pub use level::hold;
-pub use process::{inherited, is_ignored, make_pipe};
+pub use process::{is_ignored, keep_from_others, make_pipe};
 pub use scratch::{Scratch, ScratchError, bases, sweep};
 pub use supervisor::supervise;
 pub use tree::{adopt_orphans, any_runs, kill_strays};

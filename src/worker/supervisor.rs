@@ -10,22 +10,26 @@ use rustix::process::Signal;
 
 use super::frame::{self, Ended, Reply, Request};
 use super::host::{self, Host};
-use super::job::{self, Place, RawStdin};
+use super::job::{self, Place, RawStdin, Support};
 use super::process::Spawner;
 use super::{Scratch, process, scratch, tree};
 
-/// Serves requests until the lifeline closes. `run_folder` is what a run that was killed could not remove; `through` is the descriptor that jobs write to where output is not captured.
+/// Whether the runners' own files in a folder are as we wrote them.
+pub type CheckSupport = fn(&Path) -> Result<(), String>;
+
+/// Serves requests until the lifeline closes. `run_folder` is what a run that was killed could not remove; `through` is what jobs
+/// write to where output is not captured.
 ///
 /// # Errors
 /// Nobody reads the replies.
-pub fn supervise(through: Option<i32>, run_folder: Option<&Path>) -> io::Result<()> {
+pub fn supervise(
+    through: Option<OwnedFd>,
+    run_folder: Option<&Path>,
+    check_support: CheckSupport,
+) -> io::Result<()> {
     tree::adopt_orphans();
     process::start_clean();
-    // A job must not reach our descriptors through /proc: results go over one of them (proc_pid_fd(5)).
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     process::keep_descriptors_from_jobs();
-    let through: Option<OwnedFd> = through.map(process::inherited);
     // Without the buffer of `std::io::Stdout`, which writes a frame with a line's end in it as two.
     let mut replies = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let folder = match run_folder {
@@ -43,6 +47,8 @@ pub fn supervise(through: Option<i32>, run_folder: Option<&Path>) -> io::Result<
         spawner: &spawner,
         scratch: &scratch,
         through: through.as_ref(),
+        support: run_folder.map(Support::new),
+        check_support,
     };
     let ready = Reply::Ready {
         pid: std::process::id(),

@@ -137,9 +137,7 @@ fn clear(job: Option<Pid>, until: Instant, lifeline: BorrowedFd<'_>, kept: &Kept
     let alive = left.iter().filter(|pid| is_alive(**pid)).count();
     // Somebody is, even if who it was has gone by the time that it was looked for.
     let count = u32::try_from(alive.max(1)).unwrap_or(u32::MAX);
-    if let Some(job) = job {
-        let _ = kill_process_group(job, Signal::TERM);
-    }
+    signal_group_of_reaped(job, Signal::TERM);
     for pid in left {
         signal(pid, Signal::TERM);
         // A stopped process sees TERM only when it goes on.
@@ -151,9 +149,7 @@ fn clear(job: Option<Pid>, until: Instant, lifeline: BorrowedFd<'_>, kept: &Kept
         }
         thread::sleep(PAUSE);
     }
-    if let Some(job) = job {
-        let _ = kill_process_group(job, Signal::KILL);
-    }
+    signal_group_of_reaped(job, Signal::KILL);
     let mut round = 0;
     while is_left() {
         kill_round(is_kept);
@@ -162,7 +158,15 @@ fn clear(job: Option<Pid>, until: Instant, lifeline: BorrowedFd<'_>, kept: &Kept
     count
 }
 
-/// Kills everything below this process, at once.
+/// Signals what is left of a group whose leader was reaped. Its number may be another group's by now, so where everything below
+/// this process can be found, which the group is a part of, nobody is signalled by that number.
+fn signal_group_of_reaped(leader: Option<Pid>, what: Signal) {
+    if let (Some(leader), false) = (leader, cfg!(target_os = "linux")) {
+        let _ = kill_process_group(leader, what);
+    }
+}
+
+/// Kills everything below this process, at once; also the group of a job that is not reaped yet.
 pub fn kill_all(job: Pid) {
     let _ = kill_process_group(job, Signal::KILL);
     kill_everything();
@@ -199,12 +203,10 @@ pub fn kill_strays(ours: &BTreeSet<i32>) {
 
 /// Signals one process below this one, with its group if it is asked to end, with everything below it if it is killed.
 pub fn signal_branch(pid: Pid, with: Option<Signal>) {
-    if let Some(signal) = with {
-        if is_below(pid) {
-            let _ = kill_process_group(pid, signal);
-            // A stopped process sees it only when it goes on.
-            let _ = kill_process_group(pid, Signal::CONT);
-        }
+    if let Some(with) = with {
+        signal_group_of(pid, with);
+        // A stopped process sees it only when it goes on.
+        signal_group_of(pid, Signal::CONT);
         return;
     }
     let branch = || {
@@ -218,6 +220,23 @@ pub fn signal_branch(pid: Pid, with: Option<Signal>) {
     for pid in branch() {
         signal(pid, Signal::KILL);
     }
+}
+
+/// Signals the processes of a group that are below this one. One by one: whoever leads it may be reaped by its parent at any
+/// time, and its number may then be another group's.
+#[cfg(target_os = "linux")]
+fn signal_group_of(leader: Pid, what: Signal) {
+    let number = leader.as_raw_nonzero().get();
+    for pid in descendants(nobody) {
+        if group(pid.as_raw_nonzero().get()) == Some(number) {
+            signal(pid, what);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn signal_group_of(leader: Pid, what: Signal) {
+    let _ = kill_process_group(leader, what);
 }
 
 /// Stopped first, so that a process that forks faster than we kill can't win.
@@ -392,11 +411,6 @@ fn descendants(_: impl Fn(i32) -> bool) -> Vec<Pid> {
 #[cfg(not(target_os = "linux"))]
 fn below(_: i32, _: impl Fn(i32) -> bool) -> Vec<Pid> {
     Vec::new()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn is_below(_: Pid) -> bool {
-    true
 }
 
 #[cfg(not(target_os = "linux"))]

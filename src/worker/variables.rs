@@ -37,6 +37,12 @@ impl EnvBlock {
         self.is_broken
     }
 
+    /// All of them, each with a NUL behind it.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Each as it is passed on, and its name.
     pub fn entries(&self) -> impl Iterator<Item = (&OsStr, &CStr)> {
         let mut rest = self.bytes.as_slice();

@@ -12,6 +12,9 @@
 mod support;
 
 mod arena;
+mod by_hand;
+mod filter;
+mod groups;
 mod kept;
 mod memory;
 mod names;
@@ -19,8 +22,10 @@ mod on_timeout;
 mod output;
 mod places;
 mod processes;
+mod same_user;
 mod scratch;
 mod session;
+mod shared;
 mod shortage;
 mod signals;
 mod terminal;

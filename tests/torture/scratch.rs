@@ -3,7 +3,6 @@
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -179,35 +178,6 @@ fn ten_thousand_files() {
     let arena = shell("cd $TMPDIR && seq 10000 | xargs touch");
     arena.run(&[]).exits(0).ends(&["g passed", "next passed"]);
     arena.is_clean();
-}
-
-/// What lies where a worker's folder will be is not taken for one's own.
-#[test]
-fn a_link_where_the_folder_of_a_run_will_be_is_not_followed() {
-    let arena = shell("exit 0");
-    // Every process id that the next processes may get.
-    let last: u32 = fs::read_to_string("/proc/loadavg")
-        .unwrap()
-        .split_whitespace()
-        .last()
-        .unwrap()
-        .parse()
-        .unwrap();
-    let ids: Vec<_> = (last..last + 300).collect();
-    for id in &ids {
-        for purpose in ["run", "worker"] {
-            symlink(
-                arena.victim(),
-                arena.tmp().join(format!("orchestrate-{purpose}-{id}")),
-            )
-            .unwrap();
-        }
-    }
-    let _ = arena.run(&[]);
-    arena.has_its_victim();
-    let names: Vec<_> = fs::read_dir(arena.victim()).unwrap().flatten().collect();
-    assert_eq!(names.len(), 2, "in the victim: {names:?}");
-    arena.has_no_process();
 }
 
 #[test]

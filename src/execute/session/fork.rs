@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -25,7 +25,7 @@ use crate::runner::session::{
     request_of_group,
 };
 use crate::runner::{list, parts};
-use crate::worker::{capture, guard_program};
+use crate::worker::{capture, program};
 
 /// A fork that runs this lane's tests.
 pub struct Sitting {
@@ -136,12 +136,15 @@ impl Lane<'_, '_> {
         }
         let is_for_life = group.isolation == Isolation::Worker;
         let is_last = is_for_life && session.forks_last(all);
+        let guard = is_for_life.then(guard).flatten();
+        let guard = guard.as_ref();
         let order = json!({ "work": {
             "output": output.to_string_lossy(),
             "tmp": tmp.to_string_lossy(),
             "env": env,
             // It costs a millisecond to start, which is too much for a fork a test.
-            "guard": guard_program().filter(|_| is_for_life),
+            "guard": guard.map(|(program, _)| program),
+            "root": guard.map(|(_, root)| root),
             "last": is_last,
         } });
         let sent = connection.send(&order);
@@ -288,6 +291,13 @@ pub fn files(plan: &GroupPlan) -> Vec<OsString> {
     files.sort();
     files.dedup();
     list::as_arguments(&files)
+}
+
+/// The program that can be a guard, and which folder is its root: it can't be started below another one.
+fn guard() -> Option<(String, [u64; 2])> {
+    let program = program::for_others().filter(|_| cfg!(target_os = "linux"))?;
+    let root = fs::metadata("/").ok()?;
+    Some((program.to_str()?.to_owned(), [root.dev(), root.ino()]))
 }
 
 fn file_text(mut file: File) -> String {

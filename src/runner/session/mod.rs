@@ -8,12 +8,9 @@ mod channel;
 mod stream;
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +24,7 @@ use super::list::{self, Listing};
 use super::parts;
 use crate::manifest::config::GroupConfig;
 use crate::manifest::template::{Lookup, Name};
+use crate::worker::Scratch;
 use crate::worker::client::{Client, Clients};
 use crate::worker::frame::{Ended, JobRequest};
 use stream::{Pipes, Stream};
@@ -56,7 +54,7 @@ struct State {
     client: Option<Client>,
     socket: PathBuf,
     /// Where the socket is, if the path of the worker's own folder is too long for it.
-    short: Option<ShortFolder>,
+    short: Option<Scratch>,
     /// Instead of a socket, where the host does not fork.
     pipes: Option<Pipes>,
     /// How it ended, where that was noticed before anybody asked.
@@ -69,35 +67,16 @@ struct State {
     has_left: bool,
 }
 
-/// A folder with a short path, for a socket alone. It is removed with this.
-struct ShortFolder(PathBuf);
-
-impl ShortFolder {
-    fn new() -> Result<Self, String> {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("orchestrate-socket-{}-{number}", std::process::id());
-        let mut why = String::new();
-        for above in SHORT_FOLDERS {
-            let path = Path::new(above).join(&name);
-            // One of a process that was killed, whose number this one has.
-            let _ = fs::remove_dir_all(&path);
-            match fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(error) => why = format!("cannot make {}: {error}", path.display()),
-            }
-        }
-        Err(format!(
-            "the path of its session's socket is longer than {MOST_PATH} bytes, and there is no shorter one ({why}): \
-             set TMPDIR to a shorter path, or `session = \"cold\"`"
-        ))
-    }
-}
-
-impl Drop for ShortFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Makes a folder with a short path, for a socket alone.
+fn short_folder() -> Result<Scratch, String> {
+    let folders = SHORT_FOLDERS.iter().map(PathBuf::from);
+    Scratch::in_one_of(folders, "socket").map_err(|error| {
+        format!(
+            "the path of its session's socket is longer than {MOST_PATH} bytes, and there is no shorter one ({}): \
+             set TMPDIR to a shorter path, or `session = \"cold\"`",
+            error.tried
+        )
+    })
 }
 
 /// How a host is started.
@@ -252,8 +231,8 @@ impl State {
         self.ended = None;
         if forks {
             if self.socket.as_os_str().len() > MOST_PATH {
-                let short = ShortFolder::new()?;
-                self.socket = short.0.join("session");
+                let short = short_folder()?;
+                self.socket = short.path().join("session");
                 self.short = Some(short);
             }
             let socket = self.socket.as_os_str();

@@ -2,7 +2,7 @@
 //!
 //! It knows bytes alone. Nobody may hold us up: who writes waits only so long for a host to read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,6 +31,8 @@ pub enum Stream {
         orders: Option<File>,
         /// From it.
         answers: File,
+        /// The name of `answers`, until something has come from it: the host has opened it then.
+        name: Option<PathBuf>,
     },
 }
 
@@ -69,7 +71,8 @@ impl Pipes {
         ]
     }
 
-    /// The connection, if the host has opened its end by now. There is only one.
+    /// The connection, if the host has opened its end by now. There is only one. From then on nobody else can open `orders`
+    /// by its name.
     ///
     /// # Errors
     /// It has not, or there was one.
@@ -78,7 +81,13 @@ impl Pipes {
         let orders = Some(open(OpenOptions::new().write(true), &self.orders)?);
         let answers = self.reader.take();
         let answers = answers.ok_or_else(|| io::Error::other("it serves one worker alone"))?;
-        Ok(Stream::Pipes { orders, answers })
+        fs::remove_file(&self.orders)?;
+        let name = Some(self.answers.clone());
+        Ok(Stream::Pipes {
+            orders,
+            answers,
+            name,
+        })
     }
 }
 
@@ -131,7 +140,13 @@ impl Stream {
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Socket(stream) => stream.read(buffer),
-            Self::Pipes { answers, .. } => answers.read(buffer),
+            Self::Pipes { answers, name, .. } => {
+                let read = answers.read(buffer)?;
+                if let Some(name) = name.take() {
+                    fs::remove_file(name)?;
+                }
+                Ok(read)
+            }
         }
     }
 

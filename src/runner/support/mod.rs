@@ -1,8 +1,12 @@
 //! Files that runners bring along: embedded in the binary, written out when a runner's command names `<support>`.
 
-use std::fs;
-use std::io;
+use std::collections::HashSet;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+
+use crate::kept_file;
 
 /// Names and texts of files in a folder beside this one.
 macro_rules! files {
@@ -58,14 +62,148 @@ const FILES: &[(&str, &str)] = files![
     "orchestrate_bats_suite.bash",
 ];
 
-/// Writes them all into a folder.
+/// The package of the files for Python.
+const PACKAGE: &str = "_orchestrate";
+/// Where Python would keep what it compiled. A file of this name keeps it from that: what is there would be run without a look at
+/// what it was made from, and could not be checked.
+const COMPILED: (&str, &str) = ("_orchestrate/__pycache__", "");
+
+fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = PYTHON.iter().chain(FILES).copied();
+    files.chain([COMPILED])
+}
+
+/// Writes them all into a new folder, where nobody is to write any more.
 ///
 /// # Errors
 /// The folder can't be written.
 pub fn write(folder: &Path) -> io::Result<()> {
-    fs::create_dir(folder.join("_orchestrate"))?;
-    for (name, text) in PYTHON.iter().chain(FILES) {
-        fs::write(folder.join(name), text)?;
+    let package = folder.join(PACKAGE);
+    fs::create_dir(&package)?;
+    for (name, text) in all() {
+        let mut options = File::options();
+        options.write(true).create_new(true).mode(0o400);
+        let mut file = options.open(folder.join(name))?;
+        file.write_all(text.as_bytes())?;
+    }
+    for folder in [&package, folder] {
+        fs::set_permissions(folder, Permissions::from_mode(0o500))?;
     }
     Ok(())
+}
+
+/// Checks that the files are as they were written, and that there are no others. A test of the same user can change them.
+///
+/// # Errors
+/// Which one is not, for a person to read.
+pub fn check(folder: &Path) -> Result<(), String> {
+    let changed = |what: &Path, why: &str| {
+        format!(
+            "{} {why}: a test or another program has changed what orchestrate runs, and could forge results with it. \
+             Nothing more is started with these files; find out which test writes there",
+            what.display()
+        )
+    };
+    let mut names = HashSet::new();
+    let mut buffer = Vec::new();
+    for (name, text) in all() {
+        let path = folder.join(name);
+        names.insert(name);
+        let text = text.as_bytes();
+        buffer.resize(text.len() + 1, 0);
+        match read(&path, &mut buffer) {
+            Ok(length) if buffer[..length] == *text => {}
+            Ok(_) => return Err(changed(&path, "was changed")),
+            Err(error) => return Err(changed(&path, &format!("can't be read ({error})"))),
+        }
+    }
+    for (folder, above) in [
+        (folder.to_owned(), ""),
+        (folder.join(PACKAGE), "_orchestrate/"),
+    ] {
+        let entries = fs::read_dir(&folder).map_err(|error| {
+            let why = format!("can't be read ({error})");
+            changed(&folder, &why)
+        })?;
+        for entry in entries.flatten() {
+            let name = format!("{above}{}", entry.file_name().to_string_lossy());
+            if name != PACKAGE && !names.contains(name.as_str()) {
+                return Err(changed(&entry.path(), "was added"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a file into a buffer that has room for a byte more than it should have.
+fn read(path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut file = kept_file::open(path)?;
+    let mut length = 0;
+    while length < buffer.len() {
+        match file.read(&mut buffer[length..])? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    Ok(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path()).unwrap();
+        check(folder.path()).unwrap();
+        folder
+    }
+
+    /// As an attacker of the same user would.
+    fn open(folder: &Path) {
+        for folder in [folder.to_owned(), folder.join(PACKAGE)] {
+            fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_changed_added_or_taken_away_is_noticed() {
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 6] = [
+            ("was changed", |folder| {
+                let path = folder.join("_orchestrate/results.py");
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, "").unwrap();
+            }),
+            ("was changed", |folder| {
+                let path = folder.join("_orchestrate/report.py");
+                let mut text = fs::read(&path).unwrap();
+                text.push(b'#');
+                fs::remove_file(&path).unwrap();
+                fs::write(&path, text).unwrap();
+            }),
+            ("it is a symbolic link", |folder| {
+                let path = folder.join("orchestrate_bats.bash");
+                let other = folder.join("orchestrate_node.mjs");
+                fs::remove_file(&path).unwrap();
+                std::os::unix::fs::symlink(other, path).unwrap();
+            }),
+            ("can't be read", |folder| {
+                fs::remove_file(folder.join("OrchestrateProve.pm")).unwrap();
+            }),
+            ("was added", |folder| {
+                fs::write(folder.join("strict.pm"), "").unwrap();
+            }),
+            ("was added", |folder| {
+                fs::create_dir(folder.join("_orchestrate/names")).unwrap();
+            }),
+        ];
+        for (why, change) in changes {
+            let folder = written();
+            open(folder.path());
+            change(folder.path());
+            let told = check(folder.path()).unwrap_err();
+            assert!(told.contains(why), "{told}");
+        }
+    }
 }

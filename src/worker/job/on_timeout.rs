@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal};
 
-use super::{Abandoned, LATER_LOOKS, Place, RawStdin, Running, explain};
+use super::{Abandoned, LATER_LOOKS, Place, RawStdin, Running};
 use crate::worker::frame::{self, Cause, Ended, JobRequest, Level, OnTimeout, Request, Status};
 use crate::worker::process::{Process, Sink, Woken};
 use crate::worker::{capture, tree};
@@ -39,9 +39,9 @@ impl Running {
             // The job would not have been started.
             (None, None) => return Ok(()),
         };
-        let ended = match place.spawner.start(&request, &sink, None) {
+        let ended = match place.start(&request, &sink, None) {
             Ok(process) => self.attend(process, job, request.timeout, lifeline)?,
-            Err(error) => Ended::not_started(explain(&request, &error)),
+            Err(error) => Ended::not_started(error.explain(&request)),
         };
         if let Some(why) = ended.why_failed(request.timeout) {
             self.say(place, &OnTimeout::failure(&why));

@@ -20,6 +20,7 @@ use signal_hook::iterator::Signals;
 
 use crate::manifest::model::StopSignal;
 use crate::worker::frame::{self, Status};
+use crate::worker::process::own_mounts;
 use crate::worker::tree;
 
 /// How the program in a namespace ended.
@@ -47,9 +48,8 @@ impl Held {
 /// # Errors
 /// Nobody can be told.
 pub fn hold(pipe: OwnedFd, words: &[OsString]) -> io::Result<()> {
-    // The program must not reach the pipe, neither as its own nor through /proc.
+    // The program must not reach the pipe as its own. Nor can it through /proc, as everywhere (`keep_from_others`).
     fcntl_setfd(&pipe, FdFlags::CLOEXEC)?;
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let held = run(words).unwrap_or_else(|error| Held {
         status: Status::NotStarted(error.to_string()),
         left: 0,
@@ -60,6 +60,7 @@ pub fn hold(pipe: OwnedFd, words: &[OsString]) -> io::Result<()> {
 
 fn run(words: &[OsString]) -> io::Result<Held> {
     // /proc is to show the namespace's own processes, here and not outside.
+    own_mounts()?;
     mount_change(
         "/",
         MountPropagationFlags::REC | MountPropagationFlags::PRIVATE,

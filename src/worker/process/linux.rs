@@ -313,7 +313,7 @@ impl Spawner {
         let mut handle: c_int = -1;
         let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         if plan.pipe >= 0 {
-            flags |= libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+            flags |= libc::CLONE_NEWPID;
         }
         // SAFETY: the child runs `child` on a stack that nothing else uses, while this thread sleeps in the call (CLONE_VFORK)
         // and so keeps everything alive that `plan` points to. All signals are blocked meanwhile: a handler of ours must not

@@ -86,9 +86,35 @@ pub fn make_pipe(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Takes over a descriptor that the launcher left open for us.
-pub fn inherited(number: i32) -> OwnedFd {
+/// Takes over a descriptor that the launcher left open for us; nothing where there is none of this number.
+pub fn inherited(number: i32) -> Option<OwnedFd> {
     use std::os::fd::FromRawFd;
-    // SAFETY: `orchestrate` names the number of a descriptor that it opened for this worker alone; nothing else here owns it.
-    unsafe { OwnedFd::from_raw_fd(number) }
+    // The standard ones belong to the standard library.
+    let is_open = || {
+        // SAFETY: the call only looks at the table of descriptors; fcntl(2).
+        unsafe { libc::fcntl(number, libc::F_GETFD) >= 0 }
+    };
+    // SAFETY: it is open, and `orchestrate` named the number of a descriptor that it opened for this process alone: this is
+    // called before anything else here has opened one.
+    (number > 2 && is_open()).then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Keeps other processes of this user from reading our memory and from copying our descriptors: ptrace(2), pidfd_getfd(2),
+/// proc_pid_fd(5). Results go over some of them. A program that we execute is not kept from it: execve(2).
+pub fn keep_from_others() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Gives this process mounts of its own, which nobody outside sees change.
+///
+/// # Errors
+/// It may not: unshare(2).
+#[cfg(target_os = "linux")]
+pub fn own_mounts() -> io::Result<()> {
+    // SAFETY: the call changes what this process alone sees mounted.
+    match unsafe { libc::unshare(libc::CLONE_NEWNS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

@@ -154,7 +154,7 @@ class Host:
             worker = os.fork()
             if not worker:
                 run(channel, order, work)
-            become_guard(order.get("guard"), channel, worker)
+            become_guard(order, channel, worker)
             status = os.waitpid(worker, 0)[1]
             channel.pid = real.getpid()
             # On a line of its own: the worker may have died within one.
@@ -172,11 +172,12 @@ class Host:
             os._exit(0)
 
 
-def become_guard(program, channel, worker):
+def become_guard(order, channel, worker):
     """Executes the program that does what follows, if there is one: it has none of the host's memory."""
     try:
-        # Below another root it would not find its libraries, or find other ones.
-        if program and os.path.samestat(os.stat("/"), os.stat(os.path.join(os.path.dirname(program), "root"))):
+        program, root = order.get("guard"), os.stat("/")
+        # Below another root it is another program, or would not find its libraries.
+        if program and [root.st_dev, root.st_ino] == order.get("root"):
             os.set_inheritable(channel.socket.fileno(), True)
             # With no variables: those of the group are for Python, and may be of another system's libraries.
             os.execve(program, ["orchestrate", "guard", str(channel.socket.fileno()), str(worker)], {})

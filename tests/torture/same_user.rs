@@ -1,0 +1,150 @@
+//! Tests that would forge the results of others, and run as the same user: what they find of ours, and what they can't.
+
+use crate::arena::Arena;
+use crate::support::python;
+
+/// Changes something in the folder of the runners' files, wherever that is.
+fn change(line: &str) -> String {
+    format!("cd tmp/orchestrate-run-*/support && chmod -R u+w . && {line}")
+}
+
+/// A runner whose command names that folder.
+fn with_own_runner(line: &str) -> Arena {
+    Arena::new(
+        "[runners.own]\nlist = [\"sh\", \"-c\", \"test -e $0/orchestrate_node.mjs && echo a\", \"<support>\"]\nlist-format = \"lines\"\n\
+        run = [\"sh\", \"-c\", \"test -e $0/orchestrate_node.mjs\", \"<support>\", \"<items>\"]\nresults = \"exit\"\n\
+        [groups.evil]\ncommand = [\"./job\"]\n[groups.good]\nrunner = \"own\"\nneeds = [\"evil\"]\n",
+    )
+    .script("job", &change(line))
+}
+
+#[track_caller]
+fn is_noticed(arena: &Arena, why: &str) {
+    let end = arena.run(&[]);
+    let message = end.message("good::a");
+    end.exits(1).ends(&["evil passed", "good::a errored"]);
+    assert!(message.contains(why), "{message}");
+    arena.is_clean();
+}
+
+#[test]
+fn a_file_of_a_runner_that_a_test_changes_is_not_started() {
+    is_noticed(
+        &with_own_runner("echo >> orchestrate_node.mjs"),
+        "orchestrate_node.mjs was changed",
+    );
+}
+
+#[test]
+fn a_file_that_a_test_adds_to_those_of_a_runner_is_not_started() {
+    is_noticed(
+        &with_own_runner("echo 'exit 0' > strict.pm"),
+        "strict.pm was added",
+    );
+    is_noticed(
+        &with_own_runner("rm orchestrate_node.mjs && mkfifo orchestrate_node.mjs"),
+        "orchestrate_node.mjs can't be read",
+    );
+}
+
+#[test]
+fn a_file_of_a_runner_that_a_test_of_another_user_changes_is_not_started() {
+    let arena = with_own_runner("rm orchestrate_node.mjs && ln -s /dev/zero orchestrate_node.mjs");
+    let Some(arena) = arena.of_another_user() else {
+        return;
+    };
+    is_noticed(&arena, "it is a symbolic link");
+}
+
+#[test]
+fn a_run_whose_tests_change_nothing_finds_its_files_as_they_were() {
+    let arena = with_own_runner("ls");
+    arena
+        .run(&[])
+        .exits(0)
+        .ends(&["evil passed", "good::a passed"]);
+    arena.is_clean();
+}
+
+/// As a test would that knows how pytest's results are read. A session's host has read its files before any test ran.
+#[test]
+fn what_reports_the_results_of_pytest_forges_none_once_a_test_has_changed_it() {
+    let Some(python) = python() else { return };
+    let forge = change("sed -i 's/failed/passed/g' _orchestrate/*.py");
+    for (session, outcome) in [("cold", "errored"), ("shared", "failed")] {
+        let manifest = format!(
+            "[groups.evil]\ncommand = [\"./job\"]\n[groups.good]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\n\
+            session = {session:?}\nneeds = [\"evil\"]\n"
+        );
+        let arena = Arena::new(&manifest)
+            .script("job", &forge)
+            .file("test_t.py", "def test_a(): assert False\n");
+        let end = arena.run(&[]);
+        let message = end.message("good::test_t.py::test_a");
+        let outcome = format!("good::test_t.py::test_a {outcome}");
+        end.exits(1).ends(&["evil passed", &outcome]);
+        let is_said = message.contains("was changed");
+        assert_eq!(is_said, session == "cold", "{message}");
+        arena.is_clean();
+    }
+}
+
+/// Neither the run nor a worker: what is open there are the ways that results go.
+#[test]
+fn a_test_can_not_look_into_the_processes_that_run_it() {
+    let look = "worker=$PPID; run=$(cut -d' ' -f4 /proc/$worker/stat)\n\
+        for pid in $worker $run; do\n\
+        for what in exe cwd root fd/0; do ! readlink /proc/$pid/$what || exit 1; done\n\
+        for what in environ maps mem; do ! head -c 1 /proc/$pid/$what || exit 1; done\n\
+        ! ls /proc/$pid/fd || exit 1\n\
+        done\n\
+        readlink /proc/self/exe";
+    let arena = Arena::new("[groups.g]\ncommand = [\"./job\"]\n").script("job", look);
+    let Some(arena) = arena.of_another_user() else {
+        return;
+    };
+    arena.run(&[]).exits(0).ends(&["g passed"]);
+    arena.is_clean();
+}
+
+/// A host that is its one worker: once it serves, its pipes have no names any more.
+#[test]
+fn the_pipes_of_a_session_have_no_names_while_its_tests_run() {
+    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; echo '{\"event\":\"ready\"}' >&4; read -r order <&3; \
+        if test -e $ORCHESTRATE_ORDERS || test -e $ORCHESTRATE_ANSWERS; then outcome=failed; else outcome=passed; fi; \
+        echo '{\"event\":\"started\",\"id\":\"a\"}' >&4; echo '{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"'$outcome'\",\"seconds\":0}' >&4; \
+        echo '{\"event\":\"done\",\"cpu\":0,\"memory\":0}' >&4; read -r end <&3; echo '{\"event\":\"over\"}' >&4";
+    for another in [false, true] {
+        let arena = Arena::new("").file("host", host).file(
+            "fastest.toml",
+            "[runners.one]\nlist = [\"sh\", \"-c\", \"echo '{\\\"id\\\":\\\"a\\\"}' >$0\", \"<report>\"]\nlist-format = \"jsonl\"\n\
+             results = \"events\"\nrun = [\"true\"]\nsession = [\"sh\", \"host\"]\nsession-forks = false\n\
+             [groups.g]\nrunner = \"one\"\ngrace = \"300ms\"\n",
+        );
+        let arena = match another {
+            true => arena.of_another_user(),
+            false => Some(arena),
+        };
+        let Some(arena) = arena else { return };
+        arena.run(&[]).exits(0).ends(&["g::a passed"]);
+        arena.is_clean();
+    }
+}
+
+/// What waits for a fork is a small program, though it can't be started through the process of the run.
+#[test]
+fn a_guard_is_still_a_program_of_its_own() {
+    let Some(python) = python() else { return };
+    let manifest = format!("[groups.g]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\n");
+    let test = "import os, time\ndef test_a():\n    until = time.monotonic() + 20\n    words = []\n    while words[1:2] != [b'guard'] and time.monotonic() < until:\n        words = open('/proc/%d/cmdline' % os.getppid(), 'rb').read().split(b'\\0')\n    assert words[1:2] == [b'guard'], words\n\
+        def test_b():\n    os.kill(os.getpid(), 9)\n";
+    let arena = Arena::new(&manifest).file("test_t.py", test);
+    let end = arena.run(&[]);
+    let message = end.message("g::test_t.py::test_b");
+    end.ends(&[
+        "g::test_t.py::test_a passed",
+        "g::test_t.py::test_b crashed",
+    ]);
+    assert!(message.contains("SIGKILL"), "{message}");
+    arena.is_clean();
+}
