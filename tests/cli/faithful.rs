@@ -1,8 +1,9 @@
 //! pytest's own outcomes, whatever plugins, clocks and processes do: the same in warm and in cold sessions.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::session::project;
+use crate::signals::kill;
 use crate::support::{Project, python};
 
 const SESSIONS: [&str; 2] = ["session = \"shared\"", "session = \"cold\""];
@@ -351,7 +352,8 @@ const UP: &str = "import os, pathlib, time\nimport pytest\n\
     @pytest.fixture(scope='session')\n\
     def container():\n    \
         pathlib.Path('up').touch()\n    yield\n    pathlib.Path('up').unlink()\n    pathlib.Path('down').touch()\n\
-    def test_a(container): time.sleep(600)\n";
+    def test_a(container):\n    \
+        pathlib.Path('begun').touch()\n    time.sleep(600)\n";
 
 #[test]
 fn a_test_that_takes_too_long_has_its_fixtures_torn_down() {
@@ -365,6 +367,67 @@ fn a_test_that_takes_too_long_has_its_fixtures_torn_down() {
             assert!(!project.path().join("up").exists());
         },
     );
+}
+
+/// As by Ctrl-C, wherever the test runs: in a fork, in a worker, or in the one process of a group.
+#[test]
+fn a_run_that_is_interrupted_has_its_fixtures_torn_down() {
+    let whole = "def pytest_sessionfinish(session): pass\n";
+    for (session, conftest) in [
+        ("shared", ""),
+        ("worker", ""),
+        ("cold", ""),
+        ("auto", whole),
+    ] {
+        let Some(project) = project(&format!("session = {session:?}\ngrace = \"60s\"")) else {
+            return;
+        };
+        let project = project.file("test_a.py", UP).file("conftest.py", conftest);
+        let mut run = project
+            .command(&["run", "-n1", "--report=jsonl=events.jsonl"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !project.path().join("begun").exists() {
+            let ended = run.try_wait().unwrap();
+            assert_eq!(ended, None, "{session}: the test has not begun");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        kill("-INT", run.id());
+        assert_eq!(run.wait().unwrap().code(), Some(130), "{session}");
+        let is_there = |name| project.path().join(name).exists();
+        assert!(is_there("down") && !is_there("up"), "{session}: torn down");
+        let events = project.read("events.jsonl");
+        assert!(
+            events.contains(
+                "\"id\":\"g::test_a.py::test_a\",\"group\":\"g\",\"outcome\":\"cancelled\""
+            ),
+            "{session}: {events}"
+        );
+        let is_whole = events.contains("pytest_sessionfinish");
+        assert_eq!(is_whole, !conftest.is_empty(), "{session}: {events}");
+    }
+}
+
+#[test]
+fn a_test_that_breaks_its_session_off_has_not_passed_and_the_others_run() {
+    for breaks in [
+        "pytest.exit('enough', returncode=0)",
+        "raise KeyboardInterrupt",
+    ] {
+        let test = format!(
+            "import pytest\n@pytest.fixture\ndef ready(): pass\ndef test_a(): pass\ndef test_b(ready): {breaks}\ndef test_c(): pass\n"
+        );
+        in_each_session("", &[("test_a.py", &test)], |project| {
+            let expected = [
+                "g::test_a.py::test_a passed",
+                "g::test_a.py::test_b errored",
+                "g::test_a.py::test_c passed",
+            ];
+            assert_eq!(project.run(&["-n1"]).exits(1).outcomes(), expected);
+        });
+    }
 }
 
 #[test]

@@ -24,7 +24,8 @@ fn started(project: &Project, arguments: &[&str]) -> Child {
     child
 }
 
-fn kill(signal: &str, pid: u32) {
+/// Sends a signal, which is written `-INT`.
+pub fn kill(signal: &str, pid: u32) {
     let status = Command::new("kill")
         .args([signal, &pid.to_string()])
         .status()

@@ -45,6 +45,9 @@ class Results:
         self.inside.discard(name)
         if getattr(outcome, "excinfo", None) is None:
             self.end(name)
+        else:
+            # Ctrl-C and `pytest.exit` break off the protocol. That the test was set up is no result of it.
+            self.open.pop(name, None)
 
     def begin(self, name):
         at = real.clock()
