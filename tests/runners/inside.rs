@@ -44,6 +44,9 @@ fn tests_are_selected(runner: &str) {
     // Before the file has run, a name is believed.
     let ran = project.run(&[&adds]).exits(0);
     assert_eq!(ran.outcomes(), ids(&["adds passed"]));
+    // What stands beside it in its suite does not run: it would fail.
+    let inner = project.run(&[&format!("{file}::suite > adds")]).exits(0);
+    assert_eq!(inner.outcomes(), ids(&["suite > adds passed"]));
     let all = ids(&[
         "adds more passed",
         "adds passed",
@@ -86,6 +89,29 @@ fn of_vitest() {
 #[test]
 fn of_mocha() {
     tests_are_selected("mocha");
+}
+
+/// A test that runs others itself has to run for them, and so does what else it runs; a suite has not.
+#[test]
+fn of_node_with_subtests() {
+    if !has("node") {
+        return;
+    }
+    let log = "import { appendFileSync } from 'node:fs';\nconst log = (word) => appendFileSync('log', `${word}\\n`);\n";
+    let tests = "import test, { describe } from 'node:test';\n\
+        describe('suite', () => { test('adds', () => log('adds')); test('fails', () => { log('fails'); throw new Error('x'); }); });\n\
+        test('outer', async (t) => { await t.test('inner', () => log('inner')); await t.test('other', () => log('other')); });\n";
+    let project = Project::with("[groups.g]\nrunner = \"node\"\n")
+        .file("a.test.mjs", &format!("{log}{tests}"));
+    let ran = project
+        .run(&["a.test.mjs::suite > adds", "a.test.mjs::outer > inner"])
+        .exits(0);
+    let expected = [
+        "g::a.test.mjs::outer > inner passed",
+        "g::a.test.mjs::suite > adds passed",
+    ];
+    assert_eq!(ran.outcomes(), expected);
+    assert_eq!(project.read("log"), "adds\ninner\nother\n");
 }
 
 #[test]
