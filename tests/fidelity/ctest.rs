@@ -1,9 +1,8 @@
 //! Settings of projects that are tested with CTest. Their tests are lines of `sh`, so nothing is compiled.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use crate::harness::{Native, Outcomes, Setting, has, missing, quoted};
+use crate::harness::{Native, Outcomes, Setting, has, quoted};
 
 /// What every project begins with.
 const BEGIN: &str = "cmake_minimum_required(VERSION 3.14)\nproject(x LANGUAGES NONE)\nenable_testing()\n\
@@ -543,17 +542,59 @@ fn output_that_is_no_text() {
     .agrees_on(2);
 }
 
-#[test]
-fn cmake_of_pypi() {
-    let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/venv/bin");
-    if !bin.join("ctest").exists() {
-        return missing("ctest of PyPI");
-    }
-    let bin = bin.display();
-    let native =
-        format!("{bin}/cmake -S . -B build >\"$OUT/log\" && cd build && {bin}/ctest -LE slow");
-    let manifest = format!(
-        "[groups.c]\nrunner = \"ctest\"\nwith = {{ cmake = \"{bin}/cmake\", ctest = \"{bin}/ctest\", args = [\"-LE\", \"slow\"] }}\n"
-    );
-    project(LABELLED, &native).manifest(&manifest).agrees_on(5);
+// Debian's CMake runs everything above, that of PyPI these.
+versions! {
+    [
+        cmake_of_pypi: Version::programs("venv"),
+    ]
+    quick [
+        exit_codes_and_signals
+        tests_that_are_skipped
+        tests_that_an_included_file_adds
+    ]
+    slow [
+        tests_that_are_to_fail
+        patterns_that_must_be_found
+        patterns_that_must_not_be_found
+        the_syntax_of_patterns_is_cmakes
+        a_pattern_is_looked_for_in_all_that_was_printed
+        programs_that_are_missing_or_no_programs
+        files_that_a_test_requires
+        a_file_that_an_earlier_test_makes_may_be_required
+        the_working_folder
+        variables_of_a_test
+        modified_variables_of_a_test
+        a_fixture_is_set_up_before_and_cleaned_up_after
+        what_needs_a_fixture_that_fails_does_not_run_and_the_cleanup_does
+        fixtures_that_need_fixtures
+        a_setup_that_is_skipped_or_disabled_holds_nobody_up
+        several_setups_of_one_fixture_must_all_pass
+        a_test_comes_after_those_that_it_depends_on_however_they_end
+        tests_that_share_a_resource_lock
+        tests_that_run_alone
+        processors_and_costs
+        labels_select_and_bring_fixtures
+        labels_leave_out
+        names_select
+        names_leave_out
+        numbers_select
+        fixtures_are_left_out_on_demand
+        several_selections_together
+        equal_names_in_different_folders
+        equal_names_that_ctest_runs_itself
+        timeouts
+        a_timeout_for_tests_that_have_none
+        a_timeout_that_begins_with_what_is_printed
+        names_and_arguments_with_every_character
+        tests_that_are_tried_again
+        resources_that_a_file_names
+        resources_without_a_file
+        a_configuration_has_tests_of_its_own
+        one_of_several_configurations
+        a_project_without_a_manifest_in_upper_case
+        a_module_that_brings_a_timeout_of_the_project
+        another_folder_and_arguments_of_the_configuration
+        a_preset_selects_and_sets_variables
+        output_that_is_no_text
+    ]
 }

@@ -1,5 +1,6 @@
 //! One project, run by its own tool and by us: the same tests, outcomes, success and files.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,6 +16,86 @@ const WORKERS: [&str; 2] = ["1", "3"];
 
 /// A test's name in the words of its tool, and its outcome in our words (`passed`, `failed`, `skipped`, …).
 pub type Outcomes = BTreeMap<String, String>;
+
+/// Folders below `target/test-env` with another version of a tool than the usual one.
+#[derive(Clone, Copy)]
+pub struct Version {
+    folder: &'static str,
+    programs: Option<&'static str>,
+}
+
+thread_local! {
+    /// The version that the settings of this thread run with.
+    static VERSION: Cell<Option<Version>> = const { Cell::new(None) };
+}
+
+impl Version {
+    /// A tool that is a module of Node, or an interpreter with its modules.
+    pub const fn of(folder: &'static str) -> Self {
+        Self {
+            folder,
+            programs: None,
+        }
+    }
+
+    /// The folder's programs come first in `PATH`: Node's, CMake's.
+    pub const fn programs(folder: &'static str) -> Self {
+        Self {
+            folder,
+            programs: Some(folder),
+        }
+    }
+
+    /// The same tool, with the programs of another folder first in `PATH`.
+    pub const fn on(self, programs: &'static str) -> Self {
+        Self {
+            programs: Some(programs),
+            ..self
+        }
+    }
+
+    /// Runs a test of settings with this version.
+    pub fn runs(self, test: fn()) {
+        VERSION.set(Some(self));
+        test();
+    }
+}
+
+/// Where the tool is installed that this test runs with: `usual`, but in another version in the folder of that one.
+pub fn installed(usual: &str) -> PathBuf {
+    let folder = VERSION.get().map_or(usual, |version| version.folder);
+    test_env(folder)
+}
+
+/// Whether this test runs with one of these versions.
+pub fn is_with(folders: &[&str]) -> bool {
+    VERSION.get().is_some_and(|version| {
+        folders.contains(&version.folder)
+            || version
+                .programs
+                .is_some_and(|folder| folders.contains(&folder))
+    })
+}
+
+fn test_env(folder: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("target/test-env").join(folder)
+}
+
+/// Tests that run again with other versions of their tool, each as a test of its own in a module called like the version. Those
+/// behind `slow` are left out of a quick run.
+macro_rules! versions {
+    ([$($name:ident: $version:expr,)*] quick $quick:tt slow $slow:tt) => {
+        $(versions!(@ $name, $version, $quick $slow);)*
+    };
+    (@ $name:ident, $version:expr, [$($quick:ident)*] [$($slow:ident)*]) => {
+        mod $name {
+            use crate::harness::Version;
+            $(#[test] fn $quick() { $version.runs(super::$quick); })*
+            $(#[test] #[ignore = "slow"] fn $slow() { $version.runs(super::$slow); })*
+        }
+    };
+}
 
 /// What a native command did.
 pub struct Native {
@@ -46,6 +127,7 @@ pub struct Setting {
     ignored: Vec<String>,
     left_out: Vec<String>,
     needs: Vec<PathBuf>,
+    is_selection: bool,
 }
 
 /// What a run left behind.
@@ -61,16 +143,25 @@ impl Setting {
     /// An empty project. `native` is a line for `sh` that runs the tool in it (`$OUT` is a folder for its report), `read` finds
     /// the results in what it did.
     pub fn new(native: &str, read: impl Fn(&Native) -> Outcomes + 'static) -> Self {
+        let mut env = Vec::new();
+        let mut needs = Vec::new();
+        if let Some(folder) = VERSION.get().and_then(|version| version.programs) {
+            let bin = test_env(folder).join("bin");
+            let path = std::env::var("PATH").unwrap_or_default();
+            env.push(("PATH".into(), format!("{}:{path}", bin.display())));
+            needs.push(bin);
+        }
         Self {
             entries: Vec::new(),
-            env: Vec::new(),
+            env,
             arguments: Vec::new(),
             native: native.to_owned(),
             read: Box::new(read),
             ours: Box::new(|id| id.split_once("::").map_or(id, |(_, test)| test).to_owned()),
             ignored: vec![".fastest".into()],
             left_out: Vec::new(),
-            needs: Vec::new(),
+            needs,
+            is_selection: false,
         }
     }
 
@@ -146,6 +237,12 @@ impl Setting {
     /// More arguments of the native command.
     pub fn natively(mut self, arguments: &str) -> Self {
         self.native = format!("{} {arguments}", self.native);
+        self
+    }
+
+    /// Some tools report the tests that a pattern leaves out as skipped. We have no result of them.
+    pub fn selecting(mut self) -> Self {
+        self.is_selection = true;
         self
     }
 
@@ -226,9 +323,13 @@ impl Setting {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
+        let mut outcomes = (self.read)(&native);
+        if self.is_selection {
+            outcomes.retain(|_, outcome| outcome != "skipped");
+        }
         Left {
             success: native.success,
-            outcomes: (self.read)(&native),
+            outcomes,
             files: self.files(project.path()),
             printed: format!("{}{}", native.stdout, native.stderr),
         }

@@ -1,16 +1,10 @@
 //! What the settings of jest, vitest, mocha and node have in common.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::harness::{Native, Outcomes, Setting};
-
-/// Where `tests/setup` installs node's modules.
-pub fn modules() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-env/node/node_modules")
-}
+use crate::harness::{Native, Outcomes, Setting, installed};
 
 /// A project for this tool beside the modules that are installed once for all. `native` is the line that runs the tool.
 pub fn project(
@@ -31,7 +25,7 @@ pub fn project(
         let report = serde_json::from_str(&text("report.json")).unwrap_or_default();
         read(&report, &root)
     };
-    let modules = modules();
+    let modules = installed("node").join("node_modules");
     let tool = modules.join(runner).display().to_string();
     Setting::new(&native, read)
         .needs(&tool)
@@ -51,6 +45,8 @@ pub fn jest_json(report: &Value, root: &str) -> Outcomes {
         for test in tests {
             let titles = test["ancestorTitles"].as_array().into_iter().flatten();
             let titles = titles.chain([&test["title"]]).filter_map(Value::as_str);
+            // In vitest 1 each title is below one without a text.
+            let titles = titles.filter(|title| !title.is_empty());
             let name = titles.collect::<Vec<_>>().join(" > ");
             let outcome = match test["status"].as_str().unwrap_or_default() {
                 "passed" => "passed",

@@ -6,6 +6,7 @@
 #[allow(dead_code)] // The builder serves tests/cli; not all of it is needed here.
 mod support;
 
+#[macro_use]
 mod harness;
 
 mod bats;

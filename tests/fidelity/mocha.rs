@@ -200,3 +200,41 @@ fn the_configuration_in_package_json() {
         .file("test/b.js", FAILS)
         .agrees_on(1);
 }
+
+#[test]
+#[ignore = "slow"]
+fn a_test_that_is_selected_by_its_id() {
+    mocha("{}")
+        .file(
+            "test/a.js",
+            &format!("{PASSES}describe('outer', () => {{ {FAILS}it('passes', () => {{}}); }});\n"),
+        )
+        .file("test/b.js", FAILS)
+        .natively("test/a.js --grep '^outer passes$'")
+        .arguments(&["test/a.js::outer > passes"])
+        .agrees_on(1);
+}
+
+versions! {
+    [
+        mocha_10: Version::of("mocha-10"),
+        mocha_11_on_node_24: Version::of("node").on("node-24"),
+    ]
+    quick [
+        every_common_outcome
+    ]
+    slow [
+        hooks_that_fail
+        files_of_the_configuration
+        folders_below
+        a_module_that_is_required
+        hooks_for_all_files
+        a_file_that_only_helps
+        tests_that_are_the_only_ones
+        tests_by_name
+        another_interface
+        tests_that_are_tried_again
+        files_side_by_side
+        a_test_that_is_selected_by_its_id
+    ]
+}

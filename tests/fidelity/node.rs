@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Native, Outcomes, Setting};
+use crate::harness::{Native, Outcomes, Setting, is_with};
 
 /// A reporter for `node --test`: a line for each test, with its file and the names that lead to it.
 const REPORTER: &str = "export default async function* (source) {\n\
@@ -155,4 +155,67 @@ fn files_that_write() {
         .file("a.test.mjs", "import test from 'node:test';\nimport { writeFileSync } from 'node:fs';\ntest('writes', () => writeFileSync('made', 'by a test'));\n")
         .file("b.test.js", FAILS)
         .agrees_on(2);
+}
+
+#[test]
+fn a_test_that_is_selected_by_its_id() {
+    node()
+        .file("a.test.mjs", "import test, { describe } from 'node:test';\ntest('passes', () => {});\ndescribe('outer', () => { test('adds', () => {}); test('fails', () => { throw new Error('no'); }); });\n")
+        .file("b.test.js", FAILS)
+        .natively("--test-name-pattern='^adds$' a.test.mjs")
+        .arguments(&["a.test.mjs::outer > adds"])
+        .selecting()
+        .agrees_on(1);
+}
+
+/// What runs TypeScript without a flag takes it without being asked.
+fn typescript() {
+    const TYPED: &str = "import test from 'node:test';\nconst n: number = 1;\n";
+    node()
+        .file("package.json", "{ \"type\": \"module\" }\n")
+        .file(
+            "a.test.ts",
+            &format!("{TYPED}test('fails', () => {{ throw new Error(String(n)); }});\n"),
+        )
+        .file(
+            "b-test.mts",
+            &format!("{TYPED}test('passes', () => {{}});\n"),
+        )
+        .file(
+            "test/deep/c.ts",
+            &format!("{TYPED}test('passes', () => {{}});\n"),
+        )
+        .file(
+            "d.ts",
+            &format!("{TYPED}test('never', () => {{ throw new Error(String(n)); }});\n"),
+        )
+        .file(
+            "e.test.js",
+            "import test from 'node:test';\ntest('passes', () => {});\n",
+        )
+        .agrees_on(if is_with(&["node-20"]) { 1 } else { 4 });
+}
+
+versions! {
+    [
+        node_20: Version::programs("node-20"),
+        node_24: Version::programs("node-24"),
+    ]
+    quick [
+        every_common_outcome
+        names_of_files
+        all_in_a_folder_called_test
+        hidden_folders_and_modules
+        subtests
+        a_file_without_a_test
+        hooks
+        tests_by_name
+        a_module_that_is_imported_first
+        a_test_that_is_selected_by_its_id
+        typescript
+    ]
+    slow [
+        promises_and_callbacks
+        files_that_write
+    ]
 }

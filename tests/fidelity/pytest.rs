@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Native, Outcomes, Setting};
+use crate::harness::{Native, Outcomes, Setting, installed};
 
 mod plugins;
 
@@ -18,7 +18,12 @@ const GOOD: &str = "def test_good(): pass\n";
 /// The interpreter that `tests/setup` installs pytest and its plugins for.
 fn python() -> String {
     let own = std::env::var("FIDELITY_PYTHON");
-    own.unwrap_or_else(|_| in_repository("target/test-env/plugins/bin/python"))
+    own.unwrap_or_else(|_| {
+        installed("plugins")
+            .join("bin/python")
+            .display()
+            .to_string()
+    })
 }
 
 fn in_repository(path: &str) -> String {
@@ -613,4 +618,63 @@ fn a_link_to_a_folder() {
         .file("real/test_a.py", TWO)
         .shell("ln -s real linked")
         .agrees_on(4);
+}
+
+#[test]
+#[ignore = "slow"]
+fn a_test_that_is_selected_by_its_id() {
+    suite("")
+        .file("tests/test_a.py", "import pytest\nclass TestA:\n    @pytest.mark.parametrize('n', [1, 2])\n    def test_n(self, n): assert n == 1\n")
+        .file("tests/test_b.py", TWO)
+        .natively("'tests/test_a.py::TestA::test_n[2]'")
+        .arguments(&["tests/test_a.py::TestA::test_n[2]"])
+        .agrees_on(1);
+}
+
+versions! {
+    [
+        pytest_7: Version::of("pytest-7"),
+        pytest_8: Version::of("pytest-8"),
+    ]
+    quick [
+        every_common_outcome
+        the_end_of_the_session_in_a_conftest
+    ]
+    slow [
+        python_files
+        python_classes_and_functions
+        testpaths
+        norecursedirs
+        collect_ignore_of_a_conftest
+        ignore_and_deselect_in_addopts
+        keywords_in_addopts
+        markers_in_addopts
+        doctests_of_modules
+        doctests_of_texts
+        importlib_mode_with_equal_names
+        a_pyproject
+        a_setup_cfg
+        a_configuration_elsewhere
+        a_folder_as_argument
+        strict_xfail
+        warnings_that_are_errors
+        options_of_a_conftest
+        a_collector_of_the_project
+        classes_of_unittest
+        generated_parameters
+        a_package_with_fixtures
+        a_module_that_skips_itself
+        tests_that_are_added_and_removed_by_a_conftest
+        a_summary_of_a_conftest
+        a_conftest_that_knows_workers
+        a_loop_of_a_conftest
+        a_stop_at_the_first_failure
+        a_stop_of_a_conftest
+        only_tests_that_failed_last
+        stepwise
+        one_folder_for_temporary_files
+        one_log_file
+        values_in_the_cache
+        a_test_that_is_selected_by_its_id
+    ]
 }

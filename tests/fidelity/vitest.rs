@@ -1,6 +1,6 @@
 //! Settings of projects that are tested with vitest.
 
-use crate::harness::Setting;
+use crate::harness::{Setting, is_with};
 use crate::javascript::{jest_json, project, without_project};
 
 const HEAD: &str = "import { afterEach, beforeAll, describe, expect, test } from 'vitest';\n";
@@ -27,6 +27,16 @@ fn vitest(config: &str) -> Setting {
     vitest_with(config, &[])
 }
 
+/// Versions before 3.2 have projects in a file of their own.
+fn of_projects(list: &str, arguments: &[&str]) -> Setting {
+    if is_with(&["vitest-1", "vitest-2"]) {
+        let workspace = format!("export default {list};\n");
+        vitest_with("{}", arguments).file("vitest.workspace.mjs", &workspace)
+    } else {
+        vitest_with(&format!("{{ projects: {list} }}"), arguments)
+    }
+}
+
 #[test]
 fn every_common_outcome() {
     vitest("{}")
@@ -45,11 +55,15 @@ fn the_default_patterns() {
         .file("c.js", &of(FAILS))
         .file("__tests__/d.js", &of(FAILS))
         .file("dist/e.test.js", &of(PASSES))
-        .agrees_on(3);
+        // `dist` is left out before vitest 4.
+        .agrees_on(if is_with(&["vitest-1", "vitest-2", "vitest-3"]) {
+            2
+        } else {
+            3
+        });
 }
 
 #[test]
-#[ignore = "slow"]
 fn include() {
     vitest("{ include: ['**/*.check.js'] }")
         .file("a.test.js", &of(PASSES))
@@ -87,18 +101,21 @@ fn a_root_folder_below() {
 #[test]
 #[ignore = "slow"]
 fn projects() {
-    vitest("{ projects: ['red', 'blue'].map((name) => ({ test: { name, include: [`${name}/*.js`] } })) }")
-        .file("red/a.js", &of(PASSES))
-        .file("blue/b.js", &of(FAILS))
-        .file("green/c.js", &of(FAILS))
-        .agrees_on(2);
+    of_projects(
+        "['red', 'blue'].map((name) => ({ test: { name, include: [`${name}/*.js`] } }))",
+        &[],
+    )
+    .file("red/a.js", &of(PASSES))
+    .file("blue/b.js", &of(FAILS))
+    .file("green/c.js", &of(FAILS))
+    .agrees_on(2);
 }
 
 #[test]
 #[ignore = "slow"]
 fn a_project_that_is_selected() {
-    vitest_with(
-        "{ projects: ['red', 'blue'].map((name) => ({ test: { name, include: [`${name}/*.js`] } })) }",
+    of_projects(
+        "['red', 'blue'].map((name) => ({ test: { name, include: [`${name}/*.js`] } }))",
         &["--project", "red"],
     )
     .file("red/a.js", &of(PASSES))
@@ -109,7 +126,7 @@ fn a_project_that_is_selected() {
 #[test]
 #[ignore = "slow"]
 fn one_file_in_two_projects() {
-    vitest("{ projects: ['red', 'blue'].map((name) => ({ test: { name, env: { NAME: name }, include: ['a.test.js'] } })) }")
+    of_projects("['red', 'blue'].map((name) => ({ test: { name, env: { NAME: name }, include: ['a.test.js'] } }))", &[])
         .file("a.test.js", &of("test('has a name', () => expect(['red', 'blue']).toContain(process.env.NAME));\n"))
         .agrees_on(1);
 }
@@ -360,4 +377,70 @@ fn variables_of_the_configuration() {
             &of("test('is red', () => expect(process.env.COLOUR).toBe('red'));\n"),
         )
         .agrees_on(1);
+}
+
+#[test]
+#[ignore = "slow"]
+fn a_server_that_is_strict() {
+    vitest("{}")
+        .file(
+            "vitest.config.mjs",
+            "export default { server: { fs: { strict: true, allow: ['.'] } }, test: {} };\n",
+        )
+        .file("m.js", "export const two = 2;\n")
+        .file(
+            "a.test.js",
+            &of("import { two } from './m.js';\ntest('imports', () => expect(two).toBe(2));\n"),
+        )
+        .file("b.test.js", &of(FAILS))
+        .agrees_on(2);
+}
+
+#[test]
+#[ignore = "slow"]
+fn a_test_that_is_selected_by_its_id() {
+    vitest("{}")
+        .file(
+            "a.test.js",
+            &of(&format!(
+                "{PASSES}describe('outer', () => {{ {FAILS}test('passes', () => {{}}); }});\n"
+            )),
+        )
+        .file("b.test.js", &of(FAILS))
+        .natively("a.test.js -t '^ ?outer passes$'")
+        .arguments(&["a.test.js::outer > passes"])
+        .selecting()
+        .agrees_on(1);
+}
+
+versions! {
+    [
+        vitest_1: Version::of("vitest-1"),
+        vitest_2: Version::of("vitest-2"),
+        vitest_3: Version::of("vitest-3"),
+        vitest_4_with_vite_7: Version::of("vitest-4-vite-7"),
+        vitest_4_on_node_24: Version::of("node").on("node-24"),
+    ]
+    quick [
+        every_common_outcome
+    ]
+    slow [
+        the_default_patterns
+        include
+        exclude
+        projects
+        a_project_that_is_selected
+        one_file_in_two_projects
+        coverage_with_a_threshold_that_is_met
+        a_global_setup_runs_once
+        files_that_must_not_run_side_by_side
+        snapshots_are_written
+        snapshots_are_updated
+        hooks_that_fail
+        tests_that_are_tried_again
+        tests_that_are_to_fail
+        another_pool
+        a_server_that_is_strict
+        a_test_that_is_selected_by_its_id
+    ]
 }
