@@ -199,6 +199,47 @@ fn vitest() {
     assert!(!outcomes.contains(&passed), "{outcomes:?}");
 }
 
+/// The tests of a file take longer together than one may: each is reported when it ends, and the clock begins anew.
+#[test]
+fn a_timeout_is_one_test_s_and_not_its_file_s() {
+    let tools = ["jest", "vitest", "mocha"];
+    if !tools.iter().all(|tool| with_modules(tool).is_some()) {
+        return;
+    }
+    let wait = "for (let n = 1; n <= 6; n++) test(`t${n}`, () => new Promise((go) => setTimeout(go, 2000)));\n";
+    let mut manifest = "[defaults]\ntimeout = \"10s\"\n".to_owned();
+    for runner in ["jest", "mocha", "node", "vitest"] {
+        manifest.push_str(&format!("[groups.{runner}]\nrunner = {runner:?}\n"));
+    }
+    let project = with_modules("jest")
+        .unwrap()
+        .file("fastest.toml", &manifest)
+        .file(
+            "jest.config.js",
+            "module.exports = { testMatch: ['**/jest/*.js'] };\n",
+        )
+        .file("jest/a.js", wait)
+        .file(
+            ".mocharc.json",
+            "{ \"spec\": \"mocha/*.js\", \"timeout\": 0 }",
+        )
+        .file("mocha/a.js", &format!("const test = it;\n{wait}"))
+        .file(
+            "test/a.mjs",
+            &format!("import test from 'node:test';\n{wait}"),
+        )
+        .file(
+            "vitest.config.mjs",
+            "export default { test: { include: ['vitest/*.js'] } };\n",
+        )
+        .file(
+            "vitest/a.js",
+            &format!("import {{ test }} from 'vitest';\n{wait}"),
+        );
+    let ran = project.run(&["-n", "4"]).exits(0);
+    assert_eq!(ran.outcomes().len(), 24);
+}
+
 /// A lone surrogate in a name or a message is no reason to lose a result.
 #[test]
 fn results_that_no_text_can_hold_are_kept() {
