@@ -4,7 +4,7 @@
 //! nobody holds tells of a run that was interrupted, and goes when that has been told; what is locked is never pruned.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ const KEPT: usize = 20;
 /// What a run's folder has its events in.
 pub const JOURNAL: &str = "journal.jsonl";
 
+/// What the lock of a run says that could not lock it.
+const UNLOCKED: &[u8] = b"unlocked\n";
 /// What the folder of a run is called until its lock is held.
 const NEW: &str = ".new-";
 
@@ -162,9 +164,11 @@ impl Folder {
     fn lock(&self, run: &str) -> io::Result<RunFolder> {
         let new = self.runs().join(format!("{NEW}{run}"));
         kept_file::make_folder(&new)?;
-        let made = File::create(new.join("lock")).and_then(|lock| {
-            // Some network file systems have no locks; then the process id tells.
-            let _ = flock(&lock, FlockOperation::LockExclusive);
+        let made = File::create(new.join("lock")).and_then(|mut lock| {
+            // Some network file systems have no locks; then the process id tells. Who looks may get a lock all the same.
+            if flock(&lock, FlockOperation::LockExclusive).is_err() {
+                lock.write_all(UNLOCKED)?;
+            }
             let path = self.runs().join(run);
             fs::rename(&new, &path)?;
             Ok(RunFolder {
@@ -239,7 +243,9 @@ impl RunFolder {
         };
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         // Shared, so that two that look don't take each other for the run.
+        let is_unlocked = lock.metadata().is_ok_and(|meta| meta.len() > 0);
         let is_running = match flock(&lock, FlockOperation::NonBlockingLockShared) {
+            _ if is_unlocked => pid_of(&name).is_some_and(is_alive),
             Ok(()) => false,
             // Its workers hold it too, and are about to go when the run itself is gone: what they still end must not cross
             // what is done next.

@@ -251,3 +251,29 @@ fn a_claimed_port_is_not_leased() {
     }
     arena.is_clean();
 }
+
+/// Whoever looks at the folder that is kept of a run may get the lock that the run could not have.
+#[test]
+fn a_live_run_that_could_not_lock_is_not_taken_for_interrupted() {
+    for filters in [&[][..], &[Filter::no_locks()]] {
+        let arena = Arena::new(
+            "[groups.live]\ncommand = \"touch up; while ! test -e go; do sleep 0.01; done\"\nafter-all = [\"echo down >> hooks\"]\n\
+            [groups.other]\ncommand = [\"true\"]\n",
+        );
+        let mut command = arena.run_command(&["-g", "live"]);
+        filter(&mut command, filters);
+        let started = arena.start(&mut command);
+        arena.until_file("up");
+        let other = arena.finish(arena.start(&mut arena.command(&["run", "-g", "other"])));
+        let said = other.exits(0).said;
+        assert!(!said.contains("interrupted"), "{said}");
+        assert!(!arena.path().join("hooks").exists());
+        fs::write(arena.path().join("go"), "").unwrap();
+        arena.finish(started).exits(0).ends(&["live passed"]);
+        assert_eq!(arena.read("hooks"), "down\n");
+        let locks = fs::read_dir(arena.path().join(".fastest/runs")).unwrap();
+        for run in locks.flatten() {
+            assert!(!run.path().join("lock").exists());
+        }
+    }
+}

@@ -1,12 +1,13 @@
 //! Files that runners bring along: embedded in the binary, written out when a runner's command names `<support>`.
 
-use std::collections::HashSet;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use crate::kept_file;
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+use rustix::io::{Errno, read};
 
 /// Names and texts of files in a folder beside this one.
 macro_rules! files {
@@ -62,8 +63,9 @@ const FILES: &[(&str, &str)] = files![
     "orchestrate_bats_suite.bash",
 ];
 
-/// The package of the files for Python.
+/// The package of the files for Python, and how the names of what is in it begin.
 const PACKAGE: &str = "_orchestrate";
+const WITHIN: &str = "_orchestrate/";
 /// Where Python would keep what it compiled. A file of this name keeps it from that: what is there would be run without a look at
 /// what it was made from, and could not be checked.
 const COMPILED: (&str, &str) = ("_orchestrate/__pycache__", "");
@@ -97,55 +99,70 @@ pub fn write(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// Which one is not, for a person to read.
 pub fn check(folder: &Path) -> Result<(), String> {
-    let changed = |what: &Path, why: &str| {
+    find_change(folder).map_err(|Change { name, how }| {
         format!(
-            "{} {why}: a test or another program has changed what orchestrate runs, and could forge results with it. \
+            "{} {how}: a test or another program has changed what orchestrate runs, and could forge results with it. \
              Nothing more is started with these files; find out which test writes there",
-            what.display()
+            folder.join(name).display()
         )
+    })
+}
+
+/// What is not as it was written.
+struct Change {
+    name: String,
+    how: String,
+}
+
+impl Change {
+    fn unreadable(name: &str, error: Errno) -> Self {
+        let error = io::Error::from(error);
+        let (name, how) = (name.to_owned(), format!("can't be read ({error})"));
+        Self { name, how }
+    }
+}
+
+/// Each file costs three calls: opened in an open folder, read at once into a buffer with room for a byte more, closed.
+fn find_change(folder: &Path) -> Result<(), Change> {
+    let careful = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let open = |above: BorrowedFd<'_>, path: &Path, name: &str, flags: OFlags| {
+        let opened = openat(above, path, careful | flags, Mode::empty());
+        opened.map_err(|error| Change::unreadable(name, error))
     };
-    let mut names = HashSet::new();
-    let mut buffer = Vec::new();
+    let outer = open(CWD, folder, "", OFlags::DIRECTORY)?;
+    let inner = open(outer.as_fd(), PACKAGE.as_ref(), PACKAGE, OFlags::DIRECTORY)?;
+    let longest = all().map(|(_, text)| text.len()).max().unwrap_or(0);
+    let mut buffer = vec![0; longest + 1];
     for (name, text) in all() {
-        let path = folder.join(name);
-        names.insert(name);
-        let text = text.as_bytes();
-        buffer.resize(text.len() + 1, 0);
-        match read(&path, &mut buffer) {
-            Ok(length) if buffer[..length] == *text => {}
-            Ok(_) => return Err(changed(&path, "was changed")),
-            Err(error) => return Err(changed(&path, &format!("can't be read ({error})"))),
+        let (above, within) = match name.strip_prefix(WITHIN) {
+            Some(within) => (&inner, within),
+            None => (&outer, name),
+        };
+        let file = open(above.as_fd(), within.as_ref(), name, OFlags::empty())?;
+        let buffer = &mut buffer[..=text.len()];
+        let length = read(&file, &mut *buffer).map_err(|error| Change::unreadable(name, error))?;
+        if buffer[..length] != *text.as_bytes() {
+            let (name, how) = (name.to_owned(), "was changed".to_owned());
+            return Err(Change { name, how });
         }
     }
-    for (folder, above) in [
-        (folder.to_owned(), ""),
-        (folder.join(PACKAGE), "_orchestrate/"),
-    ] {
-        let entries = fs::read_dir(&folder).map_err(|error| {
-            let why = format!("can't be read ({error})");
-            changed(&folder, &why)
-        })?;
-        for entry in entries.flatten() {
-            let name = format!("{above}{}", entry.file_name().to_string_lossy());
-            if name != PACKAGE && !names.contains(name.as_str()) {
-                return Err(changed(&entry.path(), "was added"));
-            }
+    only_ours(&outer, "").and_then(|()| only_ours(&inner, WITHIN))
+}
+
+/// Whether there are no other files in an open folder: one could take the place of a module that ours load.
+fn only_ours(folder: &OwnedFd, prefix: &str) -> Result<(), Change> {
+    let unreadable = |error| Change::unreadable(prefix, error);
+    for entry in Dir::read_from(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy();
+        let name = format!("{prefix}{name}");
+        let is_known = [".", "..", "_orchestrate/.", "_orchestrate/..", PACKAGE].contains(&&*name);
+        if !is_known && all().all(|(ours, _)| ours != name) {
+            let how = "was added".to_owned();
+            return Err(Change { name, how });
         }
     }
     Ok(())
-}
-
-/// Reads a file into a buffer that has room for a byte more than it should have.
-fn read(path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut file = kept_file::open(path)?;
-    let mut length = 0;
-    while length < buffer.len() {
-        match file.read(&mut buffer[length..])? {
-            0 => break,
-            more => length += more,
-        }
-    }
-    Ok(length)
 }
 
 #[cfg(test)]
@@ -182,7 +199,7 @@ mod tests {
                 fs::remove_file(&path).unwrap();
                 fs::write(&path, text).unwrap();
             }),
-            ("it is a symbolic link", |folder| {
+            ("can't be read", |folder| {
                 let path = folder.join("orchestrate_bats.bash");
                 let other = folder.join("orchestrate_node.mjs");
                 fs::remove_file(&path).unwrap();
