@@ -405,6 +405,20 @@ fn a_test_that_is_selected_by_its_id() {
         .agrees_on(1);
 }
 
+#[test]
+#[ignore = "slow"]
+fn modules_of_ecmascript() {
+    jest("{ testMatch: ['**/*.mjs'] }")
+        .env("NODE_OPTIONS", "--experimental-vm-modules --no-warnings")
+        .file("m.js", "exports.two = 2;\n")
+        .file(
+            "a.mjs",
+            "import m from './m.js';\ntest('imports', () => expect(m.two).toBe(2));\n",
+        )
+        .file("b.mjs", FAILS)
+        .agrees_on(2);
+}
+
 versions! {
     [
         jest_29: Version::of("jest-29"),
@@ -426,6 +440,7 @@ versions! {
         hooks_that_fail
         tests_that_are_tried_again
         a_sequencer_of_the_project
+        modules_of_ecmascript
         a_test_that_is_selected_by_its_id
     ]
 }

@@ -215,6 +215,20 @@ fn a_test_that_is_selected_by_its_id() {
         .agrees_on(1);
 }
 
+/// Node runs it by itself, from version 22.18 on.
+fn typescript() {
+    mocha("{ \"extension\": [\"ts\"], \"spec\": \"test/*.ts\" }")
+        .file(
+            "test/a.ts",
+            "const n: number = 1;\nit('passes', () => { n satisfies number; });\n",
+        )
+        .file(
+            "test/b.ts",
+            "const n: number = 1;\nit('fails', () => { throw new Error(String(n)); });\n",
+        )
+        .agrees_on(2);
+}
+
 versions! {
     [
         mocha_10: Version::of("mocha-10"),
@@ -236,5 +250,16 @@ versions! {
         tests_that_are_tried_again
         files_side_by_side
         a_test_that_is_selected_by_its_id
+    ]
+}
+
+versions! {
+    [
+        mocha_10_typescript: Version::of("mocha-10").on("node-24"),
+        mocha_11_typescript: Version::of("node").on("node-24"),
+    ]
+    quick []
+    slow [
+        typescript
     ]
 }

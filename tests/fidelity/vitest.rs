@@ -413,6 +413,24 @@ fn a_test_that_is_selected_by_its_id() {
         .agrees_on(1);
 }
 
+/// Before vitest 4 projects may have a file of their own.
+fn a_file_of_projects() {
+    vitest("{}")
+        .file("vitest.workspace.mjs", "export default ['packages/*'];\n")
+        .file(
+            "packages/red/vitest.config.mjs",
+            "export default { test: { name: 'red', include: ['*.js'] } };\n",
+        )
+        .file("packages/red/a.js", &of(PASSES))
+        .file(
+            "packages/blue/vitest.config.mjs",
+            "export default { test: { name: 'blue', include: ['*.check.js'] } };\n",
+        )
+        .file("packages/blue/a.js", &of(FAILS))
+        .file("packages/blue/b.check.js", &of(FAILS))
+        .agrees_on(2);
+}
+
 versions! {
     [
         vitest_1: Version::of("vitest-1"),
@@ -442,5 +460,17 @@ versions! {
         another_pool
         a_server_that_is_strict
         a_test_that_is_selected_by_its_id
+    ]
+}
+
+versions! {
+    [
+        vitest_1_workspace: Version::of("vitest-1"),
+        vitest_2_workspace: Version::of("vitest-2"),
+        vitest_3_workspace: Version::of("vitest-3"),
+    ]
+    quick []
+    slow [
+        a_file_of_projects
     ]
 }
