@@ -196,6 +196,27 @@ fn typescript() {
         .agrees_on(if is_with(&["node-20"]) { 1 } else { 4 });
 }
 
+/// For a Node that would run it.
+fn typescript_that_is_switched_off() {
+    node_with(&["--no-experimental-strip-types"])
+        .file(
+            "a.test.ts",
+            "import test from 'node:test';\ntest('fails', () => { throw new Error('no'); });\n",
+        )
+        .file("b.test.js", PASSES)
+        .agrees_on(1);
+}
+
+versions! {
+    [
+        switched_off: Version::programs("node-24"),
+    ]
+    quick [
+        typescript_that_is_switched_off
+    ]
+    slow []
+}
+
 versions! {
     [
         node_20: Version::programs("node-20"),
