@@ -199,6 +199,35 @@ fn vitest() {
     assert!(!outcomes.contains(&passed), "{outcomes:?}");
 }
 
+/// Without a manifest too, the project's own patterns say which files are tests.
+#[test]
+fn patterns_of_a_project_without_a_manifest() {
+    let test = "test('fails', () => expect(1).toBe(2));\n";
+    for (tool, name, config) in [
+        (
+            "jest",
+            "jest.config.js",
+            "module.exports = { testMatch: ['**/*.unit.js'] };\n",
+        ),
+        (
+            "vitest",
+            "vitest.config.mjs",
+            "export default { test: { globals: true, include: ['*.unit.js'] } };\n",
+        ),
+    ] {
+        let Some(project) = with_modules(tool) else {
+            return;
+        };
+        let ran = project
+            .file(name, config)
+            .file("a.test.js", test)
+            .file("b.unit.js", test)
+            .run(&[])
+            .exits(1);
+        assert_eq!(ran.outcomes(), [format!("{tool}::b.unit.js::fails failed")]);
+    }
+}
+
 /// The tests of a file take longer together than one may: each is reported when it ends, and the clock begins anew.
 #[test]
 fn a_timeout_is_one_test_s_and_not_its_file_s() {

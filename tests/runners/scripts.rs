@@ -237,6 +237,19 @@ fn a_suite_of_bats_is_one_process_and_the_run_says_why() {
 
 /// Four tests of a second each.
 #[test]
+fn files_below_the_folder_of_bats_are_no_tests_without_a_manifest() {
+    if !has("bats") {
+        return;
+    }
+    let ran = Project::new()
+        .file("test/a.bats", "@test \"good\" { true; }\n")
+        .file("test/fixtures/b.bats", "@test \"bad\" { false; }\n")
+        .run(&[])
+        .exits(0);
+    assert_eq!(ran.outcomes(), ["bats::test/a.bats::good passed"]);
+}
+
+#[test]
 fn a_timeout_is_one_test_s_and_not_its_file_s() {
     for bats in both_bats() {
         let manifest = format!(
