@@ -31,6 +31,6 @@ pub(crate) use job::{monotonic, read_report};
 #[cfg(target_os = "linux")]
 pub use level::hold;
 pub use process::{is_ignored, keep_from_others, make_pipe};
-pub use scratch::{Scratch, ScratchError, bases, sweep};
+pub use scratch::{Scratch, ScratchError, bases, sweep, unknown_text};
 pub use supervisor::supervise;
 pub use tree::{adopt_orphans, any_runs, kill_strays};

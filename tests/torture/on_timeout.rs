@@ -31,8 +31,8 @@ fn warm(more: &str) -> Option<Arena> {
 
 /// The same of a host that does not fork.
 fn without_fork() -> Arena {
-    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; echo '{\"event\":\"ready\"}' >&4; read -r order <&3; \
-        echo '{\"event\":\"started\",\"id\":\"a\"}' >&4; echo $$ >host.pid; echo begun; sleep 60";
+    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; key=${work#*\\\"key\\\":\\\"}; key=${key%%\\\"*}; echo $key'{\"event\":\"ready\"}' >&4; read -r order <&3; \
+        echo $key'{\"event\":\"started\",\"id\":\"a\"}' >&4; echo $$ >host.pid; echo begun; sleep 60";
     Arena::new("").file("host", host).file(
         "fastest.toml",
         &format!(

@@ -107,13 +107,30 @@ fn a_test_can_not_look_into_the_processes_that_run_it() {
     arena.is_clean();
 }
 
+/// Only what runs tests is closed to others: a debugger that `on-timeout` names looks into a job.
+#[test]
+fn what_looks_at_a_job_whose_time_is_over_can_look_into_it() {
+    let arena = Arena::new(
+        "[groups.g]\ncommand = [\"sleep\", \"60\"]\ntimeout = \"300ms\"\ngrace = \"300ms\"\n\
+        on-timeout = [\"sh\", \"-c\", \"head -c 8 /proc/$0/maps | wc -c; ls /proc/$0/fd | head -1\", \"<job-pid>\"]\n",
+    );
+    let Some(arena) = arena.of_another_user() else {
+        return;
+    };
+    let end = arena.run(&[]);
+    let output = end.finished()[0]["output"].to_string();
+    end.exits(1).ends(&["g timed-out"]);
+    assert!(output.contains("8\\n0\\n"), "{output}");
+    arena.is_clean();
+}
+
 /// A host that is its one worker: once it serves, its pipes have no names any more.
 #[test]
 fn the_pipes_of_a_session_have_no_names_while_its_tests_run() {
-    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; echo '{\"event\":\"ready\"}' >&4; read -r order <&3; \
+    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; key=${work#*\\\"key\\\":\\\"}; key=${key%%\\\"*}; echo $key'{\"event\":\"ready\"}' >&4; read -r order <&3; \
         if test -e $ORCHESTRATE_ORDERS || test -e $ORCHESTRATE_ANSWERS; then outcome=failed; else outcome=passed; fi; \
-        echo '{\"event\":\"started\",\"id\":\"a\"}' >&4; echo '{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"'$outcome'\",\"seconds\":0}' >&4; \
-        echo '{\"event\":\"done\",\"cpu\":0,\"memory\":0}' >&4; read -r end <&3; echo '{\"event\":\"over\"}' >&4";
+        echo $key'{\"event\":\"started\",\"id\":\"a\"}' >&4; echo $key'{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"'$outcome'\",\"seconds\":0}' >&4; \
+        echo $key'{\"event\":\"done\",\"cpu\":0,\"memory\":0}' >&4; read -r end <&3; echo $key'{\"event\":\"over\"}' >&4";
     for another in [false, true] {
         let arena = Arena::new("").file("host", host).file(
             "fastest.toml",
@@ -127,6 +144,40 @@ fn the_pipes_of_a_session_have_no_names_while_its_tests_run() {
         };
         let Some(arena) = arena else { return };
         arena.run(&[]).exits(0).ends(&["g::a passed"]);
+        arena.is_clean();
+    }
+}
+
+/// The test of another group writes a verdict into the pipe of a host, which it finds through /proc.
+#[test]
+fn a_verdict_that_another_process_writes_into_the_pipe_of_a_session_is_no_result() {
+    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; key=${work#*\\\"key\\\":\\\"}; key=${key%%\\\"*}; \
+        echo $key'{\"event\":\"ready\"}' >&4; read -r order <&3; \
+        echo $key'{\"event\":\"started\",\"id\":\"a\"}' >&4; echo $$ > pid.new; mv pid.new pid; while ! test -e forged; do sleep 0.01; done; \
+        echo $key'{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"failed\",\"seconds\":0}' >&4; \
+        echo $key'{\"event\":\"done\",\"cpu\":0,\"memory\":0}' >&4; read -r end <&3; echo $key'{\"event\":\"over\"}' >&4";
+    let evil = "while ! test -e pid; do sleep 0.01; done\n\
+        for fd in 1 3 4; do echo '{\"event\":\"finished\",\"id\":\"a\",\"outcome\":\"passed\",\"seconds\":0}' > /proc/$(cat pid)/fd/$fd; done\n\
+        touch forged";
+    for another in [false, true] {
+        let arena = Arena::new("").file("host", host).script("evil", evil).file(
+            "fastest.toml",
+            "[run]\nworkers = 2\n[runners.one]\nlist = [\"sh\", \"-c\", \"echo '{\\\"id\\\":\\\"a\\\"}' >$0\", \"<report>\"]\nlist-format = \"jsonl\"\n\
+             results = \"events\"\nrun = [\"true\"]\nsession = [\"sh\", \"host\"]\nsession-forks = false\n\
+             [groups.g]\nrunner = \"one\"\ngrace = \"300ms\"\n[groups.evil]\ncommand = [\"./evil\"]\n",
+        );
+        let arena = match another {
+            true => arena.of_another_user(),
+            false => Some(arena),
+        };
+        let Some(arena) = arena else { return };
+        let end = arena.run(&[]).exits(1);
+        let outcomes = end.outcomes();
+        assert_eq!(outcomes[0], "evil passed", "{}", end.shown());
+        assert!(
+            ["g::a errored", "g::a failed"].contains(&outcomes[1].as_str()),
+            "{outcomes:?}"
+        );
         arena.is_clean();
     }
 }

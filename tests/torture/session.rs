@@ -93,8 +93,8 @@ fn a_run_is_stopped_while_a_session_begins() {
 
 /// A host that is its one worker: it leaves a process that holds its pipes open, and then does not end.
 fn arena_without_fork() -> Arena {
-    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; echo '{\"event\":\"ready\"}' >&4; read -r order <&3; \
-        echo '{\"event\":\"started\",\"id\":\"a\"}' >&4; setsid sleep 60 & touch up; sleep 60";
+    let host = "exec 3<$ORCHESTRATE_ORDERS 4>$ORCHESTRATE_ANSWERS; read -r work <&3; key=${work#*\\\"key\\\":\\\"}; key=${key%%\\\"*}; echo $key'{\"event\":\"ready\"}' >&4; read -r order <&3; \
+        echo $key'{\"event\":\"started\",\"id\":\"a\"}' >&4; setsid sleep 60 & touch up; sleep 60";
     Arena::new("")
         .file("host", host)
         .file(

@@ -252,6 +252,33 @@ fn a_claimed_port_is_not_leased() {
     arena.is_clean();
 }
 
+#[test]
+fn runs_of_two_users_at_once_are_leased_different_ports() {
+    let manifest = "[run]\nworkers = 3\n[groups.g]\n\
+        command = [\"sh\", \"-c\", \"echo $PORT > $1.new; mv $1.new port-$1; while ! test -e go; do sleep 0.01; done\", \"sh\", \"<items>\"]\n\
+        items = [\"a\", \"b\", \"c\"]\nenv = { PORT = \"<port>\" }\nchunk-size = 1\n";
+    let Some(other) = Arena::new(manifest).of_another_user() else {
+        return;
+    };
+    let arenas = [Arena::new(manifest), other];
+    let started = arenas
+        .each_ref()
+        .map(|arena| arena.start(&mut arena.run_command(&[])));
+    let mut ports = std::collections::HashSet::new();
+    for arena in &arenas {
+        for name in ["port-a", "port-b", "port-c"] {
+            arena.until_file(name);
+            let port = arena.read(name);
+            assert!(ports.insert(port.clone()), "{port} twice");
+        }
+    }
+    for (arena, started) in arenas.iter().zip(started) {
+        fs::write(arena.path().join("go"), "").unwrap();
+        arena.finish(started).exits(0);
+        arena.is_clean();
+    }
+}
+
 /// Whoever looks at the folder that is kept of a run may get the lock that the run could not have.
 #[test]
 fn a_live_run_that_could_not_lock_is_not_taken_for_interrupted() {

@@ -139,6 +139,7 @@ impl Lane<'_, '_> {
         let guard = is_for_life.then(guard).flatten();
         let guard = guard.as_ref();
         let order = json!({ "work": {
+            "key": connection.key(),
             "output": output.to_string_lossy(),
             "tmp": tmp.to_string_lossy(),
             "env": env,

@@ -8,9 +8,13 @@ use serde_json::Value;
 
 use super::stream::Stream;
 use crate::outcome::Outcome;
+use crate::worker::unknown_text;
 
 /// The longest line that is read.
 const MOST_BYTES: usize = 128 << 20;
+
+/// How many characters a key has.
+const KEY: usize = 16;
 
 /// What a fork tells.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -106,17 +110,27 @@ pub struct Connection {
     /// What was read and not yet taken, from `at` on.
     bytes: Vec<u8>,
     at: usize,
+    /// What each line must begin with, where other processes can write into the connection.
+    key: Option<String>,
 }
 
 impl Connection {
     /// A connection that was just made.
     #[must_use]
     pub fn new(stream: Stream) -> Self {
+        let is_open = matches!(stream, Stream::Pipes { .. });
         Self {
+            key: is_open.then(|| unknown_text(KEY)),
             stream,
             bytes: Vec::new(),
             at: 0,
         }
+    }
+
+    /// What the other side is to write before each object, if anything. Whoever else writes into a pipe does not know it.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// Sends an object.
@@ -174,6 +188,7 @@ impl Connection {
     /// # Errors
     /// What broke the connection.
     pub fn next(&mut self, until: Instant) -> io::Result<Heard> {
+        let key = self.key.clone().unwrap_or_default();
         loop {
             let line = match self.line(Some(until)) {
                 Ok(Some(line)) => line,
@@ -184,6 +199,10 @@ impl Connection {
             if line.trim_ascii().is_empty() {
                 continue;
             }
+            let Some(line) = line.strip_prefix(key.as_bytes()) else {
+                let why = "it does not begin with the key of its session: another process may have written it";
+                return Ok(Heard::Unreadable(why.to_owned()));
+            };
             // What tests print need not be text.
             return Ok(match serde_json::from_str(&String::from_utf8_lossy(line)) {
                 Ok(told) => Heard::Told(told),

@@ -17,9 +17,11 @@ return function(encode)
   stdout:setvbuf('line')
 
   local told = {}
+  -- What says that a line is ours: other processes of the user can write into the pipe as well.
+  local key = ''
 
   function told.write(record)
-    answers:write(encode(record))
+    answers:write(key, encode(record))
     answers:flush()
   end
 
@@ -72,6 +74,7 @@ return function(encode)
     if not work then
       exit(1)
     end
+    key = work.key
     output = assert(open(work.output, 'r'))
     set(work.env)
     told.write({ event = 'ready' })

@@ -13,6 +13,7 @@ use rustix::fs::{CWD, Mode, mkdirat, renameat};
 
 pub use base::bases;
 pub use remove::remove;
+pub use shared::unknown_text;
 
 /// Why there is no temporary folder.
 #[derive(Debug, thiserror::Error)]

@@ -30,15 +30,20 @@ const SETTLED: Duration = Duration::from_secs(60);
 
 /// A path in a folder, by a name that nobody can know before.
 pub fn new_path(folder: &Path, prefix: &str) -> PathBuf {
-    // Its keys are random numbers of the system's, others at each call.
-    let mut random = RandomState::new().build_hasher().finish();
-    let mut name = format!("{prefix}-");
-    for _ in 0..UNKNOWN {
-        let [low, ..] = random.to_le_bytes();
-        name.push(char::from(CHARACTERS[usize::from(low) % CHARACTERS.len()]));
-        random >>= 5;
+    folder.join(format!("{prefix}-{}", unknown_text(UNKNOWN)))
+}
+
+/// A text that nobody can know before.
+pub fn unknown_text(length: usize) -> String {
+    let mut text = String::with_capacity(length);
+    for _ in 0..length {
+        // Its keys are random numbers of the system's, others at each call.
+        let [random, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
+        text.push(char::from(
+            CHARACTERS[usize::from(random) % CHARACTERS.len()],
+        ));
     }
-    folder.join(name)
+    text
 }
 
 /// Makes a folder that our own user alone may enter, and opens it.
