@@ -141,7 +141,8 @@ impl ClaimedFiles {
         }
         let is_preset = preset::names().any(|name| name == group.runner.name);
         self.has_commands |= !is_preset;
-        let is_broken = |item: &Item| item.id.is_empty() && matches!(item.known, Some(Known::Broken(_)));
+        let is_broken =
+            |item: &Item| item.id.is_empty() && matches!(item.known, Some(Known::Broken(_)));
         if items.iter().any(is_broken) {
             self.unlisted.insert(group.runner.name.clone());
         }
