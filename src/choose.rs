@@ -313,14 +313,9 @@ fn check_selectors(
                     || (*holds && inside::named_by(selector, group, item).is_some())
             })
     });
-    let Some(selector) = unnamed else {
-        return Ok(());
-    };
-    let mut error = unknown(None, &selector.written, all);
-    if let (RunError::Unknown { hint, .. }, Some(_)) = (&mut error, &selection.changed) {
-        *hint = format!("a commit is written as in --changed={}", selector.written);
-    }
-    Err(error)
+    unnamed.map_or(Ok(()), |selector| {
+        Err(unknown(None, &selector.written, all))
+    })
 }
 
 fn unknown(option: Option<&'static str>, written: &str, all: &[(&str, &Item)]) -> RunError {

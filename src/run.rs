@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -52,8 +53,6 @@ pub struct Run {
     pub claims: ClaimedFiles,
     /// The paths that were named and hold no test of a group.
     pub unclaimed: Vec<String>,
-    /// Whether some groups are left out by name.
-    pub is_part: bool,
     /// Where nothing is selected: the words of `-k` and `-m` that no test has, each as a sentence.
     pub absent_words: Vec<String>,
     /// What a person may want to know, and need not act on.
@@ -81,6 +80,8 @@ pub struct Asked<'a> {
     pub collect_jobs: Option<usize>,
     /// Whether all are listed anew.
     pub no_cache: bool,
+    /// The files of reports, which no test may touch where that can be helped.
+    pub reports: &'a [PathBuf],
     /// Who shows listings while they run.
     pub watch: Option<&'a dyn Watch>,
     /// The numbers of workers whose prospects are asked for.
@@ -242,6 +243,7 @@ impl Run {
         let mut discovery = Discovery::new(&config, new_id(), environment)?;
         discovery.wants_keywords = selection.words.is_some();
         discovery.reads_listings = !asked.no_cache;
+        discovery.reports = asked.reports.to_vec();
         let mut notes = Vec::new();
         let groups = with_needs(&config, asked, &mut notes);
         let (excluded, groups): (Vec<_>, Vec<_>) = config
@@ -309,7 +311,6 @@ impl Run {
         let misses = matched.misses(listed.len() == config.groups.len());
         let (unmatched, idle): (Vec<_>, _) = misses.into_iter().partition(|miss| !miss.excludes);
         let excluded: Vec<&str> = excluded.iter().map(|group| group.name.as_str()).collect();
-        let is_part = !asked.groups.is_empty() || !excluded.is_empty();
         let unlisted = Unlisted {
             excluded: &excluded,
             is_part: !asked.groups.is_empty(),
@@ -379,7 +380,6 @@ impl Run {
             claims,
             notes,
             unclaimed: chosen.unclaimed,
-            is_part,
             absent_words: chosen.absent_words,
             unselected: chosen.unselected,
             part,

@@ -56,9 +56,6 @@ pub enum Command {
     Init(InitArguments),
     /// Says what works on this system: isolation levels, temporary folders
     Doctor,
-    /// The first process of a namespace; started by a worker
-    #[command(hide = true)]
-    Hold(HoldArguments),
     /// Waits for a worker of a session's host; started by that
     #[command(hide = true)]
     Guard(GuardArguments),
@@ -80,7 +77,7 @@ pub struct SelectArguments {
     #[arg(short, long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
     /// With --group: not the groups that these need
-    #[arg(long, requires = "groups")]
+    #[arg(long)]
     pub no_needs: bool,
     /// Only tests whose name matches an expression: words, `and`, `or`, `not`, parentheses
     #[arg(short = 'k', value_name = "EXPR")]
@@ -123,12 +120,7 @@ pub struct SelectArguments {
 pub struct ScheduleArguments {
     /// The most jobs at once, in all and in each group: a number, a share of the processors such as 50%, or auto, which 0
     /// is too [env: FASTEST_WORKERS]
-    #[arg(
-        short = 'n',
-        long = "workers",
-        value_name = "N",
-        allow_negative_numbers = true
-    )]
+    #[arg(short = 'n', long = "workers", value_name = "N")]
     pub workers: Option<WorkerNumber>,
     /// The order in which tests start, in all groups
     #[arg(long, value_enum, value_name = "ORDER")]
@@ -152,23 +144,13 @@ pub struct RunArguments {
     pub fail_fast: bool,
     /// Stop after this many failed tests, or a share of them such as 10%; 0 never stops early. What runs then ends by
     /// itself, or at once with :now, as in 3:now
-    #[arg(
-        long,
-        value_name = "N[%][:now|soon]",
-        conflicts_with = "fail_fast",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "N[%][:now|soon]", conflicts_with = "fail_fast")]
     pub max_fail: Option<MaxFail>,
     /// Multiply the timeout of each test, for a machine that is slower or a build that is [env: FASTEST_TIMEOUT_MULTIPLIER]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F")]
     pub timeout_multiplier: Option<Factor>,
     /// Run each selected test N times, one round of all after the other
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub repeat: Option<u32>,
     /// Run the selected tests round after round until a test fails; --repeat bounds it
     #[arg(long)]
@@ -423,16 +405,6 @@ pub struct InitArguments {
     pub no_schema: bool,
 }
 
-/// `orchestrate hold`.
-#[derive(Args, Debug)]
-pub struct HoldArguments {
-    /// The descriptor that is told how the program ended.
-    pub pipe: i32,
-    /// The program and its arguments.
-    #[arg(last = true)]
-    pub words: Vec<std::ffi::OsString>,
-}
-
 /// `orchestrate guard`.
 #[derive(Args, Debug)]
 pub struct GuardArguments {
@@ -464,4 +436,7 @@ pub struct WorkerArguments {
     /// What is removed if the run is killed.
     #[arg(long)]
     pub run_folder: Option<PathBuf>,
+    /// Whether the first frame says which walls it lives behind.
+    #[arg(long)]
+    pub confined: bool,
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::{exit, print};
 use crate::execute;
-use crate::worker::frame::Level;
+use crate::worker::frame::{Level, Network};
 use crate::worker::{Scratch, bases};
 
 /// What each level can't hold, even where it works.
-const LEVELS: [(Level, &str, &str); 3] = [
+const LEVELS: [(Level, &str, &str); 4] = [
     (
         Level::Supervisor,
         "supervisor",
@@ -21,9 +21,27 @@ const LEVELS: [(Level, &str, &str); 3] = [
         "does not hold what a daemon outside starts for a job",
     ),
     (
+        Level::Sandbox,
+        "sandbox",
+        "does not hide the user's other files, nor the network: see `network`",
+    ),
+    (
         Level::Cgroup,
         "cgroup",
         "does not hold what a daemon outside starts for a job, nor what root moves to another control group",
+    ),
+];
+
+const NETWORKS: [(Network, &str, &str); 2] = [
+    (
+        Network::Private,
+        "private",
+        "does not hide sockets that are files",
+    ),
+    (
+        Network::None,
+        "none",
+        "does not hide sockets that are files",
     ),
 ];
 
@@ -32,7 +50,7 @@ pub fn doctor() -> u8 {
     let mut code = exit::SUCCESS;
     print("isolation-level:\n");
     for (level, name, limits) in LEVELS {
-        match execute::probe(level) {
+        match execute::probe(level, Network::Host) {
             Ok(_) => print(&format!("  {name:<14} works; {limits}\n")),
             Err(why) => {
                 if level == Level::Supervisor {
@@ -40,6 +58,13 @@ pub fn doctor() -> u8 {
                 }
                 print(&format!("  {name:<14} does not work here: {why}\n"));
             }
+        }
+    }
+    print("network:\n");
+    for (network, name, limits) in NETWORKS {
+        match execute::probe(Level::Supervisor, network) {
+            Ok(_) => print(&format!("  {name:<14} works; {limits}\n")),
+            Err(why) => print(&format!("  {name:<14} does not work here: {why}\n")),
         }
     }
     match Scratch::new("doctor") {

@@ -11,7 +11,6 @@ pub mod exit;
 mod explain;
 mod guard;
 mod history;
-mod hold;
 mod init;
 mod keys;
 mod list;
@@ -77,7 +76,6 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => init::init(&arguments),
         Command::Doctor => Ok(doctor::doctor()),
         Command::Guard(arguments) => guard::guard(&arguments),
-        Command::Hold(arguments) => hold::hold(&arguments),
         Command::Record(arguments) => record::record(&arguments),
         Command::Worker(arguments) => worker::worker(&arguments),
     };

@@ -1,12 +1,12 @@
 //! `orchestrate run`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::args::{RunArguments, WorkerNumber};
 use super::error::CliError;
 use super::listing::Listings;
 use super::target::{self, Target, Voice};
-use super::{environment, exit, keys, open, print, say, shown, signals};
+use super::{exit, keys, open, print, say, shown, signals};
 use crate::execute::{self, Repeat, Stop};
 use crate::manifest::Config;
 use crate::manifest::LoadError;
@@ -39,32 +39,35 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     } else if arguments.max_fail.is_some() {
         config.run.max_fail = arguments.max_fail;
     }
-    environment::tell_unknown();
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;
     let root = config.root.clone();
     let listings = Listings::new();
+    let here = open::here()?;
+    let files = targets.iter().map(|target| here.join(&target.path));
+    let files: Vec<PathBuf> = files.collect();
     let mut asked = arguments.select.asked(&selection);
+    asked.reports = &files;
     if !arguments.quiet {
         asked.watch = Some(&listings);
     }
     let mut run = Run::prepare(config, &asked, execute::environment())?;
     // What was only detected need not be there.
     let is_written = run.config().manifest.is_some() || run.is_nothing();
-    // Who names paths or ids may mean other groups.
-    if selection.selectors.is_empty() && is_written && !run.empty.is_empty() {
+    if selection.is_all() && is_written && !run.empty.is_empty() {
         for why in &run.empty {
             say(&format!("error: {}; nothing ran", harmless(why)));
         }
         say("  hint: a group without tests reads as success for ever: mend it, or take it out");
         return Ok(exit::NOTHING_MATCHED);
     }
+    // Before what a listing that could not run makes of the manifest.
+    levels_work(&run)?;
     if let Some(mistakes) = run.mistakes() {
         return Err(CliError::Manifest(LoadError::Problems(mistakes)));
     }
     open::tell_notes(&run);
     run.warnings.append(&mut run.empty);
-    levels_work(&run)?;
     if arguments.dry_run {
         return Ok(dry_run(&run, &selection));
     }
@@ -108,10 +111,8 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     let finished = run.execute(reporters, how, &stop);
     drop(listening);
     target::tell_errors(&finished.reported);
-    if is_full {
-        for note in open::in_no_group(&claims.unclaimed(&root)) {
-            say(&format!("note: {note}"));
-        }
+    if is_full && let Some(note) = open::in_no_group(&claims.unclaimed(&root)) {
+        say(&format!("note: {note}"));
     }
     Ok(finished.exit())
 }
@@ -167,21 +168,26 @@ fn targets(arguments: &RunArguments, config: &Config) -> Result<Vec<Target>, Cli
     Ok(targets)
 }
 
-/// A level of isolation that does not work here is told once, and not by every test.
+/// A level of isolation or a network that does not work here is told once, and not by every test.
 fn levels_work(run: &Run) -> Result<(), CliError> {
-    let groups = run.plan.groups.iter();
+    let groups = run.plan.groups.iter().map(|group| &group.config);
     let mut asked: Vec<_> = groups
-        .map(|group| (group.config.bounds.level, &group.config.name))
-        .filter(|(level, _)| *level != Level::Supervisor)
+        .map(|group| (group.bounds.level, group.bounds.network, &group.name))
+        .filter(|(level, network, _)| (*level, *network) != Default::default())
         .collect();
     asked.sort();
-    asked.dedup_by_key(|(level, _)| *level);
-    for (level, name) in asked {
-        execute::probe(level).map_err(|why| {
-            CliError::System(format!(
-                "the isolation-level of group {name} does not work here: {why}; `orchestrate doctor` says which do"
-            ))
-        })?;
+    asked.dedup_by_key(|(level, network, _)| (*level, *network));
+    for (level, network, name) in asked {
+        let why = execute::probe(Level::default(), network).err();
+        let why = why.map(|why| ("network", why)).or_else(|| {
+            let why = execute::probe(level, network).err();
+            why.map(|why| ("isolation-level", why))
+        });
+        if let Some((key, why)) = why {
+            return Err(CliError::System(format!(
+                "the {key} of group {name} does not work here: {why}; `orchestrate doctor` says which do"
+            )));
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What a group's `before-all` has brought about, and its end.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -42,7 +43,7 @@ impl GroupHooks {
             return Ok(Variables::new());
         }
         // A shortage is no failure of the hook: the next lane tries again.
-        let client = progress.client.insert(Client::start(&shared.clients)?);
+        let client = progress.client.insert(start(shared, group)?);
         client.serves(group);
         let result = run(shared, group, client, Hook::BeforeAll, &Variables::new());
         progress.before = Some(result.clone());
@@ -62,13 +63,20 @@ impl GroupHooks {
         // Its failure is told by its event, and by the exit code of the run.
         let mut result = run(shared, group, &mut client, Hook::AfterAll, &variables);
         let is_lost = matches!(&result, Err(failure) if failure.outcome == Outcome::Crashed);
-        if is_lost && let Ok(mut client) = Client::start(&shared.clients) {
+        if is_lost && let Ok(mut client) = start(shared, group) {
             result = run(shared, group, &mut client, Hook::AfterAll, &variables);
         }
         if result.is_err() {
             shared.hook_failed(group);
         }
     }
+}
+
+fn start(shared: &Shared<'_>, group: usize) -> io::Result<Client> {
+    let confinement = shared
+        .discovery
+        .confinement(&shared.plan.groups[group].config);
+    Client::start(&shared.clients, &confinement.home())
 }
 
 fn run(

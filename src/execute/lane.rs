@@ -23,6 +23,7 @@ use crate::outcome::Outcome;
 use crate::runner::session::Session;
 use crate::schedule::{Next, Start};
 use crate::worker::client::Client;
+use crate::worker::frame::Home;
 
 /// Runs jobs until there are no more for the group.
 pub fn lane(shared: &Shared<'_>, group: usize, slot: usize) {
@@ -263,6 +264,19 @@ impl<'l> Lane<'l, '_> {
         &self.shared.plan.groups[self.group].config
     }
 
+    /// Where a worker of this lane lives.
+    fn home(&self) -> Home {
+        self.shared.discovery.confinement(self.config()).home()
+    }
+
+    /// Where the session of this lane lives: its hooks and its tests are in one place.
+    pub(super) fn home_of_session(&self) -> Home {
+        match &self.client {
+            Some(client) => client.home(),
+            None => self.home(),
+        }
+    }
+
     /// Makes sure that there is a worker whose hooks have run.
     pub(super) fn ready(&mut self, global_slot: usize) -> Result<(), Failure> {
         let of_group = self.shared.groups[self.group].ready(self.shared, self.group)?;
@@ -280,7 +294,7 @@ impl<'l> Lane<'l, '_> {
             self.variables = of_group;
             return Ok(());
         }
-        self.client = Some(Client::start(&self.shared.clients)?);
+        self.client = Some(Client::start(&self.shared.clients, &self.home())?);
         self.client
             .iter()
             .for_each(|client| client.serves(self.group));
@@ -390,7 +404,7 @@ impl<'l> Lane<'l, '_> {
         }
         if !self.owed.is_empty() {
             if self.client.is_none() {
-                self.client = Client::start(&self.shared.clients).ok();
+                self.client = Client::start(&self.shared.clients, &self.home()).ok();
             }
             self.make_up(0);
         }

@@ -156,19 +156,20 @@ pub fn make_up(shared: &Shared<'_>, list: &[(Owed, GroupConfig)]) {
         shared.send(Event::HookOwed(owed.clone().into()));
     }
     for (owed, group) in list {
-        let mut client = match Client::start(&shared.clients) {
-            Ok(client) => client,
-            Err(error) => {
-                shared.send(Event::Warning {
-                    message: format!(
-                        "{} of group {} is still owed: can't start a worker: {error}",
-                        owed.hook.key(),
-                        owed.group
-                    ),
-                });
-                continue;
-            }
-        };
+        let mut client =
+            match Client::start(&shared.clients, &shared.discovery.confinement(group).home()) {
+                Ok(client) => client,
+                Err(error) => {
+                    shared.send(Event::Warning {
+                        message: format!(
+                            "{} of group {} is still owed: can't start a worker: {error}",
+                            owed.hook.key(),
+                            owed.group
+                        ),
+                    });
+                    continue;
+                }
+            };
         let (pid, slot, port) = owed.worker.unwrap_or((client.pid, 0, None));
         let values = JobValues {
             discovery: shared.discovery,

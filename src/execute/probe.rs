@@ -3,15 +3,23 @@
 use std::time::Duration;
 
 use crate::worker::client::{Client, Clients};
-use crate::worker::frame::{Ended, JobRequest, Level, Status};
+use crate::worker::frame::{Confinement, Ended, JobRequest, Level, Network, Status};
+use crate::worker::temporary_folders;
 
-/// Runs a program that does nothing at a level.
+/// Runs a program that does nothing, confined so.
 ///
 /// # Errors
 /// Why that does not work here.
-pub fn probe(level: Level) -> Result<Ended, String> {
+pub fn probe(level: Level, network: Network) -> Result<Ended, String> {
+    let confinement = Confinement {
+        level,
+        network,
+        private: temporary_folders(),
+        ..Confinement::default()
+    };
     let clients = Clients::new(None);
-    let mut client = Client::start(&clients).map_err(|error| error.to_string())?;
+    let mut client =
+        Client::start(&clients, &confinement.home()).map_err(|error| error.to_string())?;
     let request = JobRequest {
         words: vec!["true".into()],
         folder: "/".into(),

@@ -23,7 +23,7 @@ use super::retry::Backoff;
 use super::source::Source;
 use super::template::{Name, Template};
 use crate::schedule::Pool;
-use crate::worker::frame::{KeepTmp, Level, Limits};
+use crate::worker::frame::{KeepTmp, Level, Limits, Network};
 
 /// A whole run's configuration.
 #[derive(Clone, Debug)]
@@ -331,8 +331,18 @@ pub struct Bounds {
     pub env_only: Option<Vec<OsString>>,
     /// What holds its processes together.
     pub level: Level,
+    /// Which network they have.
+    pub network: Network,
     /// When its temporary folder is kept.
     pub keep_tmp: KeepTmp,
+}
+
+impl Bounds {
+    /// Whether its worker lives in namespaces of its own.
+    #[must_use]
+    pub fn is_confined(&self) -> bool {
+        self.level.has_namespace() || self.network != Network::Host
+    }
 }
 
 /// How a kind of test is listed, run and read, with a group's settings filled in.

@@ -23,7 +23,7 @@ const PROFILE: &str = "profile";
 /// Where the listing keeps the programs and records of a group.
 #[must_use]
 pub fn folder(discovery: &Discovery, group: &GroupConfig) -> PathBuf {
-    discovery.folder().join(format!("go-{}", group.name))
+    discovery.folder_of(group).join("go")
 }
 
 /// Keeps the name of the file that the profile of a group goes to.

@@ -24,7 +24,8 @@ use crate::manifest::template::{Lookup, Name};
 use crate::plan::claims::cycles;
 use crate::plan::{Item, Known};
 use crate::worker::client::{Client, Clients};
-use crate::worker::{SUPPORT, Scratch};
+use crate::worker::frame::{Confinement, Level};
+use crate::worker::{SUPPORT, Scratch, program, temporary_folders};
 
 /// What discovery needs to know of the world.
 pub struct Discovery {
@@ -42,6 +43,8 @@ pub struct Discovery {
     pub reads_listings: bool,
     /// Whether the names are needed that `-k` looks in.
     pub wants_keywords: bool,
+    /// The reports that the run writes.
+    pub reports: Vec<PathBuf>,
     /// The number of workers, where the run says how many.
     workers: Option<usize>,
     /// All workers of the run, those that list and those that test.
@@ -49,7 +52,7 @@ pub struct Discovery {
     /// The listings that run.
     pub live: Live,
     /// Workers that have nothing to list just now.
-    idle: Mutex<Vec<Client>>,
+    idle: Mutex<Vec<(Confinement, Client)>>,
     /// Sessions that serve whole groups.
     sessions: Mutex<HashMap<GroupName, Arc<Host>>>,
 }
@@ -93,6 +96,7 @@ impl Discovery {
             support: OnceLock::new(),
             listings: config.root.join(".fastest/listings"),
             reads_listings: true,
+            reports: Vec::new(),
             wants_keywords: false,
             clients: Clients::new(Some(scratch.path())),
             live: Live::default(),
@@ -106,14 +110,48 @@ impl Discovery {
     ///
     /// # Errors
     /// There is none, and none can be started.
-    pub fn borrow(&self) -> io::Result<Client> {
-        let idle = self.idle().pop();
-        idle.map_or_else(|| Client::start(&self.clients), Ok)
+    pub fn borrow(&self, confinement: &Confinement) -> io::Result<Client> {
+        let mut idle = self.idle();
+        let place = idle.iter().rposition(|(other, _)| other == confinement);
+        if let Some(place) = place {
+            return Ok(idle.swap_remove(place).1);
+        }
+        drop(idle);
+        Client::start(&self.clients, &confinement.clone().home())
     }
 
     /// Gives a worker back.
-    pub fn give_back(&self, client: Client) {
-        self.idle().push(client);
+    pub fn give_back(&self, confinement: Confinement, client: Client) {
+        self.idle().push((confinement, client));
+    }
+
+    /// What the workers of a group are confined to, and with them all that the group runs.
+    #[must_use]
+    pub fn confinement(&self, group: &GroupConfig) -> Confinement {
+        let bounds = &group.bounds;
+        let confinement = Confinement {
+            level: bounds.level,
+            network: bounds.network,
+            ..Confinement::default()
+        };
+        if bounds.level != Level::Sandbox {
+            return confinement;
+        }
+        let own = [(self.root.clone(), true), (self.folder_of(group), true)];
+        let fixed = program::for_others().into_iter().chain([self.support()]);
+        let kept = own.into_iter().chain(fixed.map(|path| (path, false)));
+        let history = self.root.join(".fastest");
+        // One that is not there could be made by a job.
+        let _ = crate::kept_file::make_folder(&history);
+        let private = temporary_folders().into_iter();
+        Confinement {
+            private: private
+                .chain(self.folder().parent().map(Path::to_owned))
+                .collect(),
+            kept: kept.collect(),
+            hidden: self.reports.iter().cloned().chain([history]).collect(),
+            ..confinement
+        }
     }
 
     /// Lets all workers go: nothing is listed any more.
@@ -142,7 +180,7 @@ impl Discovery {
         Host::with_host(sessions.entry(group.clone()).or_default())
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Client>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(Confinement, Client)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -150,6 +188,15 @@ impl Discovery {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.scratch.path()
+    }
+
+    /// A folder for what a group's processes leave for each other and for us.
+    #[must_use]
+    pub fn folder_of(&self, group: &GroupConfig) -> PathBuf {
+        let folder = self.folder().join(format!("group-{}", group.name));
+        // Who writes to it tells if it can't be made.
+        let _ = fs::create_dir(&folder);
+        folder
     }
 
     /// The folder of the runners' own files; they are written when somebody asks for the first time.
@@ -286,10 +333,6 @@ fn list_group(discovery: &Discovery, group: &GroupConfig, files: Files) -> Found
             in_files(discovery, group, patterns, files, &mut found)
         }
     };
-    if !matches!(group.source, ItemSource::Files { .. }) && items.as_ref().is_ok_and(Vec::is_empty)
-    {
-        found.empty = Some(format!("group {}: `items` names no item", group.name));
-    }
     found.items = items.unwrap_or_else(|why| {
         let broken = Some(Known::Broken(why));
         vec![Item {
@@ -422,13 +465,6 @@ fn told_of_files(group: &GroupConfig, patterns: &[Pattern], files: &Files) -> Ve
         )
     });
     warnings.extend(links);
-    let dangling = files.dangling.iter().map(|link| {
-        format!(
-            "the link {} leads to nothing, so it is no test",
-            link.display()
-        )
-    });
-    warnings.extend(dangling);
     warnings
 }
 

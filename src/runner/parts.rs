@@ -34,7 +34,7 @@ pub fn folder(discovery: &Discovery, group: &GroupConfig) -> Option<PathBuf> {
     let is_whole = matches!(group.session, Session::Shared(_)) || group.one_process.is_some();
     let is_go = group.runner.list_format == ListFormat::Go;
     let finishes = (group.runner.finish.is_some() && !is_whole) || is_go;
-    finishes.then(|| discovery.folder().join(format!("parts-{}", group.name)))
+    finishes.then(|| discovery.folder_of(group).join("parts"))
 }
 
 /// What tells a group's processes of it; nothing if the runner has no command to finish with.

@@ -84,21 +84,6 @@ pub fn worker(through: Option<i32>, run_folder: Option<&Path>) -> Result<Option<
         .transpose()
 }
 
-/// What `orchestrate hold` needs: to be the first process of a namespace, and a pipe to a run.
-///
-/// # Errors
-/// No run has started it.
-pub fn hold(pipe: i32) -> Result<OwnedFd, ByHand> {
-    const PART: &str = "hold";
-    if std::process::id() != 1 {
-        return Err(refusal(
-            PART,
-            "it is not the first process of a new namespace",
-        ));
-    }
-    descriptor(PART, pipe, Some(FileType::Fifo))
-}
-
 /// What `orchestrate guard` needs: a child to wait for, and a socket to a run.
 ///
 /// # Errors

@@ -15,8 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-use super::frame::{self, Ended, JobRequest, Reply, Request, Settled};
+use super::frame::{self, Ended, Home, JobRequest, Reply, Request, Settled, Walls};
 use super::inherited;
+use super::pass;
 use super::program;
 use super::scratch;
 use super::tree::kill_strays;
@@ -193,6 +194,8 @@ pub struct Client {
     pub pid: u32,
     /// The folder that its jobs' temporary folders are made in.
     pub tmp: PathBuf,
+    /// The namespaces that it lives in, where they are its own.
+    namespaces: Option<Arc<Vec<OwnedFd>>>,
     /// Folders in it that outlive a request.
     made: HashSet<PathBuf>,
     /// The process id of the session host in its care, or of the last one.
@@ -207,8 +210,9 @@ impl Client {
     /// Starts a worker.
     ///
     /// # Errors
-    /// There is no process, descriptor or folder to be had for it.
-    pub fn start(clients: &Arc<Clients>) -> io::Result<Self> {
+    /// There is no process, descriptor or folder to be had for it, or it can't live there.
+    pub fn start(clients: &Arc<Clients>, home: &Home) -> io::Result<Self> {
+        let is_confined = !matches!(home, Home::Outside);
         let mut command = Command::new(program::for_ourselves()?);
         command.arg("worker");
         inherited::set(&mut command);
@@ -222,6 +226,9 @@ impl Client {
             .stdout(OwnedFd::from(theirs));
         if let Some(folder) = &clients.run_folder {
             command.arg("--run-folder").arg(folder);
+        }
+        if is_confined {
+            command.arg("--confined");
         }
         // A descriptor that the worker inherits stands in for its standard output, which carries frames.
         let mut inputs = clients.inputs();
@@ -237,6 +244,11 @@ impl Client {
         let output = BufReader::new(ours);
         // Inherited: only what was opened with close-on-exec is not.
         let _hold = inputs.hold.as_ref().map(rustix::io::dup).transpose()?;
+        let shared = match home {
+            Home::With(namespaces, _) => namespaces.iter().map(rustix::io::dup).collect(),
+            _ => Ok(Vec::new()),
+        };
+        let shared: Vec<OwnedFd> = shared?;
         let child = command.spawn()?;
         // The command holds the other end, and a worker's end is seen only when nobody has it.
         drop(command);
@@ -255,20 +267,44 @@ impl Client {
             input: Some(input),
             output,
             tmp: PathBuf::new(),
+            namespaces: None,
             made: HashSet::new(),
             host: 0,
             is_lost: false,
             jobs: 0,
         };
+        let walls = match home {
+            Home::Outside => None,
+            Home::Own(confinement) => Some(Walls::Own(confinement.clone())),
+            Home::With(_, folder) => Some(Walls::Shared {
+                namespaces: shared.iter().map(AsRawFd::as_raw_fd).collect(),
+                folder: folder.clone(),
+            }),
+        };
+        if let (Some(walls), Some(input)) = (walls, &client.input) {
+            let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
+            frame::write(&mut *input, &walls)?;
+            drop(input);
+            let namespaces = pass::receive(client.output.get_ref())?;
+            client.namespaces = Some(Arc::new(namespaces));
+        }
         match frame::read(&mut client.output)? {
-            Some(Reply::Ready { pid, tmp }) => {
-                client.pid = pid;
+            Some(Reply::Ready { tmp }) => {
                 client.tmp = PathBuf::from(tmp);
                 Ok(client)
             }
             Some(Reply::Failed(why)) => Err(io::Error::other(why)),
             _ => Err(io::Error::other("a worker ended before it began")),
         }
+    }
+
+    /// Where a worker lives that is to live where this one does.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        let namespaces = self.namespaces.clone();
+        namespaces.map_or(Home::Outside, |namespaces| {
+            Home::With(namespaces, self.tmp.clone())
+        })
     }
 
     /// Whether it can be handed a job.
@@ -427,6 +463,18 @@ impl Client {
         }
     }
 
+    /// Which of these processes do something still. The worker may know them by other numbers than we do.
+    ///
+    /// # Errors
+    /// The worker is gone.
+    pub fn running(&mut self, pids: Vec<u32>) -> io::Result<Vec<u32>> {
+        self.ask(&Request::Running(pids));
+        match self.reply()? {
+            Reply::Running(pids) => Ok(pids),
+            _ => Err(self.lost(strange())),
+        }
+    }
+
     /// Waits for the host's end, but not for longer than `patience`; then it is killed.
     ///
     /// # Errors
@@ -458,8 +506,22 @@ impl Client {
         self.is_lost = true;
         // What it ran has come to us, and must not go on.
         let _ = self.child.kill();
+        if self.namespaces.is_some() {
+            // What lives behind the walls ends with the process that holds them, and not before.
+            self.until_ended();
+        }
         self.clients.end_strays();
         why
+    }
+}
+
+impl Client {
+    /// Waits until its process has ended, and leaves it there.
+    fn until_ended(&self) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), over));
+        }
     }
 }
 
@@ -476,10 +538,7 @@ impl Drop for Client {
         }
         let _ = self.output.get_ref().shutdown(Shutdown::Both);
         // It stays in the registry until it is reaped: as long, its number is its own and it is no stray.
-        if let Some(pid) = i32::try_from(process).ok().and_then(Pid::from_raw) {
-            let over = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), over));
-        }
+        self.until_ended();
         let mut inputs = self.clients.inputs();
         let _ = self.child.wait();
         inputs.by_pid.remove(&process);

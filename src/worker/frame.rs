@@ -8,6 +8,7 @@ use std::time::Duration;
 use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub use super::level::{Confinement, Home, Level, Network, Walls};
 pub use super::on_timeout::{JOB_PID, OnTimeout};
 pub use super::progress::Clock;
 pub use super::variables::EnvBlock;
@@ -52,6 +53,8 @@ pub enum Request {
         /// Processes of which it is asked whether they are left.
         suspects: Vec<u32>,
     },
+    /// Tell which of these processes do something still.
+    Running(Vec<u32>),
     /// Wait for the host's end, for as long as this at the most.
     Dismiss(Duration),
     /// There will be no more: a lifeline that closes without this one's being said means that the run was killed.
@@ -113,18 +116,6 @@ pub struct JobRequest {
     pub level: Level,
 }
 
-/// What holds a job's processes together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Level {
-    /// The worker alone.
-    #[default]
-    Supervisor,
-    /// A process namespace.
-    PidNamespace,
-    /// A control group.
-    Cgroup,
-}
-
 /// What a job may use; `None` is no limit of ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -169,8 +160,6 @@ pub enum KeepTmp {
 pub enum Reply {
     /// It is there.
     Ready {
-        /// Its process id.
-        pid: u32,
         /// The folder that its jobs' temporary folders are made in.
         tmp: OsString,
     },
@@ -185,6 +174,8 @@ pub enum Reply {
     },
     /// What was left is ended.
     Settled(Settled),
+    /// These do.
+    Running(Vec<u32>),
 }
 
 /// What processes of a session left, now that it is ended.

@@ -164,13 +164,7 @@ pub fn run(job: &JobRequest, place: &Place<'_>, kept: &mut Kept) -> Result<Ended
     };
     match exit {
         Ok(exit) => {
-            leaked += exit.left;
-            ended.status = match (exit.status, exit.errno) {
-                (Status::NotStarted(_), Some(errno)) => {
-                    Status::NotStarted(explain(job, &io::Error::from_raw_os_error(errno)))
-                }
-                (status, _) => status,
-            };
+            ended.status = exit.status;
             ended.cpu = exit.cpu;
             ended.memory = exit.memory.max(running.peak);
         }
@@ -279,14 +273,8 @@ impl Running {
             let StartError::System(error) = error else {
                 return Box::new(Ended::not_started(error.explain(job)));
             };
-            let is_refused = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
             if is_shortage(&error) {
                 cant("start a process", &error)
-            } else if is_refused && job.level == Level::PidNamespace {
-                cant(
-                    "make a process namespace, which needs CAP_SYS_ADMIN",
-                    &error,
-                )
             } else {
                 Box::new(Ended::not_started(explain(job, &error)))
             }
@@ -502,10 +490,8 @@ fn explain(job: &JobRequest, error: &io::Error) -> String {
         Some(Errno::NOENT) if !Path::new(&job.folder).is_dir() => {
             format!("the folder {} does not exist", job.folder.to_string_lossy())
         }
-        Some(Errno::NOENT) if program.contains('/') && path.exists() => no_interpreter(&path),
-        Some(Errno::NOENT) if job.words.len() == 1 && program.contains(' ') => {
-            "an array is a program and its arguments, one word each: split it, or write a string for the shell"
-                .to_owned()
+        Some(Errno::NOENT) if program.contains('/') && path.exists() => {
+            "the interpreter of its first line does not exist".to_owned()
         }
         Some(Errno::NOENT) if program.contains('/') => {
             let folder = job.folder.to_string_lossy();
@@ -523,19 +509,6 @@ fn explain(job: &JobRequest, error: &io::Error) -> String {
         _ => return format!("can't start {program}: {error}"),
     };
     format!("can't start {program}: {error}; {remedy}")
-}
-
-/// Why the interpreter of a file that is there was not found.
-fn no_interpreter(path: &Path) -> String {
-    let mut head = Vec::new();
-    // As much as the kernel looks at.
-    let file = std::fs::File::open(path);
-    let _ = file.and_then(|file| file.take(256).read_to_end(&mut head));
-    let first = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if first.ends_with(b"\r") {
-        return "its first line ends with a carriage return, as on Windows: save it with LF line ends".to_owned();
-    }
-    "the interpreter of its first line does not exist".to_owned()
 }
 
 /// Why a file that is there may not be executed.

@@ -15,6 +15,7 @@ pub mod inherited;
 mod job;
 mod level;
 mod on_timeout;
+mod pass;
 mod process;
 pub mod program;
 mod progress;
@@ -28,9 +29,8 @@ pub const SUPPORT: &str = "support";
 
 pub use guard::guard;
 pub(crate) use job::{monotonic, read_report};
-#[cfg(target_os = "linux")]
-pub use level::hold;
+pub use level::temporary_folders;
 pub use process::{is_ignored, keep_from_others, make_pipe};
 pub use scratch::{Scratch, ScratchError, bases, sweep, unknown_text};
-pub use supervisor::supervise;
-pub use tree::{adopt_orphans, any_runs, kill_strays};
+pub use supervisor::{Launch, supervise};
+pub use tree::{adopt_orphans, kill_strays};

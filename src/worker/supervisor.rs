@@ -8,61 +8,111 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::frame::{self, Ended, Reply, Request};
+use super::frame::{self, Ended, Reply, Request, Walls};
 use super::host::{self, Host};
 use super::job::{self, Place, RawStdin, Support};
+use super::level::{self, Side};
 use super::process::Spawner;
-use super::{Scratch, process, scratch, tree};
+use super::{Scratch, pass, process, scratch, tree};
 
 /// Whether the runners' own files in a folder are as we wrote them.
 pub type CheckSupport = fn(&Path) -> Result<(), String>;
 
-/// Serves requests until the lifeline closes. `run_folder` is what a run that was killed could not remove; `through` is what jobs
-/// write to where output is not captured.
+/// How a worker is started.
+pub struct Launch<'a> {
+    /// What jobs write to where output is not captured.
+    pub through: Option<OwnedFd>,
+    /// What a run that was killed could not remove.
+    pub run_folder: Option<&'a Path>,
+    /// Whether the first frame says which walls it lives behind.
+    pub is_confined: bool,
+    /// Looks at the runners' own files.
+    pub check_support: CheckSupport,
+}
+
+/// What the process inside walls says by its exit code to the one outside: the end was told, or it just came.
+const WAS_TOLD: u8 = 0;
+const WAS_NOT_TOLD: u8 = 1;
+
+/// Serves requests until the lifeline closes. Returns the exit code.
 ///
 /// # Errors
 /// Nobody reads the replies.
-pub fn supervise(
-    through: Option<OwnedFd>,
-    run_folder: Option<&Path>,
-    check_support: CheckSupport,
-) -> io::Result<()> {
-    tree::adopt_orphans();
+pub fn supervise(launch: Launch<'_>) -> io::Result<u8> {
+    let walls: Option<Walls> = if launch.is_confined {
+        let walls = frame::read(&mut RawStdin(io::stdin().as_fd()))?;
+        Some(walls.ok_or(io::ErrorKind::UnexpectedEof)?)
+    } else {
+        None
+    };
     process::start_clean();
     process::keep_descriptors_from_jobs();
     // Without the buffer of `std::io::Stdout`, which writes a frame with a line's end in it as two.
     let mut replies = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let folder = match run_folder {
-        Some(run_folder) => Scratch::beside(run_folder, "worker"),
-        None => Scratch::new("worker"),
+    let folder = match (&walls, launch.run_folder) {
+        (Some(Walls::Shared { folder, .. }), _) => Scratch::inside(folder, "worker"),
+        (_, Some(run_folder)) => Scratch::beside(run_folder, "worker"),
+        (_, None) => Scratch::new("worker"),
     };
-    let prepared = folder
-        .map_err(|error| error.to_string())
-        .and_then(|scratch| Ok((scratch, Spawner::new().map_err(|error| error.to_string())?)));
-    let (scratch, spawner) = match prepared {
-        Ok(prepared) => prepared,
-        Err(why) => return frame::write(&mut replies, &Reply::Failed(why)),
+    let scratch = match folder {
+        Ok(scratch) => scratch,
+        Err(error) => return fail(&mut replies, &launch, error.to_string()),
+    };
+    let side = match walls {
+        Some(walls) => level::enter(&walls, scratch.path()),
+        None => Ok(Side::Inside(Vec::new())),
+    };
+    // The one outside tidies up: inside, other things may be mounted in the folder.
+    let is_inside = launch.is_confined && !matches!(side, Ok(Side::Outside(_)) | Err(_));
+    let code = match side {
+        Ok(Side::Inside(namespaces)) => work(&launch, &namespaces, &scratch, &mut replies),
+        Ok(Side::Outside(code)) => Ok(code),
+        Ok(Side::Failed(why)) | Err(why) => fail(&mut replies, &launch, why),
+    };
+    if is_inside {
+        std::mem::forget(scratch);
+    } else if let (Some(folder), Ok(WAS_NOT_TOLD)) = (launch.run_folder, &code) {
+        let _ = scratch::remove(folder);
+    }
+    code
+}
+
+/// Says why there is no worker.
+fn fail(replies: &mut File, launch: &Launch<'_>, why: String) -> io::Result<u8> {
+    if launch.is_confined {
+        pass::send(&*replies, &[])?;
+    }
+    frame::write(replies, &Reply::Failed(why))?;
+    Ok(WAS_TOLD)
+}
+
+fn work(
+    launch: &Launch<'_>,
+    namespaces: &[OwnedFd],
+    scratch: &Scratch,
+    replies: &mut File,
+) -> io::Result<u8> {
+    tree::adopt_orphans();
+    let spawner = match Spawner::new() {
+        Ok(spawner) => spawner,
+        Err(error) => return fail(replies, launch, error.to_string()),
     };
     let place = Place {
         spawner: &spawner,
-        scratch: &scratch,
-        through: through.as_ref(),
-        support: run_folder.map(Support::new),
-        check_support,
+        scratch,
+        through: launch.through.as_ref(),
+        support: launch.run_folder.map(Support::new),
+        check_support: launch.check_support,
     };
-    let ready = Reply::Ready {
-        pid: std::process::id(),
-        tmp: scratch.path().into(),
-    };
-    frame::write(&mut replies, &ready)?;
-    let lifeline = io::stdin();
-    // What hooks left running goes with the worker.
-    let result = serve(lifeline.as_fd(), &mut replies, &place);
-    tree::kill_everything();
-    if let (Some(folder), Ok(false)) = (run_folder, &result) {
-        let _ = scratch::remove(folder);
+    if launch.is_confined {
+        pass::send(&*replies, namespaces)?;
     }
-    result.map(|_| ())
+    let tmp = scratch.path().into();
+    frame::write(replies, &Reply::Ready { tmp })?;
+    // What hooks left running goes with the worker.
+    let was_told = serve(io::stdin().as_fd(), replies, &place);
+    tree::kill_everything();
+    Ok(if was_told? { WAS_TOLD } else { WAS_NOT_TOLD })
 }
 
 /// Returns whether the end was told, and did not just come.
@@ -117,6 +167,10 @@ fn serve(
                 let tmp = Path::new(&tmp);
                 let settled = host::settle(tmp, outlived, keep, place, &mut kept, lifeline);
                 frame::write(replies, &Reply::Settled(settled))?;
+            }
+            Request::Running(pids) => {
+                let running = pids.into_iter().filter(|pid| tree::any_runs(&[*pid]));
+                frame::write(replies, &Reply::Running(running.collect()))?;
             }
             Request::Dismiss(patience) => {
                 let ended = dismiss(host.take(), patience, lifeline);

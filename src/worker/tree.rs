@@ -268,19 +268,6 @@ pub fn signal_all(what: Signal) {
     }
 }
 
-/// The oldest child of a process, if it has one.
-pub fn first_child(pid: Pid) -> Option<Pid> {
-    // The kernel lists them as they came, and those that it was given later behind its own.
-    let children = children(pid.as_raw_nonzero().get());
-    children.first().copied().and_then(Pid::from_raw)
-}
-
-/// How many processes are below this one.
-pub fn count() -> u32 {
-    while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-    u32::try_from(descendants(nobody).len()).unwrap_or(u32::MAX)
-}
-
 /// The resident memory of everything below this process, in bytes. Shared pages count once for each: it is a bound.
 pub fn memory() -> u64 {
     let page = rustix::param::page_size() as u64;

@@ -143,7 +143,7 @@ pub fn works(level: &str) -> bool {
 
 #[test]
 fn every_level_of_isolation_judges_alike() {
-    for level in ["supervisor", "pid-namespace", "cgroup"] {
+    for level in ["supervisor", "pid-namespace", "sandbox", "cgroup"] {
         if !works(level) {
             let ran = Project::with(&group(&format!("isolation-level = {level:?}")))
                 .script("t", "exit 0")

@@ -18,7 +18,7 @@ fn programs(more: &str) -> Project {
 fn pythons(session: &str, more: &str) -> Option<Project> {
     let python = python()?;
     Some(Project::with(&format!(
-        "[groups.g]\nrunner = \"pytest\"\nsession = {session:?}\ntimeout = \"3s\"\ngrace = \"300ms\"\n\
+        "[groups.g]\nrunner = \"pytest\"\nsession = {session:?}\ntimeout = \"1s\"\ngrace = \"300ms\"\n\
          with = {{ python = {python:?} }}\n{more}\n"
     )))
 }
@@ -376,7 +376,7 @@ fn output_that_is_not_captured_goes_where_the_jobs_goes() {
 /// From outside, the first process of a namespace is ours, and it has a number of its own inside.
 #[test]
 fn it_sees_the_process_in_a_namespace_or_a_control_group() {
-    for level in ["pid-namespace", "cgroup"] {
+    for level in ["pid-namespace", "sandbox", "cgroup"] {
         if !works(level) {
             continue;
         }

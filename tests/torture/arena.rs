@@ -527,7 +527,7 @@ pub fn compiled(name: &str) -> Option<PathBuf> {
 }
 
 /// How it ended, if it has ended.
-fn try_wait(pid: Pid) -> Option<i32> {
+pub fn try_wait(pid: Pid) -> Option<i32> {
     let mut status = 0;
     // SAFETY: the status lives until the call returns; waitpid(2).
     let found =

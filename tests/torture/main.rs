@@ -23,6 +23,7 @@ mod output;
 mod places;
 mod processes;
 mod same_user;
+mod sandbox;
 mod scratch;
 mod session;
 mod shared;

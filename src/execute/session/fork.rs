@@ -92,7 +92,7 @@ impl Lane<'_, '_> {
         };
         let place = self.place(global_slot);
         let prepare = |tmp: &Path| self.prepare(tmp, &place);
-        let connection = session.connect(&shared.clients, &prepare);
+        let connection = session.connect(&shared.clients, &self.home_of_session(), &prepare);
         let mut connection = connection.map_err(|why| self.broken(why))?;
         let number = self.sittings;
         self.sittings += 1;

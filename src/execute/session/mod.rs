@@ -25,7 +25,6 @@ use crate::outcome::Outcome;
 use crate::plan::{Item, full_id};
 use crate::runner::read::{self, Reported, Verdict};
 use crate::runner::session::{Heard, Told};
-use crate::worker::any_runs;
 use crate::worker::frame::{Cause, Ended, Status};
 use fork::NoSitting;
 pub use fork::{Sitting, files};
@@ -319,8 +318,18 @@ impl Lane<'_, '_> {
 
     /// Sends the results of tests whose processes have ended by now.
     fn clear_suspects(&self, sitting: &mut Sitting) {
+        if sitting.suspects.is_empty() {
+            return;
+        }
         let left = &sitting.left;
-        let runs = |test: &TestFinished| left.get(&test.id).is_some_and(|left| any_runs(left));
+        let all = left.values().flatten().copied().collect();
+        let running = sitting.session.with_client(|client| client.running(all));
+        // If its worker is gone, so is what it had left.
+        let running = running.and_then(Result::ok).unwrap_or_default();
+        let runs = |test: &TestFinished| {
+            let left = left.get(&test.id);
+            left.is_some_and(|left| left.iter().any(|pid| running.contains(pid)))
+        };
         let (suspects, cleared) = std::mem::take(&mut sitting.suspects)
             .into_iter()
             .partition(runs);

@@ -13,6 +13,7 @@ use crate::execute::lane::Lane;
 use crate::execute::on_timeout;
 use crate::execute::values::JobValues;
 use crate::manifest::template::Unset;
+use crate::runner::session::Session;
 use crate::worker::capture;
 use crate::worker::client::Client;
 use crate::worker::frame::{Ended, JobRequest, OnTimeout};
@@ -63,7 +64,7 @@ impl Lane<'_, '_> {
         capture::add(&sitting.output, &command.title(sitting.pid))?;
         let request = command.request(job, sitting.pid);
         let limit = request.timeout;
-        let why = match self.run_beside(request) {
+        let why = match self.run_beside(&sitting.session, request) {
             Ok(mut ended) => {
                 let output = std::mem::take(&mut ended.output).into_text();
                 capture::add(&sitting.output, &output)?;
@@ -78,8 +79,10 @@ impl Lane<'_, '_> {
     }
 
     /// Runs a request in a worker of its own.
-    fn run_beside(&self, request: JobRequest) -> io::Result<Ended> {
-        let mut client = Client::start(&self.shared.clients)?;
+    fn run_beside(&self, session: &Session, request: JobRequest) -> io::Result<Ended> {
+        // Where the fork lives, its process id means it.
+        let home = session.with_client(|client| client.home());
+        let mut client = Client::start(&self.shared.clients, &home.unwrap_or_default())?;
         client.serves(self.group);
         self.helped_by(Some(client.pid));
         let bounds = &self.config().bounds;

@@ -38,5 +38,5 @@ pub use setting::{Setting, Text};
 pub use size::Size;
 pub use tables::{
     ChunkBy, Compat, Executor, Group, IsolationLevel, ItemEscape, KeepTmp, ListFormat, Manifest,
-    Override, Profile, ResultFormat, Run, RunnerTable, Stdout, StopSignal, Tests,
+    Network, Override, Profile, ResultFormat, Run, RunnerTable, Stdout, StopSignal, Tests,
 };

@@ -175,6 +175,9 @@ pub struct Group {
     pub keep_tmp: Option<KeepTmp>,
     /// What holds a job's processes together, so that none outlives it. `orchestrate doctor` says which levels work here.
     pub isolation_level: Option<IsolationLevel>,
+    /// Which network the group's workers have, and with them all that the group runs: its listing, hooks, sessions and tests.
+    /// Default: `"host"`.
+    pub network: Option<Network>,
     /// How tests of a runner that has a session (`pytest`, `busted`) use it. Default: `"auto"`.
     pub session: Option<SessionMode>,
     /// How much tests of a session share a process. Default: `"worker"`.
@@ -240,42 +243,6 @@ pub struct Override {
     pub uses: Option<Map<Count>>,
     /// The failure that is expected: `"fail"`, or `{ exit = 3 }`.
     pub expect: Option<Expect>,
-}
-
-impl Override {
-    /// Whether it only names tests.
-    #[must_use]
-    pub fn sets_nothing(&self) -> bool {
-        let Self {
-            matching: _,
-            timeout,
-            slow_after,
-            grace,
-            stop_signal,
-            on_timeout,
-            retries,
-            backoff,
-            flaky,
-            exclusive,
-            slots,
-            locks,
-            uses,
-            expect,
-        } = self;
-        timeout.is_none()
-            && slow_after.is_none()
-            && grace.is_none()
-            && stop_signal.is_none()
-            && on_timeout.is_none()
-            && retries.is_none()
-            && backoff.is_none()
-            && flaky.is_none()
-            && exclusive.is_none()
-            && slots.is_none()
-            && locks.is_none()
-            && uses.is_none()
-            && expect.is_none()
-    }
 }
 
 /// An overlay, chosen with `--profile NAME`.
@@ -465,10 +432,28 @@ pub enum KeepTmp {
 pub enum IsolationLevel {
     /// The worker process, to which orphans come; needs no privilege. The default.
     Supervisor,
-    /// A process namespace a job besides: when the job ends, the kernel ends all in it, whoever owns it. Needs root.
+    /// A process namespace of the worker besides: its jobs see and reach no process outside, and when it goes, the kernel ends
+    /// all in it, whoever owns it. Needs root or user namespaces.
     PidNamespace,
-    /// A control group a job besides: the kernel ends all in it, and counts its memory where that is delegated to us.
+    /// That, and the worker's own `/tmp`, `/var/tmp`, `/dev/shm` and shared memory. The folders of other workers, `.fastest/`
+    /// and the reports can neither be read nor written. See [security](security.md). Needs root or user namespaces.
+    Sandbox,
+    /// A control group a job besides the worker process: the kernel ends all in it, and counts its memory where that is delegated to us.
     Cgroup,
+}
+
+/// Which network a group's workers have.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Network {
+    /// The one that `orchestrate` has. The default.
+    Host,
+    /// A loopback of each worker's own and nothing else, so that the tests of each may use any port, such as 8080. Needs root or
+    /// user namespaces.
+    Private,
+    /// No interface is up, not even the loopback. Needs root or user namespaces.
+    None,
 }
 
 /// Variables of other tools.

@@ -3,9 +3,9 @@
 use super::Resolver;
 use super::layers::Layers;
 use crate::manifest::config::{Bounds, Origin};
-use crate::manifest::model::{IsolationLevel, KeepTmp as Asked};
+use crate::manifest::model::{IsolationLevel, KeepTmp as Asked, Network as AskedNetwork};
 use crate::manifest::problem::Problem;
-use crate::worker::frame::{KeepTmp, Level, Limits};
+use crate::worker::frame::{KeepTmp, Level, Limits, Network};
 
 const OUTPUT_LIMIT: u64 = 1 << 20;
 const OUTPUT_MAX: u64 = 1 << 30;
@@ -29,6 +29,7 @@ impl Resolver<'_> {
             |group| group.isolation_level,
             built_in("\"supervisor\""),
         );
+        let network = layers.take("network", |group| group.network, built_in("\"host\""));
         let clear = layers.take("env-clear", |group| group.env_clear, built_in("false"));
         let allow_at = layers.pointer("env-allow", |group| group.env_allow.as_ref());
         let allow = layers.take(
@@ -63,7 +64,13 @@ impl Resolver<'_> {
             level: match level {
                 None | Some(IsolationLevel::Supervisor) => Level::Supervisor,
                 Some(IsolationLevel::PidNamespace) => Level::PidNamespace,
+                Some(IsolationLevel::Sandbox) => Level::Sandbox,
                 Some(IsolationLevel::Cgroup) => Level::Cgroup,
+            },
+            network: match network {
+                None | Some(AskedNetwork::Host) => Network::Host,
+                Some(AskedNetwork::Private) => Network::Private,
+                Some(AskedNetwork::None) => Network::None,
             },
             keep_tmp: match keep_tmp {
                 None | Some(Asked::Never) => KeepTmp::Never,

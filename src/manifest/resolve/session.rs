@@ -10,7 +10,7 @@ use crate::manifest::config::{ASKED_FOR, Bounds, Hook, Hooks, Origin, Session};
 use crate::manifest::model::{Compat, Isolation, SessionMode};
 use crate::manifest::problem::Problem;
 use crate::manifest::template::{Name, Template};
-use crate::worker::frame::Level;
+use crate::worker::frame::{Level, Network};
 
 /// What decides.
 pub(super) struct Facts<'a> {
@@ -110,14 +110,20 @@ fn why_cold(facts: &Facts<'_>) -> Option<String> {
     if facts.bounds.limits.cpu_seconds.is_some() {
         return Some("`cpu-time` is counted by the process".to_owned());
     }
-    (facts.bounds.level != Level::Supervisor)
-        .then(|| "`isolation-level` holds each job by itself".to_owned())
+    (facts.bounds.level == Level::Cgroup)
+        .then(|| "a control group holds each job by itself".to_owned())
 }
 
 /// Why each worker needs a host of its own.
 fn why_own(facts: &Facts<'_>) -> Option<String> {
     if !facts.forks {
         return Some(format!("the host of `{}` does not fork", facts.runner));
+    }
+    if facts.bounds.level.has_namespace() {
+        return Some("`isolation-level` keeps its workers apart".to_owned());
+    }
+    if facts.bounds.network != Network::Host {
+        return Some("`network` gives each worker one of its own".to_owned());
     }
     let differs = |name: &Name| {
         matches!(

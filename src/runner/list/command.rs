@@ -11,7 +11,7 @@ use crate::plan::Launch;
 use crate::runner::compat;
 use crate::runner::discover::{Discovery, GroupLookup};
 use crate::worker::client::Client;
-use crate::worker::frame::{Cause, JobRequest, Status};
+use crate::worker::frame::{Cause, Confinement, JobRequest, Status};
 
 /// A listing may build the tests first, so it has long.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
@@ -233,7 +233,8 @@ fn in_place(
     launch: Option<&Launch>,
     make: impl FnOnce(&dyn Lookup) -> Result<(Vec<OsString>, Vec<(OsString, OsString)>), Unset>,
 ) -> Result<Captured, String> {
-    let client = borrow(discovery)?;
+    let confinement = discovery.confinement(group);
+    let client = borrow(discovery, &confinement)?;
     let tmp = client.tmp.join(format!("listing-{}", client.jobs));
     let lookup = ListLookup {
         inner: GroupLookup { discovery, group },
@@ -279,7 +280,13 @@ fn in_place(
         None => subject.folder.unwrap_or(&own),
     };
     let without = group.runner.env_without.clone();
-    run(client, discovery, &words, (&env, without), folder)
+    run(
+        (client, confinement),
+        discovery,
+        &words,
+        (&env, without),
+        folder,
+    )
 }
 
 /// The variable that tells a job of a resource of its worker.
@@ -288,13 +295,13 @@ pub fn resource_variable(name: &str) -> String {
     format!("ORCHESTRATE_RESOURCE_{name}")
 }
 
-fn borrow(discovery: &Discovery) -> Result<Client, String> {
-    let client = discovery.borrow();
+fn borrow(discovery: &Discovery, confinement: &Confinement) -> Result<Client, String> {
+    let client = discovery.borrow(confinement);
     client.map_err(|error| format!("can't start a worker: {error}"))
 }
 
 fn run(
-    mut client: Client,
+    (mut client, confinement): (Client, Confinement),
     discovery: &Discovery,
     words: &[OsString],
     (env, env_without): (&[(OsString, OsString)], Vec<OsString>),
@@ -329,7 +336,7 @@ fn run(
     let ended = ended.map_err(|error| format!("`{shown}`: {error}"))?;
     let printed = fs::read(&stdout);
     let _ = fs::remove_file(&stdout);
-    discovery.give_back(client);
+    discovery.give_back(confinement, client);
     if let Status::NotStarted(why) = ended.status {
         return Err(why);
     }

@@ -26,7 +26,7 @@ use crate::manifest::config::GroupConfig;
 use crate::manifest::template::{Lookup, Name};
 use crate::worker::Scratch;
 use crate::worker::client::{Client, Clients};
-use crate::worker::frame::{Ended, JobRequest};
+use crate::worker::frame::{Ended, Home, JobRequest};
 use stream::{Pipes, Stream};
 
 /// How long a host may take until it has loaded and listed its tests.
@@ -113,6 +113,7 @@ impl Session {
     pub fn connect(
         &self,
         clients: &Arc<Clients>,
+        home: &Home,
         prepare: &Prepare<'_>,
     ) -> Result<Connection, String> {
         let mut state = self.state();
@@ -124,7 +125,7 @@ impl Session {
                 Err(_) => state.client = None,
             }
         }
-        state.start(clients, prepare)?;
+        state.start(clients, home, prepare)?;
         state.connect(clients)
     }
 
@@ -138,7 +139,7 @@ impl Session {
         prepare: &Prepare<'_>,
         keywords: bool,
     ) -> Result<Listing, String> {
-        let mut connection = self.connect(clients, prepare)?;
+        let mut connection = self.connect(clients, &Home::Outside, prepare)?;
         let heard = hear_listing(&mut connection, keywords);
         heard.unwrap_or_else(|error| {
             let why = format!("its session host ended while it listed the tests ({error})");
@@ -223,14 +224,25 @@ impl State {
             .is_some_and(|mut connection| connection.send(&json!({ "finish": {} })).is_ok())
     }
 
-    fn start(&mut self, clients: &Arc<Clients>, prepare: &Prepare<'_>) -> Result<(), String> {
-        let mut client =
-            Client::start(clients).map_err(|error| format!("can't start a worker: {error}"))?;
+    fn start(
+        &mut self,
+        clients: &Arc<Clients>,
+        home: &Home,
+        prepare: &Prepare<'_>,
+    ) -> Result<(), String> {
+        let mut client = Client::start(clients, home)
+            .map_err(|error| format!("can't start a worker: {error}"))?;
         let Start { mut request, forks } = prepare(&client.tmp.join(HOST))?;
         self.socket = client.tmp.join("session");
         self.ended = None;
         if forks {
             if self.socket.as_os_str().len() > MOST_PATH {
+                if !matches!(home, Home::Outside) {
+                    return Err(format!(
+                        "the path of its session's socket is longer than {MOST_PATH} bytes, and a worker that lives in \
+                         namespaces sees no other folder: set TMPDIR to a shorter path, or `session = \"cold\"`"
+                    ));
+                }
                 let short = short_folder()?;
                 self.socket = short.path().join("session");
                 self.short = Some(short);

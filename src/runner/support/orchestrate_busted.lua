@@ -230,8 +230,9 @@ return function(options)
         told.write(test)
       end
     end
-    local alone = package.loaded['luacov.runner'] and 'luacov writes one file of statistics' or nil
-    told.write({ event = 'listed', ['one-process'] = alone })
+    if package.loaded['luacov.runner'] then
+      told.write({ event = 'listed', ['one-process'] = 'luacov writes one file of statistics' })
+    end
     exit(0, true)
   end
 

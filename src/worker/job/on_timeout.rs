@@ -8,10 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 
 use super::{Abandoned, LATER_LOOKS, Place, RawStdin, Running};
-use crate::worker::frame::{self, Cause, Ended, JobRequest, Level, OnTimeout, Request, Status};
+use crate::worker::frame::{self, Cause, Ended, JobRequest, OnTimeout, Request, Status};
 use crate::worker::process::{Process, Sink, Woken};
 use crate::worker::{capture, tree};
 
@@ -30,7 +30,7 @@ impl Running {
             self.say(place, &OnTimeout::failure(why));
             return Ok(());
         }
-        let pid = program(self.process.group(), job.level);
+        let pid = self.process.group().as_raw_nonzero().get().unsigned_abs();
         let request = command.request(job, pid);
         self.say(place, &command.title(pid));
         let sink = match (&self.output, place.through) {
@@ -113,13 +113,6 @@ impl Running {
             self.trouble = Some(format!("what `on-timeout` said is lost: {error}"));
         }
     }
-}
-
-/// The process that runs the tests: not the one that holds its namespace, which has started it before all others.
-fn program(holder: Pid, level: Level) -> u32 {
-    let inside = (level == Level::PidNamespace).then(|| tree::first_child(holder));
-    let pid = inside.flatten().unwrap_or(holder);
-    pid.as_raw_nonzero().get().unsigned_abs()
 }
 
 /// Writes a line to where others write too, unless that would make us wait: nobody may read it.

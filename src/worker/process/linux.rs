@@ -19,12 +19,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 
 use super::{Exit, Sink, Woken};
-use crate::worker::frame::{EnvBlock, JobRequest, Level, Status};
-use crate::worker::level::{Cgroup, Held};
-
-/// How we are called as the first process of a namespace.
-const HOLD: [&str; 4] = ["orchestrate", "hold", "3", "--"];
-const HOLD_PIPE: c_int = 3;
+use crate::worker::frame::{EnvBlock, JobRequest, Status};
+use crate::worker::level::Cgroup;
 
 const STACK: usize = 64 * 1024;
 const PAGE: usize = 4096;
@@ -40,8 +36,6 @@ pub struct Spawner {
 pub struct Process {
     pid: Pid,
     handle: OwnedFd,
-    /// Where the first process of its namespace tells how the program ended.
-    held: Option<OwnedFd>,
     exit: Option<Exit>,
 }
 
@@ -198,8 +192,6 @@ struct Plan {
     limits: Vec<(libc::__rlimit_resource_t, libc::rlimit)>,
     /// Where it joins a control group, or a negative number.
     group: c_int,
-    /// What the first process of a namespace tells how the program ended, or a negative number.
-    pipe: c_int,
     mask: libc::sigset_t,
     errno: c_int,
 }
@@ -231,21 +223,9 @@ impl Spawner {
             .words
             .first()
             .ok_or_else(|| io::Error::other("the command is empty"))?;
-        let in_namespace = job.level == Level::PidNamespace;
-        let (before, programs) = if in_namespace {
-            (&HOLD[..], vec![c"/proc/self/exe".to_owned()])
-        } else {
-            (&[][..], Self::candidates(job, program)?)
-        };
-        let words: Vec<CString> = before
-            .iter()
-            .map(|word| word.as_bytes())
-            .chain(job.words.iter().map(|word| word.as_bytes()))
-            .map(text)
-            .collect::<io::Result<_>>()?;
-        let pipe = in_namespace
-            .then(|| rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC))
-            .transpose()?;
+        let programs = Self::candidates(job, program)?;
+        let words = job.words.iter().map(|word| text(word.as_bytes()));
+        let words: Vec<CString> = words.collect::<io::Result<_>>()?;
         let folder = text(job.folder.clone().into_vec())?;
         if job.env.is_broken() || job.common.is_broken() {
             return Err(has_nul());
@@ -275,7 +255,6 @@ impl Spawner {
             errors,
             limits: limits(job),
             group: group.map_or(-1, |group| group.door.as_raw_fd()),
-            pipe: pipe.as_ref().map_or(-1, |(_, write)| write.as_raw_fd()),
             mask: empty_mask(),
             errno: 0,
         };
@@ -283,7 +262,6 @@ impl Spawner {
         let mut process = Process {
             pid,
             handle,
-            held: pipe.map(|(read, _)| read),
             exit: None,
         };
         if plan.errno != 0 {
@@ -311,10 +289,7 @@ impl Spawner {
 
     fn clone(&self, plan: &mut Plan) -> io::Result<(Pid, OwnedFd)> {
         let mut handle: c_int = -1;
-        let mut flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-        if plan.pipe >= 0 {
-            flags |= libc::CLONE_NEWPID;
-        }
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
         // SAFETY: the child runs `child` on a stack that nothing else uses, while this thread sleeps in the call (CLONE_VFORK)
         // and so keeps everything alive that `plan` points to. All signals are blocked meanwhile: a handler of ours must not
         // run in the child, which shares our memory. The descriptor that is written to `handle` is ours alone.
@@ -392,7 +367,6 @@ unsafe fn go(plan: &Plan) -> c_int {
             || libc::dup2(plan.input, 0) < 0
             || libc::dup2(plan.output, 1) < 0
             || (plan.errors >= 0 && libc::dup2(plan.errors, 2) < 0)
-            || (plan.pipe >= 0 && libc::dup2(plan.pipe, HOLD_PIPE) < 0)
             || (plan.group >= 0 && libc::write(plan.group, c"0".as_ptr().cast(), 1) < 0)
         {
             return errno();
@@ -477,23 +451,16 @@ impl Process {
                 }
             }
         };
-        let mut exit = Exit {
+        let exit = Exit {
             status: if libc::WIFSIGNALED(status) {
                 Status::Signal(libc::WTERMSIG(status))
             } else {
                 Status::Exit(libc::WEXITSTATUS(status))
             },
-            left: 0,
-            errno: None,
             cpu: span(usage.ru_utime) + span(usage.ru_stime),
             // In KiB on Linux.
             memory: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
         };
-        if let Some(held) = self.held.take().and_then(Held::read) {
-            exit.status = held.status;
-            exit.left = held.left;
-            exit.errno = held.errno;
-        }
         self.exit = Some(exit.clone());
         Ok(exit)
     }

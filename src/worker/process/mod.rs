@@ -5,6 +5,8 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+pub mod namespaces;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 mod signals;
@@ -48,10 +50,6 @@ pub enum Sink<'a> {
 pub struct Exit {
     /// How.
     pub status: Status,
-    /// How many processes it left in its namespace, if it had one.
-    pub left: u32,
-    /// The error's number where it could not start in its namespace.
-    pub errno: Option<i32>,
     /// Processor time, user and system.
     pub cpu: Duration,
     /// The peak memory of the largest of them, in bytes. Never less than what the worker itself had when it started the process,
@@ -104,17 +102,4 @@ pub fn inherited(number: i32) -> Option<OwnedFd> {
 pub fn keep_from_others() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-}
-
-/// Gives this process mounts of its own, which nobody outside sees change.
-///
-/// # Errors
-/// It may not: unshare(2).
-#[cfg(target_os = "linux")]
-pub fn own_mounts() -> io::Result<()> {
-    // SAFETY: the call changes what this process alone sees mounted.
-    match unsafe { libc::unshare(libc::CLONE_NEWNS) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

@@ -157,8 +157,6 @@ impl Process {
                 Some(signal) => Status::Signal(signal),
                 None => Status::Exit(status.code().unwrap_or(0)),
             },
-            left: 0,
-            errno: None,
             cpu: Duration::ZERO,
             memory: 0,
         })

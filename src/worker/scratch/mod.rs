@@ -27,6 +27,10 @@ pub struct ScratchError {
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    /// The folder that it is in, or that which others are in that it is in: what is kept goes there.
+    base: PathBuf,
+    /// That folder itself: a worker may see another at its path (`worker/level`).
+    beside: File,
     /// The folder. It is locked for as long as the process lives, by which others know that it is in use.
     folder: File,
 }
@@ -76,6 +80,20 @@ impl Scratch {
         })
     }
 
+    /// Makes one in that of another process, so that who sees that sees this.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn inside(other: &Path, purpose: &str) -> Result<Self, ScratchError> {
+        let mut scratch = Self::in_one_of(std::iter::once(other.to_owned()), purpose)?;
+        let base = other.parent().unwrap_or(Path::new("/"));
+        scratch.beside = File::open(base).map_err(|error| ScratchError {
+            tried: format!("{}: {error}", base.display()),
+        })?;
+        scratch.base = base.to_owned();
+        Ok(scratch)
+    }
+
     fn in_base(base: &Path, purpose: &str) -> io::Result<Self> {
         let (mut path, folder) = shared::make(base, &format!("orchestrate-{purpose}"))?;
         if !shared::lock(&folder) {
@@ -83,7 +101,12 @@ impl Scratch {
             renameat(CWD, &path, CWD, &unlocked)?;
             path = unlocked;
         }
-        Ok(Self { path, folder })
+        Ok(Self {
+            path,
+            base: base.to_owned(),
+            beside: File::open(base)?,
+            folder,
+        })
     }
 
     /// Where it is.
@@ -126,9 +149,13 @@ impl Scratch {
     /// It can't be renamed.
     pub fn keep(&self, path: &Path) -> io::Result<PathBuf> {
         let (folder, name) = self.place(path)?;
-        let base = self.path.parent().unwrap_or(Path::new("/"));
-        let kept = shared::new_path(base, "orchestrate-kept");
-        renameat(folder, name, CWD, &kept)?;
+        let kept = shared::new_path(&self.base, "orchestrate-kept");
+        renameat(
+            folder,
+            name,
+            &self.beside,
+            kept.file_name().unwrap_or_default(),
+        )?;
         Ok(kept)
     }
 }

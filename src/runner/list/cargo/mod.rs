@@ -282,10 +282,7 @@ impl Cargo<'_> {
 
     /// How cargo starts each test program, after how a program is started that cargo does not start.
     fn records(&self, runner: &Runner) -> Result<(Record, Vec<Record>), String> {
-        let folder = self
-            .discovery
-            .folder()
-            .join(format!("cargo-{}", self.group.name));
+        let folder = self.discovery.folder_of(self.group).join("cargo");
         std::fs::create_dir_all(&folder)
             .map_err(|error| format!("can't make a folder for records: {error}"))?;
         let command = record::command(&folder, false);
