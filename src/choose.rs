@@ -313,9 +313,14 @@ fn check_selectors(
                     || (*holds && inside::named_by(selector, group, item).is_some())
             })
     });
-    unnamed.map_or(Ok(()), |selector| {
-        Err(unknown(None, &selector.written, all))
-    })
+    let Some(selector) = unnamed else {
+        return Ok(());
+    };
+    let mut error = unknown(None, &selector.written, all);
+    if let (RunError::Unknown { hint, .. }, Some(_)) = (&mut error, &selection.changed) {
+        *hint = format!("a commit is written as in --changed={}", selector.written);
+    }
+    Err(error)
 }
 
 fn unknown(option: Option<&'static str>, written: &str, all: &[(&str, &Item)]) -> RunError {

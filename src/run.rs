@@ -53,6 +53,8 @@ pub struct Run {
     pub claims: ClaimedFiles,
     /// The paths that were named and hold no test of a group.
     pub unclaimed: Vec<String>,
+    /// Whether some groups are left out by name.
+    pub is_part: bool,
     /// Where nothing is selected: the words of `-k` and `-m` that no test has, each as a sentence.
     pub absent_words: Vec<String>,
     /// What a person may want to know, and need not act on.
@@ -311,6 +313,7 @@ impl Run {
         let misses = matched.misses(listed.len() == config.groups.len());
         let (unmatched, idle): (Vec<_>, _) = misses.into_iter().partition(|miss| !miss.excludes);
         let excluded: Vec<&str> = excluded.iter().map(|group| group.name.as_str()).collect();
+        let is_part = !asked.groups.is_empty() || !excluded.is_empty();
         let unlisted = Unlisted {
             excluded: &excluded,
             is_part: !asked.groups.is_empty(),
@@ -380,6 +383,7 @@ impl Run {
             claims,
             notes,
             unclaimed: chosen.unclaimed,
+            is_part,
             absent_words: chosen.absent_words,
             unselected: chosen.unselected,
             part,

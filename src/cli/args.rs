@@ -77,7 +77,7 @@ pub struct SelectArguments {
     #[arg(short, long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
     /// With --group: not the groups that these need
-    #[arg(long)]
+    #[arg(long, requires = "groups")]
     pub no_needs: bool,
     /// Only tests whose name matches an expression: words, `and`, `or`, `not`, parentheses
     #[arg(short = 'k', value_name = "EXPR")]
@@ -120,7 +120,12 @@ pub struct SelectArguments {
 pub struct ScheduleArguments {
     /// The most jobs at once, in all and in each group: a number, a share of the processors such as 50%, or auto, which 0
     /// is too [env: FASTEST_WORKERS]
-    #[arg(short = 'n', long = "workers", value_name = "N")]
+    #[arg(
+        short = 'n',
+        long = "workers",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
     pub workers: Option<WorkerNumber>,
     /// The order in which tests start, in all groups
     #[arg(long, value_enum, value_name = "ORDER")]
@@ -144,13 +149,23 @@ pub struct RunArguments {
     pub fail_fast: bool,
     /// Stop after this many failed tests, or a share of them such as 10%; 0 never stops early. What runs then ends by
     /// itself, or at once with :now, as in 3:now
-    #[arg(long, value_name = "N[%][:now|soon]", conflicts_with = "fail_fast")]
+    #[arg(
+        long,
+        value_name = "N[%][:now|soon]",
+        conflicts_with = "fail_fast",
+        allow_negative_numbers = true
+    )]
     pub max_fail: Option<MaxFail>,
     /// Multiply the timeout of each test, for a machine that is slower or a build that is [env: FASTEST_TIMEOUT_MULTIPLIER]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
     pub timeout_multiplier: Option<Factor>,
     /// Run each selected test N times, one round of all after the other
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000),
+        allow_negative_numbers = true
+    )]
     pub repeat: Option<u32>,
     /// Run the selected tests round after round until a test fails; --repeat bounds it
     #[arg(long)]

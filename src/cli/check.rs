@@ -83,22 +83,36 @@ fn one(path: &Path, arguments: &CheckArguments) -> Result<u8, CliError> {
         ..Choices::default()
     };
     let config = load::load(&source, root, &choices)?;
-    let (tests, code) = listed(path, config)?;
-    if code == exit::SUCCESS {
-        let tests = match tests {
+    let listed = listed(path, config)?;
+    if listed.code == exit::SUCCESS {
+        let tests = match listed.tests {
             1 => "1 test".to_owned(),
             many => format!("{many} tests"),
         };
+        let verdict = match listed.broken {
+            0 => "no problems".to_owned(),
+            broken => format!("no problems but for {broken} that can't be listed"),
+        };
         print(&format!(
-            "{}: {groups}, {tests}, no problems\n",
+            "{}: {groups}, {tests}, {verdict}\n",
             path.display()
         ));
     }
-    Ok(code)
+    Ok(listed.code)
 }
 
-/// Lists the tests of a manifest's groups, and says what does not fit together. Returns how many there are, and the exit code.
-fn listed(path: &Path, config: Config) -> Result<(usize, u8), CliError> {
+/// The tests of a manifest's groups.
+struct Listed {
+    /// How many there are.
+    tests: usize,
+    /// How many files or tests can't be listed.
+    broken: usize,
+    /// The exit code.
+    code: u8,
+}
+
+/// Lists the tests of a manifest's groups, and says what does not fit together.
+fn listed(path: &Path, config: Config) -> Result<Listed, CliError> {
     let selection = Selection::default();
     let select = SelectArguments::default();
     let listings = Listings::new();
@@ -125,21 +139,22 @@ fn listed(path: &Path, config: Config) -> Result<(usize, u8), CliError> {
         warn_of_inputs(path, &run.config().root, group);
     }
     let mut code = exit::SUCCESS;
+    let mut broken = 0;
     let known = run.plan.groups.iter().flat_map(|group| {
         let name = group.config.name.as_str();
         group.known.iter().map(move |item| (name, item))
     });
     for (group, item) in known {
         if let Some(Known::Broken(why)) = &item.known {
+            broken += 1;
             code = code.max(tell_broken(group, item, why));
         }
     }
     let claims = &run.claims;
-    if let (Some(note), exit::SUCCESS) = (
-        open::in_no_group(&claims.unclaimed(&run.config().root)),
-        code,
-    ) {
-        say(&format!("note: {note}"));
+    if code == exit::SUCCESS {
+        for note in open::in_no_group(&claims.unclaimed(&run.config().root)) {
+            say(&format!("note: {note}"));
+        }
     }
     for why in &run.empty {
         say(&harmless(&format!("error: {why}")));
@@ -148,7 +163,11 @@ fn listed(path: &Path, config: Config) -> Result<(usize, u8), CliError> {
     if let Some(mistakes) = run.mistakes() {
         return Err(CliError::Manifest(LoadError::Problems(mistakes)));
     }
-    Ok((run.plan.tests(), code))
+    Ok(Listed {
+        tests: run.plan.tests(),
+        broken,
+        code,
+    })
 }
 
 /// Warns of patterns of `inputs` that match no file: `--changed` would never run the group because of them.

@@ -5,7 +5,10 @@ use std::io::IsTerminal;
 
 use super::args::WorkerNumber;
 use super::error::CliError;
+use super::say;
 use crate::manifest::model::Factor;
+use crate::report::harmless;
+use crate::suggest::did_you_mean;
 
 /// The number of workers, as `-n`.
 pub const WORKERS: &str = "FASTEST_WORKERS";
@@ -19,6 +22,21 @@ pub const FORCE_COLOR: &str = "FORCE_COLOR";
 pub const CLICOLOR_FORCE: &str = "CLICOLOR_FORCE";
 /// No colours on a terminal, if it is 0.
 pub const CLICOLOR: &str = "CLICOLOR";
+
+/// Warns of variables that are called like ours and are not: a slip there would have no effect.
+pub fn tell_unknown() {
+    let known = [WORKERS, TIMEOUT_MULTIPLIER];
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("FASTEST_")) {
+        if !known.contains(&name.as_str()) {
+            let hint = did_you_mean(&name, known)
+                .unwrap_or_else(|| format!("there are: {}", known.join(", ")));
+            say(&harmless(&format!(
+                "warning: the variable {name} has no meaning here; {hint}"
+            )));
+        }
+    }
+}
 
 /// `FASTEST_WORKERS`, if it is set.
 pub fn workers() -> Result<Option<WorkerNumber>, CliError> {

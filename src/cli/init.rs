@@ -100,9 +100,8 @@ fn keep_listed(here: &Path, detected: &mut Detected) -> Result<(), CliError> {
         }
     });
     detected.left_out.extend(left_out);
-    if let Some(note) = open::in_no_group(&run.claims.unclaimed(here)) {
-        detected.left_out.push(note);
-    }
+    let notes = open::in_no_group(&run.claims.without_unlisted().unclaimed(here));
+    detected.left_out.extend(notes);
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use crate::manifest::{Choices, Config, detect};
 use crate::plan::{Exclusion, Expression, Place, Selection, Selector};
 use crate::report::{harmless, one_line};
 use crate::run::{Asked, Run};
+use crate::runner::Unclaimed;
 use crate::suggest::did_you_mean;
 
 /// The current folder.
@@ -133,6 +134,9 @@ fn detected(here: &Path, choices: &Choices, select: &SelectArguments) -> Result<
         "no {FILE_NAME}: running what `orchestrate init` would write (runners: {})",
         detected.runners()
     );
+    for folder in &detected.roots {
+        say(&format!("note: {}", own_manifest(folder)));
+    }
     let source = Source {
         path: format!("{FILE_NAME} (detected)").into(),
         text: detected.text(),
@@ -276,7 +280,12 @@ pub fn empty_shard(run: &Run) -> Option<String> {
 /// Which of the paths that were named hold no test of a group.
 pub fn unclaimed(run: &Run) -> Option<String> {
     let paths: Vec<String> = run.unclaimed.iter().map(|path| one_line(path)).collect();
-    (!paths.is_empty()).then(|| format!("no group has a test in {}", paths.join(", ")))
+    let of_which = if run.is_part {
+        "none of the groups that are asked for has a test"
+    } else {
+        "no group has a test"
+    };
+    (!paths.is_empty()).then(|| format!("{of_which} in {}", paths.join(", ")))
 }
 
 /// What a person should know of what is listed: warnings, and notes that need no action.
@@ -307,7 +316,21 @@ pub fn tell_notes(run: &Run) {
 const MOST_NAMED: usize = 5;
 
 /// What a person reads of test files that no group claims.
-pub fn in_no_group(files: &[PathBuf]) -> Option<String> {
+pub fn in_no_group(unclaimed: &Unclaimed) -> Vec<String> {
+    let roots = unclaimed.roots.iter().map(|folder| own_manifest(folder));
+    test_files(&unclaimed.files)
+        .into_iter()
+        .chain(roots)
+        .collect()
+}
+
+/// What a person reads of a folder with a manifest of its own.
+fn own_manifest(folder: &Path) -> String {
+    let folder = one_line(&folder.to_string_lossy());
+    format!("{folder} has a {FILE_NAME} of its own: its tests run only there")
+}
+
+fn test_files(files: &[PathBuf]) -> Option<String> {
     let number = match files.len() {
         0 => return None,
         1 => "1 test file belongs".to_owned(),
@@ -396,7 +419,11 @@ fn selector(given: &OsStr, here: &Path, root: &Path) -> Result<Selector, CliErro
         None => (bytes, None),
     };
     let head = OsStr::from_bytes(head);
-    let path = here.join(head);
+    let mut path = here.join(head);
+    // Reports print paths relative to the root, so they are taken as such where the current folder has no such file.
+    if !path.exists() && !head.is_empty() && root.join(head).exists() {
+        path = root.join(head);
+    }
     if head.is_empty() || !path.exists() {
         // Several names that are not text may read alike as ids, so what is none names a file or nothing.
         if given.to_str().is_none() {

@@ -6,7 +6,7 @@ use super::args::{RunArguments, WorkerNumber};
 use super::error::CliError;
 use super::listing::Listings;
 use super::target::{self, Target, Voice};
-use super::{exit, keys, open, print, say, shown, signals};
+use super::{environment, exit, keys, open, print, say, shown, signals};
 use crate::execute::{self, Repeat, Stop};
 use crate::manifest::Config;
 use crate::manifest::LoadError;
@@ -39,6 +39,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     } else if arguments.max_fail.is_some() {
         config.run.max_fail = arguments.max_fail;
     }
+    environment::tell_unknown();
     let selection = open::selection(&arguments.select, &config.root)?;
     let targets = targets(arguments, &config)?;
     let root = config.root.clone();
@@ -54,7 +55,8 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     let mut run = Run::prepare(config, &asked, execute::environment())?;
     // What was only detected need not be there.
     let is_written = run.config().manifest.is_some() || run.is_nothing();
-    if selection.is_all() && is_written && !run.empty.is_empty() {
+    // Who names paths or ids may mean other groups.
+    if selection.selectors.is_empty() && is_written && !run.empty.is_empty() {
         for why in &run.empty {
             say(&format!("error: {}; nothing ran", harmless(why)));
         }
@@ -111,8 +113,10 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     let finished = run.execute(reporters, how, &stop);
     drop(listening);
     target::tell_errors(&finished.reported);
-    if is_full && let Some(note) = open::in_no_group(&claims.unclaimed(&root)) {
-        say(&format!("note: {note}"));
+    if is_full {
+        for note in open::in_no_group(&claims.unclaimed(&root)) {
+            say(&format!("note: {note}"));
+        }
     }
     Ok(finished.exit())
 }

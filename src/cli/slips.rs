@@ -28,7 +28,7 @@ const OTHER_COMMANDS: [(&str, &str); 12] = [
 ];
 
 /// Options of other tools: how they begin, and what to write.
-const OPTIONS: [(&[&str], &str); 18] = [
+const OPTIONS: [(&[&str], &str); 19] = [
     (
         &[
             "-j",
@@ -65,8 +65,12 @@ const OPTIONS: [(&[&str], &str); 18] = [
         "tests that failed last time start first by default",
     ),
     (
-        &["--maxfail", "--bail", "--exitfirst", "--no-fail-fast"],
+        &["--maxfail", "--bail", "--exitfirst"],
         "write `-x`, or `--max-fail N`; all tests run by default",
+    ),
+    (
+        &["--no-fail-fast", "--keep-going"],
+        "all tests run by default",
     ),
     (
         &[
@@ -94,7 +98,7 @@ const OPTIONS: [(&[&str], &str); 18] = [
         "`retries` is a key of a group in fastest.toml",
     ),
     (
-        &["--random-order", "--shuffle", "--randomize", "-p"],
+        &["--random-order", "--shuffle", "--randomize"],
         "write `--order random`, or `--seed N`",
     ),
     (
@@ -103,6 +107,7 @@ const OPTIONS: [(&[&str], &str); 18] = [
             "-t",
             "--testNamePattern",
             "--grep",
+            "-E",
             "-R",
             "--run",
         ],
@@ -113,12 +118,12 @@ const OPTIONS: [(&[&str], &str); 18] = [
         "`-m EXPR` selects tests by their tags",
     ),
     (
-        &["--ignore", "--deselect", "--skip", "-E", "--exclude-dir"],
+        &["--ignore", "--deselect", "--skip", "--exclude-dir"],
         "write `--exclude PATTERN`",
     ),
     (
-        &["--cov", "--coverage"],
-        "options of a runner go into the manifest: `with = { args = [\"--cov\"] }`",
+        &["--cov", "--coverage", "-p", "-o", "-W", "--tb"],
+        "options of a runner go into its group in fastest.toml: `with = { args = [\"--cov\"] }`",
     ),
     (
         &["--changedSince", "--since", "--onlyChanged"],
@@ -156,7 +161,13 @@ pub fn hint(error: &clap::Error) -> Option<String> {
         ErrorKind::UnknownArgument => {
             let word = word(ContextKind::InvalidArg)?;
             let name = word.split(['=', ' ']).next().unwrap_or(word);
-            let (_, hint) = OPTIONS.iter().find(|(names, _)| names.contains(&name))?;
+            let known = OPTIONS.iter().find(|(names, _)| names.contains(&name));
+            let hint = known.map(|(_, hint)| (*hint).to_owned());
+            // The parser's own advice would make a test's name of it.
+            let hint = hint.or_else(|| match error.get(ContextKind::SuggestedArg) {
+                Some(ContextValue::String(near)) => Some(format!("did you mean `{near}`?")),
+                _ => Some("`--help` shows the options".to_owned()),
+            })?;
             Some(format!(
                 "error: there is no option `{}`\n  hint: {hint}",
                 one_line(name)

@@ -1,6 +1,6 @@
 //! From `--report` and the like to the reports of a run.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
@@ -79,12 +79,38 @@ pub fn reporters(
     let stdout_is_taken = targets.iter().any(|target| target.path == Path::new("-"));
     let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(console(voice, stdout_is_taken))];
     for Target { format, path } in targets {
+        spare(format, path)?;
         reporters.push(match format.as_str() {
             "junit" => Box::new(Junit::create(path, &below).map_err(CliError::Report)?),
             _ => Box::new(Jsonl::create(path).map_err(CliError::Report)?),
         });
     }
     Ok(reporters)
+}
+
+/// Refuses to write over a file that is not a report of this format: a slip must not cost a source file.
+fn spare(format: &str, path: &Path) -> Result<(), CliError> {
+    let begins: &[u8] = match format {
+        "junit" => b"<?xml",
+        _ => b"{\"v\":",
+    };
+    let mut head = Vec::new();
+    // What is not a regular file, or cannot be read, has nothing to lose or fails when it is written.
+    let is_file = std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    let file = is_file.then(|| std::fs::File::open(path));
+    let Some(Ok(file)) = file else { return Ok(()) };
+    let length = u64::try_from(begins.len()).unwrap_or_default();
+    let is_read = file.take(length).read_to_end(&mut head).is_ok();
+    if !is_read || begins.starts_with(&head) {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        format!(
+            "--report {format}={}: the file exists and is not a {format} report",
+            path.display()
+        ),
+        "choose another path, or remove the file".to_owned(),
+    ))
 }
 
 fn console(voice: &Voice, stdout_is_taken: bool) -> Console {

@@ -16,6 +16,8 @@ pub struct Detected {
     pub groups: Vec<DetectedGroup>,
     /// What was seen and makes no group of its own, with the reason.
     pub left_out: Vec<String>,
+    /// The folders with a manifest of their own.
+    pub roots: Vec<PathBuf>,
 }
 
 /// A group that was found.
@@ -73,7 +75,7 @@ impl Detected {
 pub fn detect(root: &Path) -> Option<Detected> {
     let mut found: Vec<(PathBuf, &'static str, Vec<Detect>)> = Vec::new();
     let mut detected = Detected::default();
-    for dir in folders(root) {
+    for dir in folders(root, &mut detected.roots) {
         // Below the root, only what is a project of its own has tests that need its folder. It is also cheap to see.
         let is_root = dir.as_os_str().is_empty();
         for (runner, signs) in runners(&root.join(&dir), is_root) {
@@ -129,7 +131,8 @@ pub fn detect(root: &Path) -> Option<Detected> {
 }
 
 /// The folders of a root in which projects may be, itself first: without hidden ones, caches and other repositories.
-fn folders(root: &Path) -> Vec<PathBuf> {
+/// Those with a manifest of their own go into `roots`.
+fn folders(root: &Path, roots: &mut Vec<PathBuf>) -> Vec<PathBuf> {
     let mut all = vec![PathBuf::new()];
     let mut next = 0;
     while let Some(dir) = all.get(next).cloned() {
@@ -147,6 +150,12 @@ fn folders(root: &Path) -> Vec<PathBuf> {
         };
         if entries.iter().any(|entry| is_foreign(&entry.file_name())) {
             if is_below {
+                if entries
+                    .iter()
+                    .any(|entry| entry.file_name() == super::load::FILE_NAME)
+                {
+                    roots.push(dir);
+                }
                 all.remove(next - 1);
                 next -= 1;
             }

@@ -38,6 +38,15 @@ impl Pattern {
         if text.is_empty() {
             return Err("a pattern can't be empty".into());
         }
+        if text.starts_with('!') {
+            return Err(
+                "a pattern can't be negated by `!`: leave files and tests out with `exclude`"
+                    .into(),
+            );
+        }
+        if has_alternatives(text) {
+            return Err("alternatives in `{…}` are not known: write one pattern for each".into());
+        }
         if text.len() > LONGEST {
             return Err(format!("it is longer than a path can be ({LONGEST} bytes)"));
         }
@@ -172,6 +181,14 @@ impl Pattern {
 fn first_name(path: &str) -> (&str, Option<&str>) {
     path.split_once('/')
         .map_or((path, None), |(name, after)| (name, Some(after)))
+}
+
+/// Whether a text has `{a,b}` in it, which other tools read as one of the two.
+fn has_alternatives(text: &str) -> bool {
+    let inside = text
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    inside.is_some_and(|(inside, _)| inside.contains(','))
 }
 
 impl fmt::Display for Pattern {

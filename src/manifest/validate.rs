@@ -118,6 +118,28 @@ fn explain(
     wrong.push(pointer.to_owned());
 }
 
+/// Keys as other tools call them.
+const OTHER_KEYS: [(&str, &str); 18] = [
+    ("after", "needs"),
+    ("cwd", "dir"),
+    ("depends", "needs"),
+    ("depends-on", "needs"),
+    ("directory", "dir"),
+    ("environment", "env"),
+    ("ignore", "exclude"),
+    ("include", "files"),
+    ("jobs", "workers"),
+    ("parallel", "workers"),
+    ("paths", "files"),
+    ("requires", "needs"),
+    ("reruns", "retries"),
+    ("run", "command"),
+    ("testpaths", "files"),
+    ("tests", "files"),
+    ("work-dir", "dir"),
+    ("workdir", "dir"),
+];
+
 fn unknown_key(table: &str, key: &str, place: &str) -> Problem {
     let known: Vec<&'static str> = schema::describing(table)
         .map(schema::resolve)
@@ -129,7 +151,11 @@ fn unknown_key(table: &str, key: &str, place: &str) -> Problem {
         format!("unknown key `{key}` in {}", table_name(table)),
     )
     .label("unknown key");
-    match crate::suggest::nearest(key, known.iter().copied()) {
+    let other = OTHER_KEYS.iter().find(|(other, _)| *other == key);
+    let other = other
+        .map(|(_, ours)| *ours)
+        .filter(|ours| known.contains(ours));
+    match other.or_else(|| crate::suggest::nearest(key, known.iter().copied())) {
         Some(near) => problem
             .help(format!("did you mean `{near}`?"))
             .help(documentation(&join(table, near), near)),

@@ -59,6 +59,10 @@ impl Expression {
             Some(Token::Open) if parser.is_after_word() => {
                 Err(parser.error("a word takes no arguments: expected `and`, `or` or the end"))
             }
+            Some(Token::Word(word)) if of_another_language(word).is_some() => {
+                let instead = of_another_language(word).unwrap_or_default();
+                Err(parser.error(&instead))
+            }
             Some(_) => Err(parser.error("expected `and`, `or` or the end")),
         }
     }
@@ -211,6 +215,9 @@ impl Parser {
             }
             inner
         } else if let Some(Token::Word(word)) = self.peek() {
+            if let Some(instead) = of_another_language(word) {
+                return Err(self.error(&instead));
+            }
             let word = Expression::Word(word.clone());
             self.next += 1;
             word
@@ -219,6 +226,18 @@ impl Parser {
         };
         self.depth -= 1;
         Ok(expression)
+    }
+}
+
+/// What to write for an operator of other languages.
+fn of_another_language(word: &str) -> Option<String> {
+    match word {
+        "&&" | "&" => Some("write `and`".to_owned()),
+        "||" | "|" => Some("write `or`".to_owned()),
+        _ => {
+            let negated = word.strip_prefix('!').filter(|word| !word.is_empty())?;
+            Some(format!("`!` is not an operator: write `not {negated}`"))
+        }
     }
 }
 

@@ -333,6 +333,10 @@ fn list_group(discovery: &Discovery, group: &GroupConfig, files: Files) -> Found
             in_files(discovery, group, patterns, files, &mut found)
         }
     };
+    if !matches!(group.source, ItemSource::Files { .. }) && items.as_ref().is_ok_and(Vec::is_empty)
+    {
+        found.empty = Some(format!("group {}: `items` names no item", group.name));
+    }
     found.items = items.unwrap_or_else(|why| {
         let broken = Some(Known::Broken(why));
         vec![Item {
@@ -465,6 +469,13 @@ fn told_of_files(group: &GroupConfig, patterns: &[Pattern], files: &Files) -> Ve
         )
     });
     warnings.extend(links);
+    let dangling = files.dangling.iter().map(|link| {
+        format!(
+            "the link {} leads to nothing, so it is no test",
+            link.display()
+        )
+    });
+    warnings.extend(dangling);
     warnings
 }
 

@@ -32,6 +32,8 @@ pub struct Files {
     pub excluded: Vec<Pattern>,
     /// Links to folders that hold files which match, and that are not followed: each with the pattern.
     pub links: Vec<(PathBuf, Pattern)>,
+    /// Links that match and lead to nothing.
+    pub dangling: Vec<PathBuf>,
 }
 
 /// The files of each group. One that has none in its manifest has none here.
@@ -184,6 +186,9 @@ impl<'a> Walk<'a> {
             }
             // A link may name a folder, or nothing.
             if is_link && !entry.path().is_file() {
+                if !entry.path().exists() {
+                    files.dangling.push(inside.to_owned());
+                }
                 return;
             }
             files.matched[*index] = true;

@@ -19,4 +19,4 @@ mod unclaimed;
 
 pub use discover::{Discovery, Found, discover};
 pub use support::check as check_support;
-pub use unclaimed::ClaimedFiles;
+pub use unclaimed::{ClaimedFiles, Unclaimed};

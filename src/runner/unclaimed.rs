@@ -10,10 +10,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::files::is_passed_over;
+use super::preset;
 use crate::manifest::config::{GroupConfig, ItemSource};
 use crate::manifest::load::FILE_NAME;
 use crate::manifest::pattern::Pattern;
-use crate::plan::Item;
+use crate::plan::{Item, Known};
 
 /// How much of a file is looked at.
 const MOST_BYTES: u64 = 64 << 10;
@@ -105,6 +106,15 @@ const FOREIGN: [&str; 5] = [
     "third_party",
 ];
 
+/// What no group of a manifest claims.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// Test files, sorted by name.
+    pub files: Vec<PathBuf>,
+    /// Folders with a manifest of their own, sorted by name.
+    pub roots: Vec<PathBuf>,
+}
+
 /// The files that the groups of a manifest claim.
 #[derive(Debug, Default)]
 pub struct ClaimedFiles {
@@ -112,6 +122,8 @@ pub struct ClaimedFiles {
     patterns: Vec<Pattern>,
     runners: HashSet<String>,
     has_commands: bool,
+    /// The runners of groups that could not be listed: such a group may claim any file of its kinds.
+    unlisted: HashSet<String>,
 }
 
 impl ClaimedFiles {
@@ -127,29 +139,40 @@ impl ClaimedFiles {
         if let ItemSource::Files { files, exclude } = &group.source {
             self.patterns.extend(files.iter().chain(exclude).cloned());
         }
-        let is_preset = KINDS
-            .iter()
-            .any(|kind| kind.runners.contains(&group.runner.name.as_str()));
+        let is_preset = preset::names().any(|name| name == group.runner.name);
         self.has_commands |= !is_preset;
+        let is_broken =
+            |item: &Item| item.id.is_empty() && matches!(item.known, Some(Known::Broken(_)));
+        if items.iter().any(is_broken) {
+            self.unlisted.insert(group.runner.name.clone());
+        }
         self.runners.insert(group.runner.name.clone());
     }
 
-    /// The test files below the root that no group claims, sorted by name.
+    /// The same where the groups that could not be listed are left out.
     #[must_use]
-    pub fn unclaimed(&self, root: &Path) -> Vec<PathBuf> {
+    pub fn without_unlisted(mut self) -> Self {
+        self.unlisted.clear();
+        self
+    }
+
+    /// What is below the root and no group claims.
+    #[must_use]
+    pub fn unclaimed(&self, root: &Path) -> Unclaimed {
+        let mut found = Unclaimed::default();
         // A command may run tests of every kind that no other group is there for.
         let is_told = |kind: &&Kind| {
-            let mut runners = kind.runners.iter();
-            !self.has_commands || runners.any(|runner| self.runners.contains(*runner))
+            let has = |of: &HashSet<String>| kind.runners.iter().any(|runner| of.contains(*runner));
+            !has(&self.unlisted) && (!self.has_commands || has(&self.runners))
         };
         let kinds: Vec<&Kind> = KINDS.iter().filter(is_told).collect();
-        let mut found = Vec::new();
         self.folder(root, Path::new(""), &kinds, &mut found);
-        found.sort_unstable();
+        found.files.sort_unstable();
+        found.roots.sort_unstable();
         found
     }
 
-    fn folder(&self, root: &Path, inside: &Path, kinds: &[&Kind], found: &mut Vec<PathBuf>) {
+    fn folder(&self, root: &Path, inside: &Path, kinds: &[&Kind], found: &mut Unclaimed) {
         let entries = fs::read_dir(root.join(inside)).into_iter().flatten();
         let entries: Vec<fs::DirEntry> = entries.flatten().collect();
         let is_below = !inside.as_os_str().is_empty();
@@ -160,6 +183,9 @@ impl ClaimedFiles {
                 || (is_below && (name == ".git" || name == FILE_NAME))
         };
         if entries.iter().any(|entry| is_foreign(&entry.file_name())) {
+            if is_below && entries.iter().any(|entry| entry.file_name() == FILE_NAME) {
+                found.roots.push(inside.to_owned());
+            }
             return;
         }
         for entry in entries {
@@ -174,7 +200,7 @@ impl ClaimedFiles {
                     self.folder(root, &path, kinds, found);
                 }
                 Ok(kind) if kind.is_file() && self.is_unclaimed(root, &path, kinds) => {
-                    found.push(path);
+                    found.files.push(path);
                 }
                 _ => {}
             }

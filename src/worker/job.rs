@@ -490,8 +490,10 @@ fn explain(job: &JobRequest, error: &io::Error) -> String {
         Some(Errno::NOENT) if !Path::new(&job.folder).is_dir() => {
             format!("the folder {} does not exist", job.folder.to_string_lossy())
         }
-        Some(Errno::NOENT) if program.contains('/') && path.exists() => {
-            "the interpreter of its first line does not exist".to_owned()
+        Some(Errno::NOENT) if program.contains('/') && path.exists() => no_interpreter(&path),
+        Some(Errno::NOENT) if job.words.len() == 1 && program.contains(' ') => {
+            "an array is a program and its arguments, one word each: split it, or write a string for the shell"
+                .to_owned()
         }
         Some(Errno::NOENT) if program.contains('/') => {
             let folder = job.folder.to_string_lossy();
@@ -509,6 +511,19 @@ fn explain(job: &JobRequest, error: &io::Error) -> String {
         _ => return format!("can't start {program}: {error}"),
     };
     format!("can't start {program}: {error}; {remedy}")
+}
+
+/// Why the interpreter of a file that is there was not found.
+fn no_interpreter(path: &Path) -> String {
+    let mut head = Vec::new();
+    // As much as the kernel looks at.
+    let file = std::fs::File::open(path);
+    let _ = file.and_then(|file| file.take(256).read_to_end(&mut head));
+    let first = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if first.ends_with(b"\r") {
+        return "its first line ends with a carriage return, as on Windows: save it with LF line ends".to_owned();
+    }
+    "the interpreter of its first line does not exist".to_owned()
 }
 
 /// Why a file that is there may not be executed.

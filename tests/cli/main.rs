@@ -15,6 +15,7 @@ mod kept;
 mod leaving;
 mod listings;
 mod manifests;
+mod mistakes;
 mod network;
 mod on_timeout;
 mod order;

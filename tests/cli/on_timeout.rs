@@ -18,7 +18,7 @@ fn programs(more: &str) -> Project {
 fn pythons(session: &str, more: &str) -> Option<Project> {
     let python = python()?;
     Some(Project::with(&format!(
-        "[groups.g]\nrunner = \"pytest\"\nsession = {session:?}\ntimeout = \"1s\"\ngrace = \"300ms\"\n\
+        "[groups.g]\nrunner = \"pytest\"\nsession = {session:?}\ntimeout = \"3s\"\ngrace = \"300ms\"\n\
          with = {{ python = {python:?} }}\n{more}\n"
     )))
 }

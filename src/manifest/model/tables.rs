@@ -245,6 +245,42 @@ pub struct Override {
     pub expect: Option<Expect>,
 }
 
+impl Override {
+    /// Whether it only names tests.
+    #[must_use]
+    pub fn sets_nothing(&self) -> bool {
+        let Self {
+            matching: _,
+            timeout,
+            slow_after,
+            grace,
+            stop_signal,
+            on_timeout,
+            retries,
+            backoff,
+            flaky,
+            exclusive,
+            slots,
+            locks,
+            uses,
+            expect,
+        } = self;
+        timeout.is_none()
+            && slow_after.is_none()
+            && grace.is_none()
+            && stop_signal.is_none()
+            && on_timeout.is_none()
+            && retries.is_none()
+            && backoff.is_none()
+            && flaky.is_none()
+            && exclusive.is_none()
+            && slots.is_none()
+            && locks.is_none()
+            && uses.is_none()
+            && expect.is_none()
+    }
+}
+
 /// An overlay, chosen with `--profile NAME`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]

@@ -348,17 +348,27 @@ impl Resolver<'_> {
             );
         }
         let items = layers.take("items", |group| group.items.as_ref(), built_in("none"));
-        let Some(items) = items else {
-            return Some(ItemSource::Once);
-        };
-        let pointer = items_at.unwrap_or_default();
         let names_items = match &chosen.table.run {
             Some(Command::Words(words)) => words.iter().any(|word| word == "<items>"),
             Some(Command::Shell(line)) => line.contains("<items>"),
-            None => true,
+            None => items.is_some(),
         };
+        let place = chosen.pointer.as_ref().map(|at| join(at, "command"));
+        let Some(items) = items else {
+            if names_items {
+                self.problems.push(
+                    Problem::value(
+                        place.unwrap_or_default(),
+                        "the command names items, and there are none",
+                    )
+                    .label("has <items>")
+                    .help("add `items`, or take `<items>` out".to_owned()),
+                );
+            }
+            return Some(ItemSource::Once);
+        };
+        let pointer = items_at.unwrap_or_default();
         if !names_items {
-            let place = chosen.pointer.as_ref().map(|at| join(at, "command"));
             self.problems.push(
                 Problem::value(
                     place.unwrap_or_default(),
@@ -411,6 +421,16 @@ impl Resolver<'_> {
         };
         let at = layers.pointer("files", |group| group.files.as_ref());
         let files = layers.take("files", |group| group.files.as_ref(), fallback);
+        if let (Some(pointer), Some([])) = (&at, files.map(Vec::as_slice)) {
+            self.problems.push(
+                Problem::value(pointer.clone(), "`files` is empty")
+                    .label("empty")
+                    .help(
+                        "name files, or take it out: then the tests are those of the runner"
+                            .to_owned(),
+                    ),
+            );
+        }
         let files = match (files.or(preset), &chosen.table.list) {
             (Some(files), _) => files.clone(),
             (None, Some(list)) if !names_program(list) => Vec::new(),
@@ -582,6 +602,16 @@ impl Resolver<'_> {
             for (index, entry) in layer.group.overrides.iter().flatten().enumerate() {
                 let pointer = join(&layer.at("overrides"), &index.to_string());
                 self.expect(entry.expect, results, &join(&pointer, "expect"));
+                if entry.sets_nothing() {
+                    self.problems.push(
+                        Problem::key(pointer.clone(), "the override sets nothing")
+                            .label("only `match`")
+                            .help(
+                                "add what is different for these tests, such as `timeout = \"5m\"`"
+                                    .to_owned(),
+                            ),
+                    );
+                }
                 list.push(self.override_config(entry, names, &pointer));
             }
         }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::command::{Subject, capture};
 use crate::manifest::config::{CommandTemplate, GroupConfig};
+use crate::manifest::template::Name;
 use crate::plan::{Attachment, Claims, Item, Known};
 use crate::runner::discover::Discovery;
 
@@ -27,6 +28,8 @@ pub struct Listing {
     pub one_process_unless_all: Option<String>,
     /// Warnings about the group.
     pub warnings: Vec<String>,
+    /// Whether the record that ends the listing was there.
+    pub is_over: bool,
 }
 
 /// A line: a test, or the record that ends the listing.
@@ -88,10 +91,22 @@ pub fn tests(
         let broken = |item: &Item| matches!(item.known, Some(Known::Broken(_)));
         parse(bytes).is_ok_and(|listing| !listing.items.iter().any(broken))
     };
-    let list = || run(discovery, group, command, files);
+    // Our own programs end each listing with a record; other runners need not.
+    let must_end = command.names().any(|name| *name == Name::Support);
+    let list = || {
+        let bytes = run(discovery, group, command, files)?;
+        if must_end && !parse(&bytes)?.is_over {
+            return Err(LEFT_EARLY.to_owned());
+        }
+        Ok(bytes)
+    };
     let bytes = super::cache::kept_or(discovery, group, command, files, is_whole, list)?;
     parse(&bytes)
 }
+
+/// Why a listing without its end is not believed.
+const LEFT_EARLY: &str = "its process left before all tests were listed, with exit code 0: \
+     something that it loaded ended it, such as `os._exit(0)` or `process.exit()` outside of a test";
 
 /// Runs it.
 fn run(
@@ -129,6 +144,7 @@ pub fn parse(text: &str) -> Result<Listing, String> {
     for record in records {
         let record = record?;
         if record.event.is_some() {
+            listing.is_over = true;
             listing.cold = record.cold;
             listing.worker = record.worker;
             listing.one_process = record.one_process;
@@ -204,11 +220,12 @@ mod tests {
 
     #[test]
     fn records_become_items_and_errors_are_kept() {
-        let Listing { items, cold, one_process, one_process_unless_all, warnings, worker: _ } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\",\"one-process\":\"since\",\"one-process-unless-all\":\"part\",\"warnings\":[\"w\"]}").unwrap();
+        let Listing { items, cold, one_process, one_process_unless_all, warnings, worker: _, is_over } = parse("{\"id\":\"a.py::t\",\"file\":\"a.py\",\"line\":3,\"tags\":[\"slow\"]}\n{\"id\":\"b.py\",\"error\":\"no\"}\n{\"event\":\"listed\",\"cold\":\"why\",\"one-process\":\"since\",\"one-process-unless-all\":\"part\",\"warnings\":[\"w\"]}").unwrap();
         assert_eq!((items.len(), cold.as_deref()), (2, Some("why")));
         assert_eq!(one_process.as_deref(), Some("since"));
         assert_eq!(one_process_unless_all.as_deref(), Some("part"));
         assert_eq!(warnings, ["w"]);
+        assert!(is_over && !parse("{\"id\":\"a\"}").unwrap().is_over);
         assert_eq!((items[0].module.as_str(), items[0].line), ("a.py", Some(3)));
         assert_eq!(items[1].known, Some(Known::Broken("no".into())));
         assert!(parse("{\"id\":").unwrap_err().starts_with("line 1"));

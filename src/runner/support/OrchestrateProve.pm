@@ -53,7 +53,7 @@ sub list {
             record( $report, [ id => $id ], [ file => $id ] );
         }
         my $why = together($self);
-        record( $report, [ event => 'listed' ], [ 'one-process' => $why ] ) if defined $why;
+        record( $report, [ event => 'listed' ], defined $why ? [ 'one-process' => $why ] : () );
         return 1;
     };
 }

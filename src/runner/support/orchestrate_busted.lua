@@ -230,9 +230,8 @@ return function(options)
         told.write(test)
       end
     end
-    if package.loaded['luacov.runner'] then
-      told.write({ event = 'listed', ['one-process'] = 'luacov writes one file of statistics' })
-    end
+    local alone = package.loaded['luacov.runner'] and 'luacov writes one file of statistics' or nil
+    told.write({ event = 'listed', ['one-process'] = alone })
     exit(0, true)
   end
 

@@ -59,6 +59,18 @@ class Together:
             record["group"] = record["file"]
 
 
+def explained(text):
+    """The text of a failed collection, behind the line that says why: pytest prints that last."""
+    lines = [line[1:].strip() for line in text.splitlines() if line.startswith("E ")]
+    if not lines:
+        return text
+    why = lines[-1]
+    places = [line for line in lines if line.startswith('File "') and ", line " in line]
+    if why.startswith(("SyntaxError", "IndentationError", "TabError")) and places:
+        why = "%s (%s)" % (why, places[-1])
+    return "%s\n%s" % (why, text)
+
+
 class Lister:
     """Keeps what was collected, and what could not be."""
 
@@ -96,7 +108,7 @@ class Lister:
             return
         record = {"id": name, "file": name.split("::")[0] if report.nodeid else None}
         if report.failed:
-            record["error"] = str(report.longrepr)
+            record["error"] = explained(str(report.longrepr))
         else:
             record["skip"] = reason(report)
         self.others.append(record)

@@ -67,6 +67,7 @@ def listing(report, options):
         if record["id"] not in seen:
             seen.add(record["id"])
             report.write(**record)
+    report.write(event="listed")
 
 
 def discovered(options):
