@@ -70,6 +70,20 @@ fn every_common_outcome() {
 }
 
 #[test]
+fn files_that_fail_beside_their_tests_or_leave_before_them() {
+    node()
+        .file(
+            "a.test.js",
+            "require('node:test')('is long over', () => { Promise.reject(new Error('loose')); });\n",
+        )
+        .file(
+            "b.test.js",
+            "const test = require('node:test');\nprocess.exit(0);\ntest('never runs', () => {});\n",
+        )
+        .agrees_on(3);
+}
+
+#[test]
 fn names_of_files() {
     node()
         .file("a-test.js", PASSES)

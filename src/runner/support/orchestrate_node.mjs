@@ -108,6 +108,8 @@ export default (source) => {
 async function* tell(source) {
   // The names that lead to the test that is told of.
   let names = [];
+  // An error after the test that caused it had ended: Node blames the file.
+  let loose;
   for await (const { type, data } of source) {
     const { name, nesting, details } = data;
     if (type === 'test:dequeue') {
@@ -124,8 +126,10 @@ async function* tell(source) {
       const output = outcome === 'passed' ? '' : inspect(error?.cause ?? error ?? '');
       const seconds = (details?.duration_ms ?? 0) / 1000;
       report?.finished(id, path, { outcome, seconds, message, output });
+    } else if (type === 'test:diagnostic' && data.message.startsWith('Error: ')) {
+      loose ??= data.message.slice('Error: '.length);
     }
   }
-  report?.closed(id, { outcome: 'passed' });
+  report?.closed(id, loose === undefined ? { outcome: 'passed' } : { outcome: 'failed', message: loose });
   yield '';
 }
