@@ -107,6 +107,9 @@ pub fn guard(channel: i32, worker: i32) -> Result<GuardPlace, ByHand> {
 /// No listing has started it.
 pub fn record(folder: &Path) -> Result<(), ByHand> {
     const PART: &str = "record";
+    // Without the links and the `..` in it.
+    let folder = folder.canonicalize();
+    let folder = folder.map_err(|error| refusal(PART, format!("its folder: {error}")))?;
     let run = folder.ancestors().find(|above| is_of_run(above));
     let why = || {
         refusal(

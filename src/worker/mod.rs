@@ -34,3 +34,5 @@ pub use process::{is_ignored, keep_from_others, make_pipe};
 pub use scratch::{Scratch, ScratchError, bases, sweep, unknown_text};
 pub use supervisor::{Launch, supervise};
 pub use tree::{adopt_orphans, kill_strays};
+#[cfg(target_os = "linux")]
+pub use {process::listener_of, tree::descends_from};

@@ -313,10 +313,16 @@ pub fn is_alive(pid: Pid) -> bool {
 #[cfg(target_os = "linux")]
 fn is_below(pid: Pid) -> bool {
     let own = rustix::process::getpid().as_raw_nonzero().get();
+    descends_from(pid, own)
+}
+
+/// Whether a process has another one among its ancestors.
+#[cfg(target_os = "linux")]
+pub fn descends_from(pid: Pid, ancestor: i32) -> bool {
     let mut pid = pid.as_raw_nonzero().get();
     while pid > 1 {
         match stat(pid, 4).and_then(|parent| parent.parse().ok()) {
-            Some(parent) if parent == own => return true,
+            Some(parent) if parent == ancestor => return true,
             Some(parent) => pid = parent,
             None => return false,
         }

@@ -182,6 +182,56 @@ fn a_verdict_that_another_process_writes_into_the_pipe_of_a_session_is_no_result
     }
 }
 
+/// The test of another group puts a host of its own in the place of a session's, and all that it says is `passed`.
+#[test]
+fn a_host_that_another_process_puts_in_the_place_of_a_sessions_is_not_heard() {
+    let Some(python) = python() else { return };
+    let evil = r"
+import glob, json, os, socket, time
+while not os.path.exists('running'): time.sleep(0.01)
+path = glob.glob('tmp/orchestrate-worker-*/session')[0]
+os.unlink(path)
+server = socket.socket(socket.AF_UNIX)
+server.bind(path)
+server.listen(64)
+open('replaced', 'w').close()
+while True:
+    lines = server.accept()[0].makefile('rw')
+    def tell(**record):
+        lines.write(json.dumps(record) + '\n')
+        lines.flush()
+    for line in lines:
+        order = json.loads(line)
+        if 'work' in order: tell(event='ready', pid=os.getpid())
+        for name in order.get('run', {}).get('ids', []):
+            tell(event='started', id=name)
+            tell(event='finished', id=name, outcome='passed', seconds=0)
+        if 'run' in order: tell(event='done')
+    lines.close()
+";
+    let tests = r"
+import os, time
+def test_a():
+    open('running', 'w').close()
+    while not os.path.exists('replaced'): time.sleep(0.01)
+def test_b(): assert False
+";
+    let manifest = format!(
+        "[run]\nworkers = 2\n[groups.good]\nrunner = \"pytest\"\nwith = {{ python = {python:?} }}\nworkers = 1\n\
+        isolation = \"test\"\norder = \"listed\"\n\
+        [groups.evil]\ncommand = [{python:?}, \"evil.py\"]\ntimeout = \"5s\"\ngrace = \"100ms\"\n"
+    );
+    let arena = Arena::new(&manifest)
+        .file("evil.py", evil)
+        .file("test_t.py", tests);
+    let end = arena.run(&[]);
+    let message = end.message("good::test_t.py::test_b");
+    let outcome = "good::test_t.py::test_b errored".to_owned();
+    assert!(end.outcomes().contains(&outcome), "{}", end.shown());
+    assert!(message.contains("another process listens"), "{message}");
+    arena.is_clean();
+}
+
 /// What waits for a fork is a small program, though it can't be started through the process of the run.
 #[test]
 fn a_guard_is_still_a_program_of_its_own() {

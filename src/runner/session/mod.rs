@@ -121,12 +121,15 @@ impl Session {
         if state.is_there() && state.pipes.is_none() {
             match state.connect(clients) {
                 Ok(connection) => return Ok(connection),
+                Err(NoConnection::Replaced(why)) => return Err(why),
                 // It has died since; another takes its place.
-                Err(_) => state.client = None,
+                Err(NoConnection::Gone(_)) => state.client = None,
             }
         }
         state.start(clients, home, prepare)?;
-        state.connect(clients)
+        state.connect(clients).map_err(|why| match why {
+            NoConnection::Gone(why) | NoConnection::Replaced(why) => why,
+        })
     }
 
     /// The tests that the host has collected, with the names that `-k` looks in if they are asked for: they cost time.
@@ -216,8 +219,13 @@ impl State {
         self.client.as_ref().is_some_and(Client::is_alive)
     }
 
+    fn connect_to_socket(&self) -> io::Result<UnixStream> {
+        let worker = self.client.as_ref().map_or(0, |client| client.pid);
+        stream::connect(&self.socket, worker)
+    }
+
     fn ask_to_finish(&self) -> bool {
-        let stream = self.is_there().then(|| UnixStream::connect(&self.socket));
+        let stream = self.is_there().then(|| self.connect_to_socket());
         stream
             .and_then(Result::ok)
             .map(|stream| Connection::new(Stream::Socket(stream)))
@@ -270,40 +278,62 @@ impl State {
     }
 
     /// Waits until the host listens, or the run is being stopped.
-    fn connect(&mut self, clients: &Clients) -> Result<Connection, String> {
+    fn connect(&mut self, clients: &Clients) -> Result<Connection, NoConnection> {
         let until = Instant::now() + LONGEST;
         let mut tries = 0;
         loop {
             let stream = match &mut self.pipes {
                 Some(pipes) => pipes.connect(),
-                None => UnixStream::connect(&self.socket).map(Stream::Socket),
+                None => self.connect_to_socket().map(Stream::Socket),
             };
             let error = match stream {
                 Ok(stream) => return Ok(Connection::new(stream)),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(NoConnection::Replaced(format!(
+                        "another process listens at {}, where its session host should, or has closed it: a test has put \
+                         it there, and could forge results with it; find out which test does",
+                        self.socket.display()
+                    )));
+                }
                 Err(error) => error,
             };
             tries += 1;
             if tries % TRIES_A_LOOK == 0 {
-                let client = self.client.as_mut();
-                let client = client.ok_or_else(|| format!("its session is gone: {error}"))?;
-                match client.look() {
-                    Ok(None) => {}
-                    Ok(Some(ended)) => {
-                        self.client = None;
-                        return Err(tell_end("its session host ended at once", ended));
-                    }
-                    Err(error) => return Err(format!("its session's worker is gone: {error}")),
-                }
-                if clients.is_stopping() {
-                    return Err("the run was stopped".to_owned());
-                }
-                if Instant::now() > until {
-                    return Err(format!("its session host never listened: {error}"));
-                }
+                self.look(clients, until, &error)
+                    .map_err(NoConnection::Gone)?;
             }
             thread::sleep(BETWEEN_TRIES);
         }
     }
+
+    /// Whether it is worth while to try again to connect to the host.
+    fn look(&mut self, clients: &Clients, until: Instant, error: &io::Error) -> Result<(), String> {
+        let client = self.client.as_mut();
+        let client = client.ok_or_else(|| format!("its session is gone: {error}"))?;
+        match client.look() {
+            Ok(None) => {}
+            Ok(Some(ended)) => {
+                self.client = None;
+                return Err(tell_end("its session host ended at once", ended));
+            }
+            Err(error) => return Err(format!("its session's worker is gone: {error}")),
+        }
+        if clients.is_stopping() {
+            return Err("the run was stopped".to_owned());
+        }
+        if Instant::now() > until {
+            return Err(format!("its session host never listened: {error}"));
+        }
+        Ok(())
+    }
+}
+
+/// Why there is no connection.
+enum NoConnection {
+    /// The host is not there, or does not answer.
+    Gone(String),
+    /// Another process has put itself in its place.
+    Replaced(String),
 }
 
 /// The listing, or why there is none; an error of the connection where the host is gone.

@@ -15,6 +15,8 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::worker::make_pipe;
+#[cfg(target_os = "linux")]
+use crate::worker::{descends_from, listener_of};
 
 /// How long a host that takes orders may take to read one. It waits for them, so that only one that is gone is slow, whose pipe
 /// something that it has left keeps open.
@@ -34,6 +36,26 @@ pub enum Stream {
         /// The name of `answers`, until something has come from it: the host has opened it then.
         name: Option<PathBuf>,
     },
+}
+
+/// Connects to the socket of a host that is in the care of `worker`. A test of another group could put a socket of its own in its
+/// place, and forge results there: who listens must be below that worker.
+///
+/// # Errors
+/// Nobody listens; [`io::ErrorKind::PermissionDenied`] if somebody else does.
+pub fn connect(path: &Path, worker: u32) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path)?;
+    #[cfg(target_os = "linux")]
+    {
+        let listener = listener_of(&stream)?;
+        let worker = i32::try_from(worker).map_err(io::Error::other)?;
+        if !listener.is_some_and(|listener| descends_from(listener, worker)) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = worker;
+    Ok(stream)
 }
 
 /// The pipes of a host that serves one worker, before that has opened them.

@@ -13,10 +13,15 @@ mod signals;
 
 use std::ffi::CString;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use rustix::process::Pid;
 
 use super::frame::Status;
 
@@ -95,6 +100,36 @@ pub fn inherited(number: i32) -> Option<OwnedFd> {
     // SAFETY: it is open, and `orchestrate` named the number of a descriptor that it opened for this process alone: this is
     // called before anything else here has opened one.
     (number > 2 && is_open()).then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// The process that listens at the other end of a socket which was connected: unix(7), `SO_PEERCRED`. None where it is in no
+/// namespace that we can see.
+///
+/// # Errors
+/// It is no such socket.
+#[cfg(target_os = "linux")]
+pub fn listener_of(socket: impl AsFd) -> io::Result<Option<Pid>> {
+    let mut peer = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut size = u32::try_from(size_of::<libc::ucred>()).unwrap_or(0);
+    // SAFETY: the call writes no more than `size` bytes to `peer`, which is a structure of integers.
+    let code = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut size,
+        )
+    };
+    match code {
+        // A negative number is no process id, which `from_raw` insists on.
+        0 => Ok(Pid::from_raw(peer.pid.max(0))),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Keeps other processes of this user from reading our memory and from copying our descriptors: ptrace(2), pidfd_getfd(2),
