@@ -14,7 +14,7 @@ fn a_job_that_takes_too_much_memory_is_ended() {
         .script("t", body)
         .run(&[])
         .exits(1)
-        .says("of memory, more than they may");
+        .says("of memory, more than `memory` allows");
     assert_eq!(ran.outcomes(), ["g oom"]);
     let finished = ran.events_of("job-finished");
     assert!(
@@ -29,7 +29,7 @@ fn a_job_that_writes_too_much_is_ended() {
         .script("t", "yes")
         .run(&[])
         .exits(1)
-        .says("more than it may");
+        .says("more than `output-max` allows");
     assert_eq!(ran.outcomes(), ["g errored"]);
     let output = ran.events_of("test-finished")[0]["output"]
         .as_str()
