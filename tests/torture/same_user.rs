@@ -138,9 +138,10 @@ fn the_pipes_of_a_session_have_no_names_while_its_tests_run() {
              results = \"events\"\nrun = [\"true\"]\nsession = [\"sh\", \"host\"]\nsession-forks = false\n\
              [groups.g]\nrunner = \"one\"\ngrace = \"300ms\"\n",
         );
-        let arena = match another {
-            true => arena.of_another_user(),
-            false => Some(arena),
+        let arena = if another {
+            arena.of_another_user()
+        } else {
+            Some(arena)
         };
         let Some(arena) = arena else { return };
         arena.run(&[]).exits(0).ends(&["g::a passed"]);
@@ -166,9 +167,10 @@ fn a_verdict_that_another_process_writes_into_the_pipe_of_a_session_is_no_result
              results = \"events\"\nrun = [\"true\"]\nsession = [\"sh\", \"host\"]\nsession-forks = false\n\
              [groups.g]\nrunner = \"one\"\ngrace = \"300ms\"\n[groups.evil]\ncommand = [\"./evil\"]\n",
         );
-        let arena = match another {
-            true => arena.of_another_user(),
-            false => Some(arena),
+        let arena = if another {
+            arena.of_another_user()
+        } else {
+            Some(arena)
         };
         let Some(arena) = arena else { return };
         let end = arena.run(&[]).exits(1);

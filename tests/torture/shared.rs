@@ -115,9 +115,10 @@ fn of_our_own_names_only_folders_are_removed() {
         fs::create_dir(arena.tmp().join(NAMES[3]).join("a")).unwrap();
         fs::write(arena.tmp().join(NAMES[3]).join("a/b"), "left").unwrap();
         age(&arena.tmp().join(NAMES[3]));
-        let arena = match another {
-            true => arena.of_another_user(),
-            false => Some(arena),
+        let arena = if another {
+            arena.of_another_user()
+        } else {
+            Some(arena)
         };
         let Some(arena) = arena else { return };
         arena.run(&[]).exits(0).ends(&["g passed"]);
@@ -237,7 +238,7 @@ fn a_claimed_port_is_not_leased() {
         .map(|end| end.parse().unwrap())
         .collect();
     let claims: Vec<_> = (ends[0]..=ends[1])
-        .filter(|port| port % 64 == 0)
+        .filter(|port| port.is_multiple_of(64))
         .filter_map(|port| {
             let address = SocketAddr::from_abstract_name(format!("orchestrate-port-{port}"));
             Some((port, UnixDatagram::bind_addr(&address.unwrap()).ok()?))

@@ -525,7 +525,8 @@ pub(crate) fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
         }
         Cause::Memory => {
             let taken = Size(ended.memory);
-            let message = format!("its processes took {taken} of memory, more than `memory` allows");
+            let message =
+                format!("its processes took {taken} of memory, more than `memory` allows");
             return Verdict::new(Outcome::Oom, message);
         }
         Cause::Starved => {
@@ -537,7 +538,10 @@ pub(crate) fn ending(ended: &Ended, timeout: Option<Duration>) -> Verdict {
             return Verdict::new(Outcome::Oom, message);
         }
         Cause::Output => {
-            let message = format!("it wrote {}, more than `output-max` allows", Size(ended.output.total));
+            let message = format!(
+                "it wrote {}, more than `output-max` allows",
+                Size(ended.output.total)
+            );
             return Verdict::new(Outcome::Errored, message);
         }
         Cause::Itself | Cause::Timeout | Cause::Shortage => {}
