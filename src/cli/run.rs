@@ -15,7 +15,7 @@ use crate::manifest::model::MaxFail;
 use crate::plan::{Selection, full_id};
 use crate::report::harmless;
 use crate::run::{How, Run};
-use crate::worker::frame::Level;
+use crate::worker::frame::{Level, Network};
 
 /// Runs tests.
 pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
@@ -182,7 +182,9 @@ fn levels_work(run: &Run) -> Result<(), CliError> {
     asked.sort();
     asked.dedup_by_key(|(level, network, _)| (*level, *network));
     for (level, network, name) in asked {
-        let why = execute::probe(Level::default(), network).err();
+        let has_network = network != Network::Host;
+        let network_alone = || execute::probe(Level::default(), network).err();
+        let why = has_network.then(network_alone).flatten();
         let why = why.map(|why| ("network", why)).or_else(|| {
             let why = execute::probe(level, network).err();
             why.map(|why| ("isolation-level", why))

@@ -141,15 +141,19 @@ impl Discovery {
         let fixed = program::for_others().into_iter().chain([self.support()]);
         let kept = own.into_iter().chain(fixed.map(|path| (path, false)));
         let history = self.root.join(".fastest");
-        // One that is not there could be made by a job.
-        let _ = crate::kept_file::make_folder(&history);
+        let ours = [Some(history), self.state_folder()].into_iter().flatten();
+        let ours: Vec<PathBuf> = ours.collect();
+        for folder in &ours {
+            // One that is not there could be made by a job.
+            let _ = crate::kept_file::make_folder(folder);
+        }
         let private = temporary_folders().into_iter();
         Confinement {
             private: private
                 .chain(self.folder().parent().map(Path::to_owned))
                 .collect(),
             kept: kept.collect(),
-            hidden: self.reports.iter().cloned().chain([history]).collect(),
+            hidden: self.reports.iter().cloned().chain(ours).collect(),
             ..confinement
         }
     }
@@ -188,6 +192,17 @@ impl Discovery {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.scratch.path()
+    }
+
+    /// Where a run leaves to the next one what that is to take back.
+    fn state_folder(&self) -> Option<PathBuf> {
+        let path = |name: &str| {
+            let path = self.environment.get(&OsString::from(name));
+            path.map(PathBuf::from).filter(|path| path.is_absolute())
+        };
+        let state = path("XDG_STATE_HOME");
+        let state = state.or_else(|| path("HOME").map(|home| home.join(".local/state")));
+        state.map(|state| state.join("orchestrate"))
     }
 
     /// A folder for what a group's processes leave for each other and for us.

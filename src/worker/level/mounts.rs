@@ -1,5 +1,6 @@
 //! What a sandbox sees of the file system: temporary folders of its own, and of what is the run's only what its jobs need.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -8,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::CWD;
+use rustix::fs::{Access, CWD, access};
 use rustix::mount::{
     MountFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind_recursive, move_mount, open_tree,
 };
@@ -82,6 +83,13 @@ pub fn build(confinement: &Confinement, scratch: &Path) -> Result<(), String> {
             }
         }
     }
+    for path in above(&confinement.hidden) {
+        let is_mounted = layers.iter().any(|(mounted, _)| *mounted == path);
+        if !is_mounted && path.is_dir() {
+            let mounted = mount_bind_recursive(&path, &path);
+            mounted.map_err(|error| cant("mount", &path, &error.into()))?;
+        }
+    }
     for path in &hidden {
         hide(path, &nothing)?;
     }
@@ -126,6 +134,20 @@ fn folder_for(path: &Path) -> Result<OwnedFd, String> {
     let open = fs::Permissions::from_mode(0o1777);
     fs::set_permissions(path, open).map_err(|error| cant("open", path, &error))?;
     copy_of(path)
+}
+
+/// The folders above these that could be renamed, so that others take their place: what something is mounted on can't be.
+fn above(hidden: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let hidden = hidden.iter().filter_map(|path| path.canonicalize().ok());
+    let above = hidden.flat_map(|path| {
+        let above = path.ancestors().skip(1).map(Path::to_owned);
+        above.collect::<Vec<_>>()
+    });
+    let can_be_renamed = |path: &PathBuf| {
+        let holder = path.parent();
+        holder.is_some_and(|holder| access(holder, Access::WRITE_OK).is_ok())
+    };
+    above.filter(can_be_renamed).collect()
 }
 
 /// A folder that holds all that there is can't be out of sight.
@@ -244,6 +266,20 @@ mod tests {
         let asked = ["a/b", "link", "c", "a", "missing"].map(|name| root.join(name));
         let real = ["a", "a/b", "c"].map(|name| root.join(name));
         assert_eq!(folders(&asked), real);
+    }
+
+    #[test]
+    fn what_could_be_put_in_the_place_of_something_hidden_is_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/b/report"), "").unwrap();
+        let above = above(&[root.join("a/b/report"), root.join("missing")]);
+        for path in ["", "a", "a/b"] {
+            assert!(above.contains(&root.join(path)), "{path}: {above:?}");
+        }
+        assert!(!above.contains(Path::new("/")));
+        assert!(!above.contains(&root.join("a/b/report")));
     }
 
     #[test]
