@@ -6,7 +6,7 @@
 
 mod placement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -198,9 +198,9 @@ pub enum Event {
         /// What it printed, if it failed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         output: Option<String>,
-        /// The variables that it has set.
-        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-        env: BTreeMap<String, String>,
+        /// The names of the variables that it has set. Their values are in no report.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        variables: Vec<String>,
     },
     /// A run that was killed could not run this hook: it is made up for now.
     HookOwed(HookOwed),
@@ -256,9 +256,12 @@ pub struct HookOwed {
     /// The port of that worker.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub port: Option<u16>,
-    /// The variables that other hooks had set.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
-    pub env: BTreeMap<String, String>,
+    /// Which shard of how many the run was, from 1, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub shard: Option<(usize, usize)>,
+    /// The names of the variables that other hooks had set.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub variables: BTreeSet<String>,
 }
 
 /// A job that runs.

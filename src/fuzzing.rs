@@ -10,19 +10,21 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use std::{io, str};
+use std::{fs, io, str};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::{Event, Line, Moment, VERSION};
+use crate::execute::owed;
 use crate::explain::{Explanation, Record};
-use crate::history::Journal;
+use crate::history::{self, Folder, Journal, Store};
 use crate::manifest::config::{CommandTemplate, Config, GroupConfig, Hook, Runner, SettingValue};
 use crate::manifest::model::{ListFormat, ResultFormat, Separator};
 use crate::manifest::template::{Context, Lookup, Name, Own, Template};
 use crate::manifest::{Choices, LoadError, Manifest, load, source, validate};
 use crate::outcome::Outcome;
+use crate::pending::{PendingVariables, SetByHook, may_be_recalled};
 use crate::plan::{Expression, Item};
 use crate::report::{
     self, Console, Junit, Progress, ReportError, Reporter, Source, Verbosity, harmless, replay,
@@ -35,7 +37,7 @@ use crate::worker::frame::{self, Cause, Ended, Reply, Request, Status};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     ("manifest", manifest),
     ("template", template),
     ("frames", frames),
@@ -49,6 +51,8 @@ pub const TARGETS: [Target; 14] = [
     ("listings", listings),
     ("journal", journal),
     ("merge", merge),
+    ("merged", merged),
+    ("kept", kept),
     ("expression", expression),
 ];
 
@@ -592,6 +596,165 @@ pub fn merge(bytes: &[u8]) {
     assert_eq!(replayed.exit, merged.reported.exit);
 }
 
+/// What stands between the parts of an input that has several.
+const BETWEEN: &[u8] = b"\n\n";
+
+fn parts(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut parts = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = memchr::memmem::find(rest, BETWEEN) {
+        parts.push(&rest[..=at]);
+        rest = &rest[at + BETWEEN.len()..];
+    }
+    parts.push(rest);
+    parts
+}
+
+/// A report that keeps what the JSON form of all events is.
+struct AsLines(Arc<Mutex<Vec<u8>>>);
+
+impl Reporter for AsLines {
+    fn event(&mut self, when: Moment, event: &Event) -> Result<(), ReportError> {
+        let line = Line::write(when, event).expect("an event can be written");
+        let mut written = self.0.lock().expect("nobody panicked");
+        written.extend_from_slice(line.as_bytes());
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), ReportError> {
+        Ok(())
+    }
+}
+
+/// How many bytes may be written of merged events for each that was read, and how many more. The least that is read of a test is
+/// an empty id, and the most that is written of one that lacks its results are two of them with the longest name of a group.
+const MOST_WRITTEN: (usize, usize) = (400, 64 << 10);
+
+/// Merged events, with an empty line between runs, cost no more than there is of them; and what is written of them is read again as
+/// it was: merged, reported and explained.
+pub fn merged(bytes: &[u8]) {
+    let merge = |parts: &[&[u8]]| {
+        let mut journals: Vec<_> = parts
+            .iter()
+            .filter_map(|part| Journal::new(*part).ok())
+            .collect();
+        let sources = journals.iter_mut().zip(0..);
+        let sources =
+            sources.filter_map(|(journal, name)| Source::begin(format!("{name}"), journal, "why"));
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let lines = AsLines(written.clone());
+        let merged = report::merge(sources.collect(), vec![Box::new(lines)]);
+        assert!(merged.reported.errors.is_empty());
+        let written = std::mem::take(&mut *written.lock().expect("nobody panicked"));
+        (written, merged.reported.totals)
+    };
+    let (written, totals) = merge(&parts(bytes));
+    let (each, more) = MOST_WRITTEN;
+    assert!(
+        written.len() <= each * bytes.len() + more,
+        "{} bytes are written of {}",
+        written.len(),
+        bytes.len()
+    );
+    let (again, totals_again) = merge(&[&written]);
+    assert_eq!(totals.by_word(), totals_again.by_word());
+    assert!(again.len() <= 2 * written.len() + more);
+    if let Ok(journal) = Journal::new(written.as_slice()) {
+        let explanation = Explanation::of(&Record::of(journal));
+        assert!(explanation.changes <= explanation.findings.len());
+    }
+}
+
+/// A folder of runs that somebody else has written: the journal of an interrupted run, of one that is over, a history, lines to import
+/// and pending variables. It changes what is known and nothing else: a run begins, what it makes up for are hooks that take back,
+/// with variables that steer nothing, and whatever is broken is set aside.
+pub fn kept(bytes: &[u8]) {
+    // A folder a thread: the fuzzer is a process without others.
+    let root = std::env::temp_dir().join(format!(
+        "orchestrate-fuzz-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let _ = fs::remove_dir_all(&root);
+    let parts = parts(bytes);
+    let part = |index: usize| parts.get(index).copied().unwrap_or_default();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().expect("it is in the root")).expect("there is room");
+        fs::write(path, bytes).expect("there is room");
+    };
+    const INTERRUPTED: &str = "20200101-000000.000-1";
+    const OVER: &str = "20200102-000000.000-1";
+    write(
+        &format!(".fastest/runs/{INTERRUPTED}/journal.jsonl"),
+        part(0),
+    );
+    write(&format!(".fastest/runs/{INTERRUPTED}/lock"), b"");
+    write(&format!(".fastest/runs/{OVER}/journal.jsonl"), part(1));
+    if !part(2).trim_ascii().is_empty() {
+        write(".fastest/history.db", part(2));
+    }
+    let folder = Folder::of(&root);
+    let environment = [("XDG_STATE_HOME".into(), root.clone().into())].into();
+    let pending = PendingVariables::of(&root, &environment);
+    let set = SetByHook {
+        group: "g".into(),
+        pid: None,
+        variables: vec![("A".into(), "1".into())],
+    };
+    pending.keep(INTERRUPTED, set).expect("there is room");
+    if !part(4).trim_ascii().is_empty() {
+        let files = fs::read_dir(root.join("orchestrate/pending")).expect("it was made");
+        for file in files.flatten() {
+            fs::write(file.path(), part(4)).expect("there is room");
+        }
+    }
+    let run = "20260101-000000.000-1";
+    let begun = folder.begin(run).expect("a run begins");
+    assert!(folder.kept().iter().any(|id| id == run));
+    assert!(begun.interrupted.len() <= 2);
+    for id in &begun.interrupted {
+        let Ok(journal) = Journal::open(&folder.run(id).journal()) else {
+            continue;
+        };
+        for mut owed in owed(id, journal.map(|line| line.event)) {
+            assert!(owed.variables.is_empty());
+            owed.recall(&pending.recall(&owed.run).unwrap_or_default());
+            let names = owed.variables.iter().map(|(name, _)| name);
+            assert!(names.into_iter().all(|name| may_be_recalled(name)));
+        }
+    }
+    let (store, _) = Store::read(&folder.database(), run);
+    let asked = || ["g::a".to_owned(), "g::b".to_owned()].into_iter();
+    let unfinished = history::unfinished(&folder, &store, asked()).unwrap_or_default();
+    assert!(
+        unfinished
+            .keys()
+            .all(|id| asked().any(|asked| asked == *id))
+    );
+    let _ = history::inside(&folder, asked());
+    let database = folder.database();
+    let export = || {
+        let mut lines = Vec::new();
+        history::export(&database, None, &mut lines)
+            .is_ok()
+            .then_some(lines)
+    };
+    let before = export();
+    let imported = history::import(&database, &mut io::Cursor::new(part(3)));
+    match (before, imported) {
+        // All of it or none.
+        (Some(before), Err(_)) => assert_eq!(export().unwrap_or_default(), before),
+        (_, Ok(new)) => assert!(new <= part(3).len()),
+        (None, Err(_)) => {}
+    }
+    if let Ok(known) = history::look(&database) {
+        assert!(known.iter().all(|test| !test.tries.is_empty()));
+    }
+    begun.folder.end();
+    let _ = fs::remove_dir_all(&root);
+}
+
 /// An expression is understood or its error names a character of it; `not` turns it round.
 pub fn expression(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else {
@@ -620,8 +783,6 @@ pub fn expression(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::worker::frame::{JOB_PID, JobRequest, Limits, OnTimeout, Output};
 
@@ -670,7 +831,7 @@ mod tests {
         let mut replies = Vec::new();
         let tmp = "/t".into();
         for reply in [
-            Reply::Ready { pid: 77, tmp },
+            Reply::Ready { tmp },
             Reply::Failed("no".into()),
             Reply::Ended(Box::new(Ended::not_started("gone".into()))),
             Reply::Ended(Box::new(ended)),
@@ -728,5 +889,73 @@ mod tests {
         }
         let folders = fs::read_dir(&corpus).unwrap().count();
         assert_eq!(folders, TARGETS.len(), "a folder of seeds has no target");
+    }
+
+    /// What stands in for a fuzzer where there is none: seeds that are cut, joined and changed by chance. It takes the seconds that
+    /// `FUZZ_SECONDS` names, for each target that `FUZZ_TARGETS` names: `cargo test --lib -- --ignored by_chance`.
+    #[test]
+    #[ignore = "it takes as long as it is told to"]
+    fn seeds_that_are_changed_by_chance_hold_too() {
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        let seconds = variable("FUZZ_SECONDS").parse().unwrap_or(10);
+        let names = variable("FUZZ_TARGETS");
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        for (name, target) in TARGETS {
+            if !names.is_empty() && !names.split(',').any(|asked| asked == name) {
+                continue;
+            }
+            let files = fs::read_dir(corpus.join(name)).unwrap();
+            let seeds: Vec<Vec<u8>> = files
+                .map(|file| fs::read(file.unwrap().path()).unwrap())
+                .collect();
+            let mut chance = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(std::process::id());
+            let mut below = |most: usize| {
+                chance ^= chance << 13;
+                chance ^= chance >> 7;
+                chance ^= chance << 17;
+                usize::try_from(chance % (most.max(1) as u64)).unwrap()
+            };
+            let begun = std::time::Instant::now();
+            let mut count = 0;
+            while begun.elapsed() < Duration::from_secs(seconds) {
+                let mut lines: Vec<Vec<u8>> = Vec::new();
+                for _ in 0..=below(3) {
+                    let seed = &seeds[below(seeds.len())];
+                    lines.extend(
+                        seed.split_inclusive(|byte| *byte == b'\n')
+                            .map(<[u8]>::to_vec),
+                    );
+                }
+                for _ in 0..below(8) {
+                    if lines.is_empty() {
+                        break;
+                    }
+                    let (at, other) = (below(lines.len()), below(lines.len()));
+                    match below(6) {
+                        0 => drop(lines.remove(at)),
+                        1 => lines.swap(at, other),
+                        2 => lines.insert(at, lines[other].clone()),
+                        3 => lines.insert(at, b"\n".to_vec()),
+                        4 => {
+                            let end = below(lines[at].len());
+                            lines[at].truncate(end);
+                        }
+                        _ if !lines[at].is_empty() => {
+                            let place = below(lines[at].len());
+                            lines[at][place] = b"0129\"{}[]:,aegtx"[below(16)];
+                        }
+                        _ => {}
+                    }
+                }
+                let input = lines.concat();
+                if std::panic::catch_unwind(|| target(&input)).is_err() {
+                    let path = std::env::temp_dir().join(format!("{name}-{count}"));
+                    fs::write(&path, &input).unwrap();
+                    panic!("{name} breaks a promise: {}", path.display());
+                }
+                count += 1;
+            }
+            eprintln!("{name}: {count} inputs");
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! What git knows of the repository that the root is in: which files have changed.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+use memchr::memmem;
 
 use crate::plan::Changed;
 
@@ -84,6 +88,47 @@ pub fn changed(root: &Path, since: &str) -> Result<Changed, GitError> {
         files,
         folders,
     })
+}
+
+/// The paths below a name at the root, and the name itself, that git tracks. Few repositories have any, so git is only asked where
+/// its index may have one.
+///
+/// # Errors
+/// There may be some, and git can't say.
+pub fn tracked(root: &Path, name: &str) -> Result<Vec<PathBuf>, GitError> {
+    if !may_track(root, name) {
+        return Ok(Vec::new());
+    }
+    let words = ["ls-files", "-z", "--", name];
+    list(root, words.map(OsStr::new))
+}
+
+/// Whether the index of a repository may have a path with this name in it: `false` is certain (gitformat-index(5)).
+fn may_track(root: &Path, name: &str) -> bool {
+    let mut above = root.ancestors().map(|folder| folder.join(".git"));
+    let Some(dot_git) = above.find(|path| path.exists()) else {
+        return false;
+    };
+    let git = if dot_git.is_dir() {
+        Some(dot_git)
+    } else {
+        let text = fs::read_to_string(&dot_git).unwrap_or_default();
+        let beside = text.trim().strip_prefix("gitdir: ");
+        beside.map(|path| dot_git.with_file_name("").join(path))
+    };
+    let Some(git) = git else { return true };
+    let index = match fs::read(git.join("index")) {
+        // Nothing was ever added.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+        Err(_) => return true,
+        Ok(index) => index,
+    };
+    // From version 4 on, names are shortened; a part of a split index is in a file of its own.
+    let is_plain = matches!(index.get(..8), Some(b"DIRC\0\0\0\x02" | b"DIRC\0\0\0\x03"));
+    let entries = fs::read_dir(&git).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name());
+    let is_split = names.any(|name| name.as_bytes().starts_with(b"sharedindex."));
+    !is_plain || is_split || memmem::find(&index, name.as_bytes()).is_some()
 }
 
 /// A link to a folder is a file to git.

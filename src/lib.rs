@@ -24,11 +24,13 @@ mod kept_file;
 pub mod machine;
 pub mod manifest;
 pub mod outcome;
+mod pending;
 pub mod plan;
 pub mod report;
 pub mod run;
 pub mod runner;
 pub mod schedule;
+mod secrets;
 mod suggest;
 pub mod worker;
 

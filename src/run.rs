@@ -1,6 +1,6 @@
 //! A run: a configuration and what is asked of it, from discovery to the exit code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -17,19 +17,21 @@ use rayon::prelude::*;
 use crate::choose::{self, Unlisted, choose};
 use crate::event::{Event, Totals};
 use crate::execute::{self, Owed, Reason, Repeat, Reserve, Stop};
-use crate::history::{self, Begun, Folder, Journal, Recorder, RunFolder, Store};
+use crate::history::{self, Begun, Folder, Journal, Kept, Recorder, RunFolder, Store};
 use crate::machine::{self, Gauge};
 use crate::manifest::Config;
-use crate::manifest::config::{GroupConfig, GroupName, Session};
+use crate::manifest::config::{GroupConfig, GroupName, Hook, Session};
 use crate::manifest::load;
 use crate::manifest::model::{Order, Size};
 use crate::manifest::problem::{Problem, Problems};
+use crate::pending::PendingVariables;
 use crate::plan::forecast::Outlook;
 use crate::plan::shard::{self, Part, Shard};
 use crate::plan::{Item, Machine, Matched, Miss, Plan, Selection};
 use crate::report::{self, Jsonl, ReportError, Reported, Reporter};
 use crate::runner::list::{Live, Watch};
 use crate::runner::{ClaimedFiles, Discovery, discover, files};
+use crate::secrets::Secrets;
 use crate::worker;
 
 /// A run that is ready to go.
@@ -149,12 +151,20 @@ impl choose::Past for Past<'_> {
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Lists while somebody watches.
-fn watched<T>(watch: Option<&dyn Watch>, live: &Live, list: impl FnOnce() -> T) -> T {
+fn watched<T>(
+    watch: Option<&dyn Watch>,
+    live: &Live,
+    secrets: &Secrets,
+    list: impl FnOnce() -> T,
+) -> T {
     thread::scope(|scope| {
         let (over, ended) = mpsc::channel::<()>();
         let look = move |watch: &dyn Watch| {
             while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                watch.look(&live.look());
+                let mut listings = live.look();
+                let lines = listings.iter_mut().flat_map(|listing| &mut listing.lines);
+                lines.for_each(|line| secrets.mask(line));
+                watch.look(&listings);
             }
             watch.over();
         };
@@ -246,6 +256,8 @@ impl Run {
         discovery.wants_keywords = selection.words.is_some();
         discovery.reads_listings = !asked.no_cache;
         discovery.reports = asked.reports.to_vec();
+        discovery.keeps_listings = folder.has_own(Kept::Listings);
+        warnings.extend(folder.warning());
         let mut notes = Vec::new();
         let groups = with_needs(&config, asked, &mut notes);
         let (excluded, groups): (Vec<_>, Vec<_>) = config
@@ -262,19 +274,20 @@ impl Run {
         let list =
             |(group, files): (Arc<GroupConfig>, _)| (discover(&discovery, &group, files), group);
         let jobs = asked.collect_jobs.unwrap_or(0);
-        let recall = || Store::read(&folder.database(), &discovery.run);
+        let recall = || match folder.has_own(Kept::History) {
+            true => Store::read(&folder.database(), &discovery.run),
+            false => (Store::default(), None),
+        };
         // Where no threads are to be had, one after the other will do.
         let (found, (store, unread)): (Vec<_>, _) =
-            watched(
-                asked.watch,
-                &discovery.live,
-                || match ThreadPoolBuilder::new().num_threads(jobs).build() {
+            watched(asked.watch, &discovery.live, &discovery.secrets, || {
+                match ThreadPoolBuilder::new().num_threads(jobs).build() {
                     Ok(pool) => pool.install(|| {
                         rayon::join(|| groups.into_par_iter().map(list).collect(), recall)
                     }),
                     Err(_) => (groups.into_iter().map(list).collect(), recall()),
-                },
-            );
+                }
+            });
         warnings.extend(unread);
         discovery.close();
         let mut listed = Vec::new();
@@ -368,6 +381,9 @@ impl Run {
             pools: &config.pools.list,
         };
         let (asked_workers, outlook) = (config.run.workers, asked.outlook);
+        for text in warnings.iter_mut().chain(&mut empty) {
+            discovery.secrets.mask(text);
+        }
         let (plan, outlook) =
             Plan::with_outlook(selected, asked_workers, machine, seed, &store, outlook);
         Ok(Self {
@@ -404,6 +420,8 @@ impl Run {
         let mut warnings = std::mem::take(&mut self.warnings);
         let mut unkept = Vec::new();
         let mut owed = Vec::new();
+        let pending = PendingVariables::of(&self.config.root, &self.discovery.environment);
+        let pending = Arc::new(pending);
         let kept = match self.folder.begin(&self.discovery.run) {
             Ok(Begun {
                 folder,
@@ -411,14 +429,16 @@ impl Run {
                 interrupted,
             }) => {
                 warnings.extend(told);
-                owed = self.owed(&interrupted);
-                reporters.push(Box::new(Recorder::new(
-                    self.folder.database(),
-                    &self.discovery.run,
-                    history::commit(&self.config.root),
-                    machine::cores(),
-                )));
-                match Jsonl::journal(&folder.journal()) {
+                owed = self.owed(&interrupted, &pending, &mut warnings);
+                if self.folder.has_own(Kept::History) {
+                    reporters.push(Box::new(Recorder::new(
+                        self.folder.database(),
+                        &self.discovery.run,
+                        history::commit(&self.config.root),
+                        machine::cores(),
+                    )));
+                }
+                match Jsonl::journal(&folder.journal(), self.cleaned()) {
                     // First, so that it has what the others tell.
                     Ok(journal) => reporters.insert(0, Box::new(journal)),
                     Err(error) => unkept.push(error),
@@ -456,6 +476,7 @@ impl Run {
             repeat: how.repeat,
             prepared: self.prepared,
             owed,
+            pending: pending.clone(),
             unselected: std::mem::take(&mut self.unselected),
             part: self.part.take(),
             hold: kept.as_ref().and_then(RunFolder::hold),
@@ -465,10 +486,11 @@ impl Run {
         for message in warnings {
             sender.send(Event::Warning { message });
         }
+        let secrets = self.discovery.secrets.clone();
         let stopped = std::sync::OnceLock::new();
         let why = &stopped;
         let feed = Mutex::new(Some(move || {
-            report::feed(receiver, reporters, |totals| {
+            report::feed(receiver, reporters, &secrets, |totals| {
                 let why = why.get().copied().flatten();
                 let stopped = why.map(|reason: Reason| reason.to_string());
                 (exit_code(totals, why), stopped)
@@ -499,6 +521,7 @@ impl Run {
         if let Some(folder) = kept {
             folder.end();
         }
+        pending.forget(&self.discovery.run);
         // Only now: what others have left must not keep the reports from being written.
         worker::sweep();
         Finished {
@@ -538,8 +561,24 @@ impl Run {
                 .is_none_or(|part| part.tests_elsewhere() == 0)
     }
 
-    /// What interrupted runs owe, as far as the manifest still has their groups and hooks.
-    fn owed(&self, interrupted: &[String]) -> Vec<(Owed, GroupConfig)> {
+    /// The groups that have hooks at their end, or at that of their workers.
+    fn cleaned(&self) -> HashSet<String> {
+        let has_end = |group: &&GroupConfig| {
+            let mut hooks = [Hook::AfterWorker, Hook::AfterAll].into_iter();
+            hooks.any(|hook| !group.hooks.of(hook).is_empty())
+        };
+        let groups = self.config.groups.iter().filter(has_end);
+        groups.map(|group| group.name.to_string()).collect()
+    }
+
+    /// What interrupted runs owe, as far as the manifest still has their groups and hooks, with the variables that are known
+    /// of it.
+    fn owed(
+        &self,
+        interrupted: &[String],
+        pending: &PendingVariables,
+        warnings: &mut Vec<String>,
+    ) -> Vec<(Owed, GroupConfig)> {
         let mut list = Vec::new();
         for id in interrupted {
             let Ok(journal) = Journal::open(&self.folder.run(id).journal()) else {
@@ -549,12 +588,53 @@ impl Run {
                 let mut groups = self.config.groups.iter();
                 let group = groups.find(|group| group.name.as_str() == owed.group);
                 let group = group.filter(|group| !group.hooks.of(owed.hook).is_empty());
+                // A run that was to make up for another names that: in a journal it may be anything.
+                let group = group.filter(|_| history::is_run_id(&owed.run));
                 list.extend(group.map(|group| (owed, group.clone())));
             }
+        }
+        if list.len() > MOST_OWED {
+            warnings.push(format!(
+                "{} hooks are to be made up for, and {MOST_OWED} are: no run leaves as many",
+                list.len()
+            ));
+            list.truncate(MOST_OWED);
+        }
+        for (owed, _) in &mut list {
+            warnings.extend(recall(owed, pending));
         }
         list
     }
 }
+
+/// How many hooks a run makes up for: one for each worker that there can be, and more.
+const MOST_OWED: usize = 1000;
+
+/// Gives a hook that is owed the variables that it needs; says which are missing.
+fn recall(owed: &mut Owed, pending: &PendingVariables) -> Option<String> {
+    let (kept, why) = match pending.recall(&owed.run) {
+        Ok(kept) => (kept, String::new()),
+        Err(error) => (Vec::new(), format!(" ({error})")),
+    };
+    let mut missing = owed.recall(&kept);
+    if missing.is_empty() {
+        return None;
+    }
+    if missing.len() > MOST_NAMED {
+        missing.truncate(MOST_NAMED);
+        missing.push("\u{2026}".to_owned());
+    }
+    Some(format!(
+        "{} of group {} makes up for run {} without variables that its hooks had set: {}{why}",
+        owed.hook.key(),
+        owed.group,
+        owed.run,
+        missing.join(", ")
+    ))
+}
+
+/// How many variables are named.
+const MOST_NAMED: usize = 10;
 
 impl Finished {
     /// The exit code of the run.

@@ -12,7 +12,6 @@ use crate::manifest::config::{GroupConfig, Origin};
 use crate::manifest::load::{self, FILE_NAME, LoadError, line_of};
 use crate::manifest::{Choices, Config};
 use crate::plan::{Item, Known, Selection};
-use crate::report::harmless;
 use crate::run::Run;
 use crate::runner::files;
 
@@ -69,12 +68,9 @@ fn one(path: &Path, arguments: &CheckArguments) -> Result<u8, CliError> {
     };
     if arguments.no_list {
         for warning in &config.warnings {
-            say(&harmless(&format!(
-                "warning: {}: {warning}",
-                path.display()
-            )));
+            say(clean!("warning: {}: {warning}", path.display()));
         }
-        print(&format!("{}: {groups}, no problems\n", path.display()));
+        print(clean!("{}: {groups}, no problems\n", path.display()));
         return Ok(exit::SUCCESS);
     }
     open::known_profile(arguments.profile.as_ref(), &load::profiles(&source))?;
@@ -93,10 +89,7 @@ fn one(path: &Path, arguments: &CheckArguments) -> Result<u8, CliError> {
             0 => "no problems".to_owned(),
             broken => format!("no problems but for {broken} that can't be listed"),
         };
-        print(&format!(
-            "{}: {groups}, {tests}, {verdict}\n",
-            path.display()
-        ));
+        print(clean!("{}: {groups}, {tests}, {verdict}\n", path.display()));
     }
     Ok(listed.code)
 }
@@ -121,19 +114,16 @@ fn listed(path: &Path, config: Config) -> Result<Listed, CliError> {
     let run = Run::prepare(config, &asked, execute::environment())?;
     let source = &run.config().source;
     for warning in &run.warnings {
-        say(&harmless(&format!(
-            "warning: {}: {warning}",
-            path.display()
-        )));
+        say(clean!("warning: {}: {warning}", path.display()));
     }
     for miss in &run.idle {
         let (line, written) = (line_of(source, &miss.place), &miss.written);
         let hint = miss.hint.as_ref().map(|hint| format!(" ({hint})"));
-        say(&harmless(&format!(
+        say(clean!(
             "warning: {}:{line}: {written:?} of `exclude` leaves out nothing{}",
             path.display(),
             hint.unwrap_or_default()
-        )));
+        ));
     }
     for group in &run.config().groups {
         warn_of_inputs(path, &run.config().root, group);
@@ -153,11 +143,11 @@ fn listed(path: &Path, config: Config) -> Result<Listed, CliError> {
     let claims = &run.claims;
     if code == exit::SUCCESS {
         for note in open::in_no_group(&claims.unclaimed(&run.config().root)) {
-            say(&format!("note: {note}"));
+            say(clean!("note: {note}"));
         }
     }
     for why in &run.empty {
-        say(&harmless(&format!("error: {why}")));
+        say(clean!("error: {why}"));
         code = exit::USAGE;
     }
     if let Some(mistakes) = run.mistakes() {
@@ -182,24 +172,22 @@ fn warn_of_inputs(path: &Path, root: &Path, group: &GroupConfig) {
     for pattern in files::without_match(root, &group.inputs) {
         let at = line.map(|line| format!(":{line}")).unwrap_or_default();
         let path = path.display();
-        say(&harmless(&format!(
+        say(clean!(
             "warning: {path}{at}: no file matches \"{pattern}\" of `inputs`"
-        )));
+        ));
     }
 }
 
 /// A group that cannot be listed is an error. A test that cannot be is not the manifest's fault.
 fn tell_broken(group: &str, item: &Item, why: &str) -> u8 {
     if item.id.is_empty() {
-        say(&harmless(&format!(
-            "error: group {group} can't be listed: {why}"
-        )));
+        say(clean!("error: group {group} can't be listed: {why}"));
         return exit::TESTS_FAILED;
     }
     let first = why.lines().next().unwrap_or_default();
-    say(&harmless(&format!(
+    say(clean!(
         "warning: {group}::{} can't be listed: {first}",
         item.id
-    )));
+    ));
     exit::SUCCESS
 }

@@ -51,37 +51,37 @@ pub fn doctor() -> u8 {
     print("isolation-level:\n");
     for (level, name, limits) in LEVELS {
         match execute::probe(level, Network::Host) {
-            Ok(_) => print(&format!("  {name:<14} works; {limits}\n")),
+            Ok(_) => print(clean!("  {name:<14} works; {limits}\n")),
             Err(why) => {
                 if level == Level::Supervisor {
                     code = exit::INFRASTRUCTURE;
                 }
-                print(&format!("  {name:<14} does not work here: {why}\n"));
+                print(clean!("  {name:<14} does not work here: {why}\n"));
             }
         }
     }
     print("network:\n");
     for (network, name, limits) in NETWORKS {
         match execute::probe(Level::Supervisor, network) {
-            Ok(_) => print(&format!("  {name:<14} works; {limits}\n")),
-            Err(why) => print(&format!("  {name:<14} does not work here: {why}\n")),
+            Ok(_) => print(clean!("  {name:<14} works; {limits}\n")),
+            Err(why) => print(clean!("  {name:<14} does not work here: {why}\n")),
         }
     }
     match Scratch::new("doctor") {
         Ok(scratch) => {
             let chosen = scratch.path().parent().unwrap_or(Path::new("/"));
-            print(&format!("temporary folders: in {}\n", chosen.display()));
+            print(clean!("temporary folders: in {}\n", chosen.display()));
             // The best first: what comes before the chosen one could not be written, what comes after it is worse.
             for base in bases() {
-                print(&format!("  {:<14} {base}\n", base.path.display()));
+                print(clean!("  {:<14} {base}\n", base.path.display()));
             }
         }
         Err(error) => {
             code = exit::INFRASTRUCTURE;
-            print(&format!("temporary folders: {error}\n"));
+            print(clean!("temporary folders: {error}\n"));
         }
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    print(&format!("cores: {cores}\n"));
+    print(clean!("cores: {cores}\n"));
     code
 }

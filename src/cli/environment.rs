@@ -7,7 +7,6 @@ use super::args::WorkerNumber;
 use super::error::CliError;
 use super::say;
 use crate::manifest::model::Factor;
-use crate::report::harmless;
 use crate::suggest::did_you_mean;
 
 /// The number of workers, as `-n`.
@@ -31,9 +30,9 @@ pub fn tell_unknown() {
         if !known.contains(&name.as_str()) {
             let hint = did_you_mean(&name, known)
                 .unwrap_or_else(|| format!("there are: {}", known.join(", ")));
-            say(&harmless(&format!(
+            say(clean!(
                 "warning: the variable {name} has no meaning here; {hint}"
-            )));
+            ));
         }
     }
 }

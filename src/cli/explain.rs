@@ -2,10 +2,10 @@
 
 use super::args::{ExplainArguments, PlanForm};
 use super::error::CliError;
-use super::{exit, json, print, report};
+use super::{exit, hand_over, json, print, report};
 use crate::explain::{Explanation, Finding, Kind, Part, Record};
 use crate::history::Fate;
-use crate::report::{count, one_line};
+use crate::report::{Clean, count, one_line};
 
 /// The most tests that are named in a line.
 const NAMED: usize = 2;
@@ -28,10 +28,10 @@ pub fn explain(arguments: &ExplainArguments) -> Result<u8, CliError> {
         )));
     }
     let explanation = Explanation::of(&record);
-    print(&match arguments.format {
-        PlanForm::Human => human(&explanation),
-        PlanForm::Json => json(&explanation)?,
-    });
+    match arguments.format {
+        PlanForm::Human => print(Clean::lines(&human(&explanation))),
+        PlanForm::Json => hand_over(&json(&explanation)?),
+    }
     Ok(exit::SUCCESS)
 }
 

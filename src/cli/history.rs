@@ -1,7 +1,7 @@
 //! `orchestrate history`.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::Path;
 
 use super::args::{HistoryArguments, HistoryCommand};
@@ -9,13 +9,17 @@ use super::error::CliError;
 use super::{exit, open, print, say};
 use crate::history::{self, DatabaseError, ExchangeError, Known};
 use crate::manifest::model::Size;
-use crate::report::one_line;
+use crate::report::{Clean, one_line};
 use crate::suggest::did_you_mean;
 
 /// Shows what is known of tests, and carries it to other places.
 pub fn history(arguments: &HistoryArguments) -> Result<u8, CliError> {
     let folder = open::kept()?;
     let path = folder.database();
+    if !folder.has_own(history::Kept::History) {
+        let why = folder.warning().unwrap_or_default();
+        return Err(CliError::System(why));
+    }
     match &arguments.command {
         HistoryCommand::Show { tests } => show(&path, tests)?,
         HistoryCommand::Slowest { number } => slowest(&path, *number)?,
@@ -31,7 +35,7 @@ pub fn history(arguments: &HistoryArguments) -> Result<u8, CliError> {
         HistoryCommand::Prune { keep, runs } => {
             let gone = history::prune(&path, *keep as usize, *runs as usize);
             let (results, tests) = gone.map_err(|error| unusable(&path, &error))?;
-            print(&format!(
+            print(clean!(
                 "{results} old results are forgotten, and {tests} tests that did not run for long\n"
             ));
         }
@@ -84,7 +88,7 @@ fn show(path: &Path, parts: &[String]) -> Result<(), CliError> {
             ));
         }
     }
-    print(&text);
+    print(Clean::lines(&text));
     Ok(())
 }
 
@@ -96,7 +100,7 @@ fn slowest(path: &Path, number: u32) -> Result<(), CliError> {
         let seconds = test.estimate.duration.as_secs_f64();
         text.push_str(&format!("{seconds:9.3}s  {}\n", one_line(&test.id)));
     }
-    print(&text);
+    print(Clean::lines(&text));
     Ok(())
 }
 
@@ -110,7 +114,7 @@ fn flaky(path: &Path) -> Result<(), CliError> {
     for ((flakes, runs), id) in &flaky {
         text.push_str(&format!("{flakes} of {runs} runs  {}\n", one_line(id)));
     }
-    print(&text);
+    print(Clean::lines(&text));
     Ok(())
 }
 
@@ -140,21 +144,38 @@ fn export(path: &Path, to: Option<&Path>, run: Option<&str>) -> Result<(), CliEr
         lines => lines.map_err(|error| exchange(path, error))?,
     };
     out.flush().map_err(cant)?;
-    say(&format!("{lines} lines are written to {}", to.display()));
+    say(clean!("{lines} lines are written to {}", to.display()));
     Ok(())
 }
+
+/// How much is read of what is no regular file.
+const MOST_OF_A_PIPE: u64 = 64 << 20;
 
 fn import(path: &Path, files: &[std::path::PathBuf]) -> Result<(), CliError> {
     for file in files {
         let cant = |error: &dyn std::fmt::Display| {
             CliError::System(format!("can't import {}: {error}", file.display()))
         };
-        let from = File::open(file).map_err(|error| cant(&error))?;
-        let new = match history::import(path, BufReader::new(from)) {
+        let imported = File::open(file).map_err(ExchangeError::File);
+        let imported = imported.and_then(|from| {
+            // Lines are read twice, which a pipe can't be.
+            if from.metadata()?.is_file() {
+                return history::import(path, &mut BufReader::new(from));
+            }
+            let mut text = Vec::new();
+            from.take(MOST_OF_A_PIPE + 1).read_to_end(&mut text)?;
+            if text.len() as u64 > MOST_OF_A_PIPE {
+                let why =
+                    "it is no regular file, and has more than 64 MiB: write it to a file first";
+                return Err(ExchangeError::File(io::Error::other(why)));
+            }
+            history::import(path, &mut Cursor::new(text))
+        });
+        let new = match imported {
             Err(ExchangeError::Database(error)) => return Err(unusable(path, &error)),
             new => new.map_err(|error| cant(&error))?,
         };
-        say(&format!("{}: {new} lines were new", file.display()));
+        say(clean!("{}: {new} lines were new", file.display()));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::args::{InitArguments, SelectArguments};
 use super::error::CliError;
 use super::listing::Listings;
-use super::{exit, open, print, say};
+use super::{exit, hand_over, open, print, say};
 use crate::execute;
 use crate::manifest::Choices;
 use crate::manifest::detect::{Detected, DetectedGroup, SCHEMA_LINE, detect};
@@ -15,7 +15,7 @@ use crate::manifest::load::{self, FILE_NAME};
 use crate::manifest::schema;
 use crate::manifest::source::Source;
 use crate::plan::{Known, Selection};
-use crate::report::{harmless, one_line};
+use crate::report::one_line;
 use crate::run::Run;
 
 const SCHEMA_NAME: &str = "fastest.schema.json";
@@ -32,7 +32,7 @@ pub fn init(arguments: &InitArguments) -> Result<u8, CliError> {
         return Err(is_there());
     }
     if let Some(above) = here.parent().and_then(load::find) {
-        say(&format!(
+        say(clean!(
             "warning: {} will not be used here any more: the nearest {FILE_NAME} is",
             open::relative(&here, &above).display()
         ));
@@ -42,7 +42,7 @@ pub fn init(arguments: &InitArguments) -> Result<u8, CliError> {
         keep_listed(&here, &mut detected)?;
     }
     for why in &detected.left_out {
-        say(&harmless(&format!("left out: {why}")));
+        say(clean!("left out: {why}"));
     }
     let text = if detected.groups.is_empty() {
         EMPTY.to_owned()
@@ -51,7 +51,7 @@ pub fn init(arguments: &InitArguments) -> Result<u8, CliError> {
     };
     let head = if arguments.no_schema { "" } else { SCHEMA_LINE };
     if arguments.print {
-        print(&format!("{head}{text}"));
+        hand_over(&format!("{head}{text}"));
         return Ok(exit::SUCCESS);
     }
     write_new(&path, &format!("{head}{text}"))?;
@@ -59,11 +59,11 @@ pub fn init(arguments: &InitArguments) -> Result<u8, CliError> {
         fs::write(here.join(SCHEMA_NAME), schema::COMMITTED)
             .map_err(|error| cant(SCHEMA_NAME, &error))?;
     }
-    print(&if detected.groups.is_empty() {
-        format!("wrote {FILE_NAME} (nothing found); add a group to it\n")
+    print(if detected.groups.is_empty() {
+        clean!("wrote {FILE_NAME} (nothing found); add a group to it\n")
     } else {
         let runners = detected.runners();
-        format!("wrote {FILE_NAME} ({runners}); now run `orchestrate run`\n")
+        clean!("wrote {FILE_NAME} ({runners}); now run `orchestrate run`\n")
     });
     Ok(exit::SUCCESS)
 }

@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::args::{ListArguments, ListForm};
 use super::error::CliError;
 use super::listing::Listings;
-use super::{exit, json, open, print, say, shown};
+use super::{exit, hand_over, json, open, print, say, shown};
 use crate::execute;
 use crate::plan::{Item, Known, full_id};
-use crate::report::harmless;
+use crate::report::Clean;
 use crate::run::Run;
 
 #[derive(Serialize)]
@@ -55,10 +55,10 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
     match arguments.format {
         ListForm::Ids => listed
             .iter()
-            .for_each(|item| print(&format!("{}\n", shown(&item.id)))),
-        ListForm::Tree => print(&tree(&listed)),
+            .for_each(|item| hand_over(&format!("{}\n", shown(&item.id)))),
+        ListForm::Tree => print(Clean::lines(&tree(&listed))),
         ListForm::Json => {
-            print(&json(&listed)?);
+            hand_over(&json(&listed)?);
         }
     }
     let mut broken = listed
@@ -67,7 +67,7 @@ pub fn list(arguments: &ListArguments) -> Result<u8, CliError> {
         .peekable();
     if broken.peek().is_some() {
         for (id, error) in broken {
-            say(&harmless(&format!("error: {id} can't be listed: {error}")));
+            say(clean!("error: {id} can't be listed: {error}"));
         }
         return Ok(exit::TESTS_FAILED);
     }

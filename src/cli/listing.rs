@@ -120,10 +120,10 @@ impl Shown {
         } else if listing.running >= self.heard + SILENT_FOR {
             self.heard = listing.running;
             let seconds = listing.running.as_secs();
-            say(&format!("listing {name}: it has run for {seconds} s"));
+            say(clean!("listing {name}: it has run for {seconds} s"));
         }
         for line in self.waiting.drain(..) {
-            say(&format!("listing {name}: {}", one_line(&line)));
+            say(clean!("listing {name}: {}", one_line(&line)));
         }
     }
 }

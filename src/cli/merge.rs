@@ -9,7 +9,7 @@ use super::error::CliError;
 use super::report::{choose, tell_unreadable, voice, why_open};
 use super::{open, say, target};
 use crate::history::{JOURNAL, Journal};
-use crate::report::{Gaps, Source, harmless};
+use crate::report::{Gaps, Source};
 
 /// A run's events, before they are read.
 struct Found {
@@ -115,8 +115,8 @@ fn tell(gaps: &Gaps) {
     if gaps.is_empty() {
         return;
     }
-    say(&harmless(&format!("error: {gaps}")));
+    say(clean!("error: {gaps}"));
     for cause in &gaps.causes {
-        say(&harmless(&format!("  hint: {cause}")));
+        say(clean!("  hint: {cause}"));
     }
 }

@@ -2,6 +2,13 @@
 //!
 //! The only place that exits, reads the process environment or knows a terminal.
 
+/// Text for a person, cleaned of whatever could steer a terminal, whoever has written its parts.
+macro_rules! clean {
+    ($($part:tt)*) => {
+        $crate::report::Clean::lines(&format!($($part)*))
+    };
+}
+
 mod args;
 mod check;
 mod doctor;
@@ -37,7 +44,7 @@ use clap::Parser;
 use args::{Arguments, Command};
 use error::CliError;
 
-use crate::report::one_line;
+use crate::report::{Clean, escaped_json, one_line};
 use crate::worker::keep_from_others;
 
 /// Runs the command line tool.
@@ -49,7 +56,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             match slips::hint(&error) {
-                Some(text) => say(&text),
+                Some(text) => say(Clean::lines(&text)),
                 None => {
                     let _ = error.print();
                 }
@@ -81,13 +88,18 @@ pub fn main() -> ExitCode {
     };
     ExitCode::from(result.unwrap_or_else(|error: CliError| {
         let text = error.render(environment::colour(&io::stderr()));
-        say(&text);
+        say(Clean::painted(&text));
         error.exit()
     }))
 }
 
-/// Prints a line; a reader that has gone away, as `head` does, is a normal end.
-fn print(text: &str) {
+/// Prints text for a person; a reader that has gone away, as `head` does, is a normal end.
+fn print(text: impl Into<Clean>) {
+    hand_over(text.into().as_str());
+}
+
+/// Prints what a program reads, as it is.
+fn hand_over(text: &str) {
     let _ = io::stdout()
         .write_all(text.as_bytes())
         .and_then(|()| io::stdout().flush());
@@ -97,7 +109,8 @@ fn print(text: &str) {
 fn json(value: &impl serde::Serialize) -> Result<String, CliError> {
     let text = serde_json::to_string_pretty(value);
     let text = text.map_err(|error| CliError::System(error.to_string()))?;
-    Ok(text + "\n")
+    // The same to a program; to a terminal it is text and no more.
+    Ok(escaped_json(&text) + "\n")
 }
 
 /// A name as it is for a program, and as it can't steer the terminal for a person.
@@ -110,6 +123,6 @@ fn shown(name: &str) -> String {
 }
 
 /// Says something to a person; a terminal that has gone away is a normal end too, where `eprintln!` would panic.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+fn say(text: impl Into<Clean>) {
+    let _ = writeln!(io::stderr(), "{}", text.into());
 }

@@ -19,7 +19,7 @@ use crate::manifest::pattern::Pattern;
 use crate::manifest::source::Source;
 use crate::manifest::{Choices, Config, detect};
 use crate::plan::{Exclusion, Expression, Place, Selection, Selector};
-use crate::report::{harmless, one_line};
+use crate::report::{Clean, one_line};
 use crate::run::{Asked, Run};
 use crate::runner::Unclaimed;
 use crate::suggest::did_you_mean;
@@ -135,7 +135,7 @@ fn detected(here: &Path, choices: &Choices, select: &SelectArguments) -> Result<
         detected.runners()
     );
     for folder in &detected.roots {
-        say(&format!("note: {}", own_manifest(folder)));
+        say(clean!("note: {}", own_manifest(folder)));
     }
     let source = Source {
         path: format!("{FILE_NAME} (detected)").into(),
@@ -256,10 +256,10 @@ impl SelectArguments {
 /// Says so where nothing is selected, and gives the exit code of what only looks at what would run.
 pub fn looked_at(run: &Run, selection: &Selection) -> u8 {
     if let Some(empty) = empty_shard(run) {
-        say(&empty);
+        say(Clean::lines(&empty));
     }
     if run.is_nothing() {
-        say(&nothing(selection, run));
+        say(Clean::lines(&nothing(selection, run)));
         return exit::NOTHING_MATCHED;
     }
     exit::SUCCESS
@@ -291,11 +291,11 @@ pub fn unclaimed(run: &Run) -> Option<String> {
 /// What a person should know of what is listed: warnings, and notes that need no action.
 pub fn tell(run: &Run) {
     for warning in run.warnings.iter().chain(&run.empty) {
-        say(&format!("warning: {}", harmless(warning)));
+        say(clean!("warning: {warning}"));
     }
     for miss in &run.unmatched {
         let (written, line) = (&miss.written, line_of(&run.config().source, &miss.place));
-        say(&format!(
+        say(clean!(
             "warning: line {line} of the manifest: {written:?} matches no test"
         ));
     }
@@ -305,10 +305,10 @@ pub fn tell(run: &Run) {
 /// Notes, which need no action.
 pub fn tell_notes(run: &Run) {
     if let (Some(unclaimed), false) = (unclaimed(run), run.is_nothing()) {
-        say(&format!("warning: {unclaimed}"));
+        say(clean!("warning: {unclaimed}"));
     }
     for note in &run.notes {
-        say(&format!("note: {}", harmless(note)));
+        say(clean!("note: {note}"));
     }
 }
 
@@ -370,7 +370,7 @@ pub fn nothing(selection: &Selection, run: &Run) -> String {
     }
     for absent in &run.absent_words {
         why += "\n  ";
-        why += &harmless(absent);
+        why += absent;
     }
     why
 }

@@ -5,12 +5,12 @@ use serde::Serialize;
 use super::args::{PlanArguments, PlanForm};
 use super::error::CliError;
 use super::listing::Listings;
-use super::{json, open, print, shown};
+use super::{hand_over, json, open, print, shown};
 use crate::execute;
 use crate::manifest::config::GroupName;
 use crate::plan::forecast::{Bound, Forecast, Outlook};
 use crate::plan::{PlannedJob, full_id};
-use crate::report::count;
+use crate::report::{Clean, count};
 use crate::run::Run;
 use crate::schedule::JobSpec;
 
@@ -99,10 +99,10 @@ pub fn plan(arguments: &PlanArguments) -> Result<u8, CliError> {
     open::tell(&run);
     let forecast = Forecast::of(&run.plan);
     let told = told(&run, &forecast);
-    print(&match arguments.format {
-        PlanForm::Human => human(&told),
-        PlanForm::Json => json(&told)?,
-    });
+    match arguments.format {
+        PlanForm::Human => print(Clean::lines(&human(&told))),
+        PlanForm::Json => hand_over(&json(&told)?),
+    }
     Ok(open::looked_at(&run, &selection))
 }
 

@@ -65,8 +65,8 @@ pub fn tell_unreadable(lines: usize, journal: &str) {
     let journal = one_line(journal);
     match lines {
         0 => {}
-        1 => say(&format!("warning: a line of {journal} can't be read")),
-        many => say(&format!("warning: {many} lines of {journal} can't be read")),
+        1 => say(clean!("warning: a line of {journal} can't be read")),
+        many => say(clean!("warning: {many} lines of {journal} can't be read")),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::manifest::LoadError;
 use crate::manifest::config::Session;
 use crate::manifest::model::MaxFail;
 use crate::plan::{Selection, full_id};
-use crate::report::harmless;
+use crate::report::Clean;
 use crate::run::{How, Run};
 use crate::worker::frame::{Level, Network};
 
@@ -58,7 +58,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     // Who names paths or ids may mean other groups.
     if selection.selectors.is_empty() && is_written && !run.empty.is_empty() {
         for why in &run.empty {
-            say(&format!("error: {}; nothing ran", harmless(why)));
+            say(clean!("error: {why}; nothing ran"));
         }
         say("  hint: a group without tests reads as success for ever: mend it, or take it out");
         return Ok(exit::NOTHING_MATCHED);
@@ -75,20 +75,17 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     }
     if run.is_nothing() {
         for warning in &run.warnings {
-            say(&format!("warning: {}", harmless(warning)));
+            say(clean!("warning: {warning}"));
         }
-        say(&open::nothing(&selection, &run));
+        say(Clean::lines(&open::nothing(&selection, &run)));
         return Ok(exit::NOTHING_MATCHED);
     }
     if arguments.verbose {
         if let Some(why) = &run.plan.why {
-            say(&format!("workers: {} of {why}", run.plan.workers));
+            say(clean!("workers: {} of {why}", run.plan.workers));
         }
         if run.plan.seed > 0 {
-            say(&format!(
-                "random order: --seed {} repeats it",
-                run.plan.seed
-            ));
+            say(clean!("random order: --seed {} repeats it", run.plan.seed));
         }
     }
     let console = Voice {
@@ -115,7 +112,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, CliError> {
     target::tell_errors(&finished.reported);
     if is_full {
         for note in open::in_no_group(&claims.unclaimed(&root)) {
-            say(&format!("note: {note}"));
+            say(clean!("note: {note}"));
         }
     }
     Ok(finished.exit())
@@ -201,7 +198,7 @@ fn levels_work(run: &Run) -> Result<(), CliError> {
 /// What would run: the jobs of each group, in order.
 fn dry_run(run: &Run, selection: &Selection) -> u8 {
     for warning in &run.warnings {
-        say(&format!("warning: {}", harmless(warning)));
+        say(clean!("warning: {warning}"));
     }
     let mut text = String::new();
     for group in &run.plan.groups {
@@ -226,6 +223,6 @@ fn dry_run(run: &Run, selection: &Selection) -> u8 {
             ));
         }
     }
-    print(&text);
+    print(Clean::lines(&text));
     open::looked_at(run, selection)
 }

@@ -2,7 +2,7 @@
 
 use super::args::RunnersArguments;
 use super::error::CliError;
-use super::{exit, print};
+use super::{exit, hand_over, print};
 use crate::runner::preset;
 use crate::suggest::did_you_mean;
 
@@ -11,7 +11,7 @@ pub fn runners(arguments: &RunnersArguments) -> Result<u8, CliError> {
     let Some(name) = &arguments.name else {
         for name in preset::names() {
             let description = preset::find(name).and_then(|runner| runner.description);
-            print(&format!("{name:10} {}\n", description.unwrap_or_default()));
+            print(clean!("{name:10} {}\n", description.unwrap_or_default()));
         }
         return Ok(exit::SUCCESS);
     };
@@ -21,6 +21,6 @@ pub fn runners(arguments: &RunnersArguments) -> Result<u8, CliError> {
         let hint = hint.unwrap_or_else(|| format!("there are: {}", names.join(", ")));
         CliError::usage(format!("there is no built-in runner `{name}`"), hint)
     })?;
-    print(&table);
+    hand_over(&table);
     Ok(exit::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use super::args::SchemaArguments;
 use super::error::CliError;
-use super::{exit, print};
+use super::{exit, hand_over};
 use crate::manifest::schema;
 
 /// Prints a schema.
@@ -11,7 +11,7 @@ use crate::manifest::schema;
     reason = "every subcommand has the same form"
 )]
 pub fn schema(arguments: &SchemaArguments) -> Result<u8, CliError> {
-    print(if arguments.events {
+    hand_over(if arguments.events {
         crate::event::SCHEMA
     } else {
         schema::COMMITTED

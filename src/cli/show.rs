@@ -4,6 +4,7 @@ use super::args::{SelectArguments, ShowArguments};
 use super::error::CliError;
 use super::{exit, open, print};
 use crate::manifest::config::Provenance;
+use crate::report::Clean;
 
 /// Prints resolved values, each with where it came from.
 pub fn show(arguments: &ShowArguments) -> Result<u8, CliError> {
@@ -40,7 +41,7 @@ pub fn show(arguments: &ShowArguments) -> Result<u8, CliError> {
             }
         }
     }
-    print(text.trim_start());
+    print(Clean::lines(text.trim_start()));
     Ok(exit::SUCCESS)
 }
 

@@ -7,9 +7,7 @@ use super::error::CliError;
 use super::{environment, say};
 use crate::git;
 use crate::manifest::resolve::REPORT_FORMATS;
-use crate::report::{
-    Console, Jsonl, Junit, Progress, Reported, Reporter, Verbosity, harmless, stream,
-};
+use crate::report::{Console, Jsonl, Junit, Progress, Reported, Reporter, Verbosity, stream};
 use crate::suggest::did_you_mean;
 
 /// A report that was asked for.
@@ -140,6 +138,6 @@ pub fn tell_errors(reported: &Reported) {
         } else {
             "error"
         };
-        say(&harmless(&format!("{kind}: {error}")));
+        say(clean!("{kind}: {error}"));
     }
 }

@@ -20,6 +20,7 @@ use crate::manifest::model::Expect;
 use crate::outcome::Outcome;
 use crate::plan::{Item, full_id};
 use crate::runner::read::{self, Results, Verdict};
+use crate::secrets::Secrets;
 use crate::worker::frame::{Cause, Clock, Ended, Output, Status};
 
 /// How often in a row there may be nothing to run a job with; then what is left is errored.
@@ -55,7 +56,8 @@ impl Lane<'_, '_> {
         } else {
             self.shortages = 0;
             let results = self.results(job, &mut ended);
-            let output = std::mem::take(&mut ended.output).into_text();
+            let secrets = &shared.discovery.secrets;
+            let output = secrets.text(std::mem::take(&mut ended.output));
             let (failed, again) = self.report(job, &ended, output, results);
             Ran::Over(failed, again)
         };
@@ -110,7 +112,7 @@ impl Lane<'_, '_> {
             return judge(ended);
         }
         let why = format!("all tests are over, but their process ended badly: {status}");
-        let output = ended.output.clone().into_text();
+        let output = shared.discovery.secrets.text(ended.output.clone());
         whole::failed(shared, self.group, why, output);
         results
     }
@@ -408,7 +410,8 @@ impl Lane<'_, '_> {
     }
 
     pub(super) fn cut(&self, text: String) -> String {
-        cut(text, self.config().bounds.output_limit)
+        let secrets = &self.shared.discovery.secrets;
+        cut(text, self.config().bounds.output_limit, secrets)
     }
 
     /// Whether a test that has failed has another try.
@@ -444,7 +447,7 @@ impl Lane<'_, '_> {
 }
 
 /// A text without its middle, if it is longer than `limit`.
-fn cut(text: String, limit: u64) -> String {
+fn cut(text: String, limit: u64, secrets: &Secrets) -> String {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if text.len() <= limit {
         return text;
@@ -456,7 +459,7 @@ fn cut(text: String, limit: u64) -> String {
         tail: tail.to_vec(),
         total: bytes.len() as u64,
     };
-    output.into_text()
+    secrets.text(output)
 }
 
 /// What was left behind, in words.

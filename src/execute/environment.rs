@@ -63,6 +63,8 @@ impl<'a> Environment<'a> {
                 environment.common.push(OsStr::new(&name), &value);
             }
         }
+        let secrets = &values.discovery.secrets;
+        secrets.see(&group.bounds.secrets, environment.common.pairs());
         Ok(environment)
     }
 
@@ -96,6 +98,8 @@ impl<'a> Environment<'a> {
             &place.run,
             &values.tmp,
         ));
+        let secrets = &values.discovery.secrets;
+        secrets.see(&group.bounds.secrets, block.pairs());
         Ok(block)
     }
 }

@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::manifest::config::{CommandTemplate, GroupConfig, Hook};
 use crate::manifest::template::{Lookup, Name, Template};
 use crate::outcome::Outcome;
+use crate::pending::SetByHook;
 use crate::runner::list;
 use crate::worker::client::Client;
 use crate::worker::frame::{Cause, Ended, EnvBlock, JobRequest, Leftovers};
@@ -86,6 +87,15 @@ pub fn run(
             break;
         }
     }
+    if subject.of.is_none() && matches!(hook, Hook::BeforeAll | Hook::BeforeWorker) {
+        let set = SetByHook {
+            group: group.clone(),
+            pid: worker.then_some(subject.values.pid),
+            variables: set.clone(),
+        };
+        // Should this run be killed, the next one says that they are missing: it knows their names.
+        let _ = shared.options.pending.keep(&shared.options.run, set);
+    }
     let failure = failed.as_ref();
     shared.send(Event::HookFinished {
         hook,
@@ -98,12 +108,9 @@ pub fn run(
         output: failure
             .map(|failure| failure.output.clone())
             .filter(|output| !output.is_empty()),
-        env: set
+        variables: set
             .iter()
-            .map(|(name, value)| {
-                let text = |text: &OsString| text.to_string_lossy().into_owned();
-                (text(name), text(value))
-            })
+            .map(|(name, _)| name.to_string_lossy().into_owned())
             .collect(),
     });
     match failed {
@@ -136,7 +143,10 @@ fn one(
         outcome: Outcome::Crashed,
         ..failed(format!("lost its worker: {error}"), String::new())
     })?;
-    let output = std::mem::take(&mut ended.output).into_text();
+    let secrets = &subject.values.discovery.secrets;
+    let read = read_variables(&ended, set);
+    subject.values.discovery.see(subject.group, set);
+    let output = secrets.text(std::mem::take(&mut ended.output));
     if ended.cause == Cause::Stop {
         return Err(Failure {
             outcome: Outcome::Cancelled,
@@ -146,7 +156,7 @@ fn one(
     if let Some(why) = ended.why_failed(subject.group.hooks.timeout) {
         return Err(failed(why, output));
     }
-    read_variables(&ended, set).map_err(|why| failed(why, output))
+    read.map_err(|why| failed(why, output))
 }
 
 fn request(
@@ -177,6 +187,8 @@ fn request(
     env.extend(shell);
     let set = subject.variables.iter().chain(set);
     env.extend(set.map(|(name, value)| (name, value)));
+    let secrets = &values.discovery.secrets;
+    secrets.see(&subject.group.bounds.secrets, env.pairs());
     let file = client.tmp.join(format!("env-{}", client.jobs));
     env.push("ORCHESTRATE_ENV".as_ref(), file.as_os_str());
     let root = &values.discovery.root;
@@ -220,11 +232,10 @@ fn read_variables(ended: &Ended, set: &mut Variables) -> Result<(), String> {
             continue;
         }
         let (name, value) = variable(line).map_err(|why| {
-            let shown = String::from_utf8_lossy(line);
-            let shown: String = shown.chars().take(MOST_SHOWN).collect();
             format!(
-                "wrote to ORCHESTRATE_ENV what {why}, line {}: {shown:?}",
-                index + 1
+                "wrote to ORCHESTRATE_ENV what {why}, line {}: {}",
+                index + 1,
+                shown(line)
             )
         })?;
         set.push((name, value));
@@ -234,6 +245,16 @@ fn read_variables(ended: &Ended, set: &mut Variables) -> Result<(), String> {
 
 /// How much of a line is shown that is not a variable.
 const MOST_SHOWN: usize = 80;
+
+/// What a person may read of a line that is not a variable: it may be the rest of a secret that has several lines.
+fn shown(line: &[u8]) -> String {
+    let Some(at) = line.iter().position(|byte| *byte == b'=') else {
+        return format!("{} bytes without `=`", line.len());
+    };
+    let name = String::from_utf8_lossy(&line[..at]);
+    let name: String = name.chars().take(MOST_SHOWN).collect();
+    format!("{:?}", format!("{name}=\u{2026}"))
+}
 
 /// The name and the value that a line sets.
 fn variable(line: &[u8]) -> Result<(OsString, OsString), &'static str> {

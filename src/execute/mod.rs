@@ -41,11 +41,13 @@ use crate::machine;
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::manifest::model::StopAt;
 use crate::outcome::Outcome;
+use crate::pending::PendingVariables;
 use crate::plan::shard::{Part, Shard};
 use crate::plan::{GroupPlan, Plan};
 use crate::report::Sender;
 use crate::runner::{Discovery, parts};
 use crate::schedule::Scheduler;
+use crate::secrets::SHORTEST;
 use crate::worker::client::Clients;
 use crate::worker::inherited;
 use crate::worker::{adopt_orphans, kill_strays};
@@ -77,6 +79,8 @@ pub struct Options {
     pub prepared: Duration,
     /// What runs that were killed owe, with the groups as they are now.
     pub owed: Vec<(Owed, GroupConfig)>,
+    /// Where variables are kept that a cleanup by another run would need.
+    pub pending: Arc<PendingVariables>,
     /// The full ids of the tests that were listed and not selected.
     pub unselected: Vec<String>,
     /// What the run is of a whole that several machines share.
@@ -291,6 +295,15 @@ pub fn execute(
     });
     // All workers are gone by now.
     kill_strays(&BTreeSet::new());
+    let short = discovery.secrets.too_short();
+    if !short.is_empty() {
+        shared.send(Event::Warning {
+            message: format!(
+                "`secrets`: the values of {} are shorter than {SHORTEST} bytes, and are not masked",
+                short.join(", ")
+            ),
+        });
+    }
     let state = shared.state();
     for left in state.scheduler.left() {
         let group = state.jobs[left.job].group;

@@ -1,18 +1,20 @@
 //! What a run that was killed still owes: the `after-*` hooks of workers and groups whose `before-*` had started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Shared;
-use super::command::{Place, shard_variables};
+use super::command::Place;
 use super::hooks::{self, Subject};
 use super::values::{JobValues, Variables};
 use crate::event::{Event, HookOwed};
 use crate::manifest::config::{GroupConfig, Hook};
 use crate::outcome::Outcome;
+use crate::pending::SetByHook;
 use crate::plan::shard::Shard;
 use crate::worker::client::Client;
 
-/// A hook that is still to run.
+/// A hook that is still to run. A journal says which, and no more: its commands are the manifest's, and the values of its
+/// variables were kept elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owed {
     /// Which: `after-worker` or `after-all`.
@@ -23,8 +25,33 @@ pub struct Owed {
     pub group: String,
     /// The process id of the worker that it is for, its slot and its port.
     pub worker: Option<(u32, usize, Option<u16>)>,
-    /// What hooks had set.
-    pub env: BTreeMap<String, String>,
+    /// Which shard the run was, if it was one.
+    pub shard: Option<Shard>,
+    /// The names of the variables that hooks had set.
+    pub names: BTreeSet<String>,
+    /// Those that are known still. No journal has them.
+    pub variables: Variables,
+}
+
+impl Owed {
+    /// Takes the values of its variables from what is kept of its run. Returns the names of those that are missing.
+    pub fn recall(&mut self, kept: &[SetByHook]) -> Vec<String> {
+        let pid = self.worker.map(|(pid, ..)| pid);
+        let own = kept.iter().filter(|set| set.group == self.group);
+        // What before-all has set, a worker has too.
+        let own = own.filter(|set| set.pid.is_none() || set.pid == pid);
+        let own = own.flat_map(|set| set.variables.iter().cloned());
+        self.variables = own.collect();
+        let has = |name: &&String| {
+            let mut known = self.variables.iter();
+            known.any(|(known, _)| known.to_string_lossy() == name.as_str())
+        };
+        self.names
+            .iter()
+            .filter(|name| !has(name))
+            .cloned()
+            .collect()
+    }
 }
 
 impl From<HookOwed> for Owed {
@@ -36,7 +63,9 @@ impl From<HookOwed> for Owed {
             worker: event
                 .pid
                 .map(|pid| (pid, event.worker.unwrap_or(0), event.port)),
-            env: event.env,
+            shard: event.shard.and_then(|(number, of)| Shard::new(number, of)),
+            names: event.variables,
+            variables: Variables::new(),
         }
     }
 }
@@ -50,7 +79,8 @@ impl From<Owed> for HookOwed {
             pid: owed.worker.map(|(pid, ..)| pid),
             worker: owed.worker.map(|(_, slot, _)| slot),
             port: owed.worker.and_then(|(.., port)| port),
-            env: owed.env,
+            shard: owed.shard.map(|shard| (shard.number(), shard.of())),
+            variables: owed.names,
         }
     }
 }
@@ -64,15 +94,15 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
         let of = of.map_or(run, String::as_str);
         (of.to_owned(), group.to_owned(), pid)
     };
-    let mut of_shard = BTreeMap::new();
+    let mut of_shard = None;
     let note = |list: &mut BTreeMap<Key, Owed>,
                 group: &str,
                 worker: Option<(u32, usize, Option<u16>)>,
-                first: &BTreeMap<String, String>| {
+                shard: Option<Shard>| {
         // What before-all has set, a worker has too.
-        let env = list
+        let names = list
             .get(&key(None, group, None))
-            .map(|owed| owed.env.clone());
+            .map(|owed| owed.names.clone());
         let pid = worker.map(|(pid, ..)| pid);
         list.entry(key(None, group, pid)).or_insert_with(|| Owed {
             hook: if worker.is_some() {
@@ -83,7 +113,9 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
             run: run.to_owned(),
             group: group.to_owned(),
             worker,
-            env: env.unwrap_or_else(|| first.clone()),
+            shard,
+            names: names.unwrap_or_default(),
+            variables: Variables::new(),
         });
     };
     for event in events {
@@ -91,9 +123,7 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
             Event::RunStarted {
                 shard: Some(shard), ..
             } => {
-                let variables = shard_variables(Shard::new(shard.number, shard.of));
-                let variables = variables.map(|(name, value)| (name.to_owned(), value));
-                of_shard = variables.collect();
+                of_shard = Shard::new(shard.number, shard.of);
             }
             Event::HookOwed(of) => {
                 list.insert((of.run.clone(), of.group.clone(), of.pid), of.into());
@@ -102,7 +132,7 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
                 hook: Hook::BeforeAll,
                 group,
                 ..
-            } => note(&mut list, &group, None, &of_shard),
+            } => note(&mut list, &group, None, of_shard),
             Event::HookStarted {
                 hook: Hook::BeforeWorker,
                 group,
@@ -110,23 +140,23 @@ pub fn owed(run: &str, events: impl Iterator<Item = Event>) -> Vec<Owed> {
                 worker: Some(slot),
                 port,
                 ..
-            } => note(&mut list, &group, Some((pid, slot, port)), &of_shard),
+            } => note(&mut list, &group, Some((pid, slot, port)), of_shard),
             // A group may have after-hooks only.
             Event::JobStarted {
                 group, worker, pid, ..
             } => {
-                note(&mut list, &group, None, &of_shard);
-                note(&mut list, &group, Some((pid, worker, None)), &of_shard);
+                note(&mut list, &group, None, of_shard);
+                note(&mut list, &group, Some((pid, worker, None)), of_shard);
             }
             Event::HookFinished {
                 hook: Hook::BeforeAll | Hook::BeforeWorker,
                 group,
                 pid,
-                env,
+                variables,
                 ..
             } => {
                 if let Some(owed) = list.get_mut(&key(None, &group, pid)) {
-                    owed.env.extend(env);
+                    owed.names.extend(variables);
                 }
             }
             // One whose worker was lost has not run to its end.
@@ -191,23 +221,21 @@ pub fn make_up(shared: &Shared<'_>, list: &[(Owed, GroupConfig)]) {
             global_slot: slot,
             workers: group.workers.unwrap_or(1),
             run: owed.run.clone(),
-            // What it was told of its shard is among its variables.
-            shard: None,
+            shard: owed.shard,
             capture: true,
         };
-        let env = owed.env.iter();
-        let variables: Variables = env
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
         let subject = Subject {
             group,
             values: &values,
             place: &place,
-            variables: &variables,
+            variables: &owed.variables,
             of: Some(&owed.run),
         };
         // Its failure is told by its event, and by the exit code of the run.
         let _ = hooks::run(shared, &mut client, owed.hook, &subject);
+    }
+    for (owed, _) in list {
+        shared.options.pending.forget(&owed.run);
     }
 }
 
@@ -236,10 +264,7 @@ mod tests {
             seconds: 0.0,
             message: None,
             output: None,
-            env: set
-                .iter()
-                .map(|name| ((*name).to_owned(), "1".to_owned()))
-                .collect(),
+            variables: set.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
 
@@ -248,7 +273,7 @@ mod tests {
         list.into_iter()
             .map(|owed| {
                 let pid = owed.worker.map(|(pid, ..)| pid);
-                (owed.hook, pid, owed.env.into_keys().collect())
+                (owed.hook, pid, owed.names.into_iter().collect())
             })
             .collect()
     }
@@ -302,11 +327,36 @@ mod tests {
         let began = serde_json::from_value(began).unwrap();
         let events = vec![began, started(Hook::BeforeWorker, Some(7))];
         let list = owed("run", events.into_iter());
-        let told: Vec<_> = list[0]
-            .env
-            .iter()
-            .map(|(n, v)| format!("{n}={v}"))
-            .collect();
-        assert_eq!(told, ["TEST_SHARD_INDEX=1", "TEST_TOTAL_SHARDS=3"]);
+        assert_eq!(list[0].shard, Shard::new(2, 3));
+        let again = owed(
+            "next",
+            [Event::HookOwed(list[0].clone().into())].into_iter(),
+        );
+        assert_eq!(again, list);
+    }
+
+    #[test]
+    fn a_cleanup_has_what_its_own_group_and_worker_had_set_and_says_what_is_missing() {
+        let begun = vec![
+            started(Hook::BeforeAll, None),
+            finished(Hook::BeforeAll, None, None, &["A", "GONE"]),
+            started(Hook::BeforeWorker, Some(7)),
+            finished(Hook::BeforeWorker, Some(7), None, &["B"]),
+        ];
+        let set = |group: &str, pid: Option<u32>, name: &str| SetByHook {
+            group: group.into(),
+            pid,
+            variables: vec![(name.into(), "1".into())],
+        };
+        let kept = [
+            set("g", None, "A"),
+            set("g", Some(7), "B"),
+            set("g", Some(8), "OTHER"),
+            set("h", None, "OTHER"),
+        ];
+        let mut list = owed("run", begun.into_iter());
+        assert_eq!(list[0].recall(&kept), ["GONE"]);
+        let has: Vec<_> = list[0].variables.iter().map(|(name, _)| name).collect();
+        assert_eq!(has, ["A", "B"]);
     }
 }

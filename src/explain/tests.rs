@@ -191,7 +191,7 @@ fn hooked(hook: Hook, group: &str, pid: u32, seconds: f64) -> Event {
         seconds,
         message: None,
         output: None,
-        env: BTreeMap::new(),
+        variables: Vec::new(),
     }
 }
 

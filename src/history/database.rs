@@ -75,15 +75,20 @@ impl DatabaseError {
 /// Opens it. A history comes from anywhere (a cache, a pull request), so it is input: it may run nothing of its own and is
 /// given up where it takes far more steps than a history of its size can need.
 pub fn open(path: &Path, flags: OpenFlags) -> Result<Connection, DatabaseError> {
+    open_for(path, flags, 0)
+}
+
+fn open_for(path: &Path, flags: OpenFlags, added: u64) -> Result<Connection, DatabaseError> {
     refuse_foreign(path)?;
     let size = fs::metadata(path).map_or(0, |meta| meta.len());
+    let size = size.saturating_add(added);
     let mut connection =
         Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
     // Another run may be writing; it takes a moment.
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    let mut left = (LEAST_STEPS + size.saturating_mul(STEPS_A_BYTE)) / STEPS_A_LOOK;
+    let mut left = (LEAST_STEPS.saturating_add(size.saturating_mul(STEPS_A_BYTE))) / STEPS_A_LOOK;
     let look = move || {
         left = left.saturating_sub(1);
         left == 0
@@ -143,13 +148,24 @@ pub fn change<T>(
     path: &Path,
     what: impl FnOnce(&Transaction<'_>) -> Result<T, DatabaseError>,
 ) -> Result<T, DatabaseError> {
+    change_more(path, 0, what)
+}
+
+/// The same for a change that adds about so many bytes.
+pub fn change_more<T, E: From<DatabaseError>>(
+    path: &Path,
+    added: u64,
+    what: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+) -> Result<T, E> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let mut connection = open(path, flags)?;
+    let mut connection = open_for(path, flags, added)?;
     // At once for writing: of two that read first and both want to write then, one is turned away without a wait.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(DatabaseError::from)?;
     migrate(&transaction)?;
     let result = what(&transaction)?;
-    transaction.commit()?;
+    transaction.commit().map_err(DatabaseError::from)?;
     Ok(result)
 }
 

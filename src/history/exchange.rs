@@ -3,7 +3,8 @@
 //! A line has one result, or what starting a chunk of a group cost in a run. Those of one run are in one place only, so the
 //! exports of shards have no line in common; importing them, in whatever order and however often, gives the same history.
 
-use std::io::{self, BufRead, Write};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Seek, Write};
 use std::path::Path;
 
 use rusqlite::OpenFlags;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::database::{self, DatabaseError};
 use super::recorder::{Row, insert};
+use crate::kept_file::{self, ReadLine};
 use crate::outcome::Outcome;
 
 /// The version of the lines.
@@ -158,39 +160,40 @@ pub fn export(
     Ok(count)
 }
 
+/// The longest line that is read. The id of a test is by far the longest part of one.
+const LONGEST_LINE: usize = 1 << 20;
+
 /// Takes in lines that were exported; all of them or none. What is known already changes nothing. Returns how many were new.
+///
+/// They are read twice, so that no more of them is in memory than the ids of their runs.
 ///
 /// # Errors
 /// A line is none of ours, or the database can't be written.
-pub fn import(path: &Path, from: impl BufRead) -> std::result::Result<usize, ExchangeError> {
-    let mut lines = Vec::new();
-    for (index, text) in from.lines().enumerate() {
-        let text = text?;
-        if text.trim().is_empty() {
-            continue;
-        }
-        let wrong = |why: String| ExchangeError::Line {
-            line: index + 1,
-            why,
-        };
-        let line: Line = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        if line.v != VERSION {
-            return Err(wrong(format!("it is of version {}, not {VERSION}", line.v)));
-        }
-        lines.push(line);
-    }
+pub fn import(
+    path: &Path,
+    from: &mut (impl BufRead + Seek),
+) -> std::result::Result<usize, ExchangeError> {
     // Runs get their numbers in the order of their ids, which begin with the time.
-    lines.sort_by(|a, b| a.run.cmp(&b.run));
+    let mut runs: BTreeMap<String, Option<String>> = BTreeMap::new();
+    each_line(from, |line| {
+        runs.entry(line.run).or_insert(line.commit);
+        Ok(())
+    })?;
+    let length = from.stream_position()?;
+    from.rewind()?;
     if let Some(folder) = path.parent() {
         crate::kept_file::make_folder(folder)?;
     }
-    let added = database::change(path, |transaction| {
+    database::change_more(path, length, |transaction| {
+        for (run, commit) in &runs {
+            database::run_key(transaction, run, commit.as_deref())?;
+        }
         let mut added = 0;
-        for line in &lines {
+        each_line(from, |line| {
             let run = database::run_key(transaction, &line.run, line.commit.as_deref())?;
-            if let Some(result) = &line.test {
+            if let Some(result) = line.test {
                 let row = Row {
-                    id: result.id.clone(),
+                    id: result.id,
                     attempt: result.attempt,
                     outcome: result.outcome.word().to_owned(),
                     seconds: result.seconds,
@@ -208,8 +211,36 @@ pub fn import(path: &Path, from: impl BufRead) -> std::result::Result<usize, Exc
                     )?
                     .execute((&start.group, run, start.seconds, start.jobs))?;
             }
-        }
+            Ok(())
+        })?;
         Ok(added)
-    })?;
-    Ok(added)
+    })
+}
+
+/// Reads line by line.
+fn each_line(
+    from: &mut impl BufRead,
+    mut take: impl FnMut(Line) -> std::result::Result<(), ExchangeError>,
+) -> std::result::Result<(), ExchangeError> {
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        let wrong = |why: String| ExchangeError::Line { line: number, why };
+        match kept_file::read_line(from, &mut bytes, LONGEST_LINE)? {
+            ReadLine::End => break,
+            ReadLine::TooLong => {
+                return Err(wrong(format!("it is longer than {LONGEST_LINE} bytes")));
+            }
+            ReadLine::Whole => {}
+        }
+        if bytes.trim_ascii().is_empty() {
+            continue;
+        }
+        let line: Line =
+            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        if line.v != VERSION {
+            return Err(wrong(format!("it is of version {}, not {VERSION}", line.v)));
+        }
+        take(line)?;
+    }
+    Ok(())
 }

@@ -10,13 +10,14 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, test_kill_process};
 
 use super::aside::set_aside;
 use super::journal;
+use crate::git;
 use crate::kept_file;
 
 /// How many runs are kept.
@@ -34,6 +35,8 @@ const NEW: &str = ".new-";
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// What of it git tracks, relative to it: somebody has committed that, so it is not what a run has kept here.
+    tracked: Arc<Vec<PathBuf>>,
 }
 
 /// The folder of one run.
@@ -43,6 +46,26 @@ pub struct RunFolder {
     /// Held until the run is over; the system lets go of it when the process is gone, however that came.
     lock: Option<File>,
 }
+
+/// What is kept besides runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Results and what they cost.
+    History,
+    /// What runners have listed.
+    Listings,
+}
+
+/// The folder's name at the root.
+const NAME: &str = ".fastest";
+
+/// The database and what SQLite keeps beside it.
+const DATABASES: [&str; 4] = [
+    "history.db",
+    "history.db-journal",
+    "history.db-wal",
+    "history.db-shm",
+];
 
 /// A run's beginning.
 #[derive(Debug)]
@@ -70,8 +93,55 @@ impl Folder {
     /// The folder of a root; nothing is written yet.
     #[must_use]
     pub fn of(root: &Path) -> Self {
+        let path = root.join(NAME);
+        let tracked = if path.symlink_metadata().is_ok() {
+            // Where git can't say which, none of it counts.
+            git::tracked(root, NAME).unwrap_or_else(|_| vec![NAME.into()])
+        } else {
+            Vec::new()
+        };
+        let inside = tracked
+            .iter()
+            .filter_map(|path| path.strip_prefix(NAME).ok());
+        let inside = inside.filter(|path| *path != Path::new(".gitignore"));
         Self {
-            path: root.join(".fastest"),
+            path,
+            tracked: Arc::new(inside.map(Path::to_owned).collect()),
+        }
+    }
+
+    /// Whether git tracks something at, above or below a path in it.
+    fn is_tracked(&self, inside: &str) -> bool {
+        let mut tracked = self.tracked.iter();
+        tracked.any(|path| path.starts_with(inside) || Path::new(inside).starts_with(path))
+    }
+
+    /// What a person should know of files that git tracks.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let number = match self.tracked.len() {
+            0 => return None,
+            1 => "a file".to_owned(),
+            many => format!("{many} files"),
+        };
+        let first = Path::new(NAME).join(&self.tracked[0]);
+        Some(format!(
+            "git tracks {number} in {NAME} ({}{}): what was committed is ignored; `git rm -r --cached {NAME}` takes it out",
+            first.display(),
+            if self.tracked.len() > 1 {
+                ", \u{2026}"
+            } else {
+                ""
+            }
+        ))
+    }
+
+    /// Whether results and listings that are here were kept by runs.
+    #[must_use]
+    pub fn has_own(&self, what: Kept) -> bool {
+        match what {
+            Kept::History => DATABASES.iter().all(|name| !self.is_tracked(name)),
+            Kept::Listings => !self.is_tracked("listings"),
         }
     }
 
@@ -85,14 +155,18 @@ impl Folder {
         self.path.join("runs")
     }
 
-    /// The ids of the runs that are kept, the last one first.
+    /// The ids of the runs that are kept, the last one first. Those of the future count as the oldest.
     #[must_use]
     pub fn kept(&self) -> Vec<String> {
         let entries = fs::read_dir(self.runs()).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut ids: Vec<String> = names.filter(|name| pid_of(name).is_some()).collect();
-        // Ids begin with the time, so the order of names is the order of runs.
-        ids.sort_by(|a, b| b.cmp(a));
+        let names = names.filter(|name| pid_of(name).is_some());
+        let is_own = |id: &String| !self.is_tracked(&format!("runs/{id}"));
+        let mut ids: Vec<String> = names.filter(is_own).collect();
+        // Ids begin with the time, so the order of names is the order of runs. One of the future is of a clock that was wrong,
+        // or made up: it must not push out what is newer.
+        let latest = latest_id();
+        ids.sort_by(|a, b| (*a > latest).cmp(&(*b > latest)).then_with(|| b.cmp(a)));
         ids
     }
 
@@ -112,6 +186,11 @@ impl Folder {
     pub fn begin(&self, run: &str) -> io::Result<Begun> {
         let mut warnings = Vec::new();
         let runs = self.runs();
+        let is_above = |path: &&PathBuf| Path::new("runs").starts_with(path);
+        if let Some(path) = self.tracked.iter().find(is_above) {
+            let path = Path::new(NAME).join(path);
+            return Err(io::Error::other(format!("git tracks {}", path.display())));
+        }
         for path in [&self.path, &runs] {
             let is_broken = || fs::metadata(path).is_ok_and(|meta| !meta.is_dir());
             if is_broken()
@@ -184,6 +263,9 @@ impl Folder {
 
     /// Made under another name and renamed, so that `last` always is some run.
     fn name_last(&self, run: &str) {
+        if self.is_tracked("last") {
+            return;
+        }
         let link = self.path.join(format!("last-{run}"));
         let last = self.path.join("last");
         if symlink(Path::new("runs").join(run), &link).is_ok() && fs::rename(&link, &last).is_err()
@@ -290,6 +372,19 @@ fn comes_free(lock: &File) -> bool {
         thread::sleep(PAUSE);
     }
     false
+}
+
+/// What no run's id is greater than, unless its clock is wrong. Clocks of machines that share what is kept differ a little.
+fn latest_id() -> String {
+    const AHEAD: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+    let now = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
+    (now + AHEAD).format("%Y%m%d-%H%M%S%.3f").to_string()
+}
+
+/// Whether this can be a run's id.
+#[must_use]
+pub fn is_run_id(text: &str) -> bool {
+    pid_of(text).is_some()
 }
 
 /// The process of a run, from its id; none if this is no id.

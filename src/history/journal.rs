@@ -7,6 +7,7 @@ use std::vec;
 
 use crate::event::{Event, Line, OLDEST_VERSION, VERSION};
 use crate::kept_file::{self, LONGEST_LINE, ReadLine};
+use crate::manifest::config::GroupName;
 
 /// The events of a journal.
 #[derive(Debug)]
@@ -95,7 +96,23 @@ impl<R: BufRead> Iterator for Journal<R> {
 
 fn parse(bytes: &[u8]) -> Option<Line> {
     let line: Line = serde_json::from_slice(bytes).ok()?;
-    (OLDEST_VERSION..=VERSION).contains(&line.v).then_some(line)
+    let is_ours = (OLDEST_VERSION..=VERSION).contains(&line.v) && has_groups(&line.event);
+    is_ours.then_some(line)
+}
+
+/// Whether groups have names that groups can have: each test without a result has that of its group, so long ones would take far
+/// more memory than there is of the journal.
+fn has_groups(event: &Event) -> bool {
+    let fits = |name: &String| name.len() <= GroupName::LONGEST;
+    match event {
+        Event::RunStarted { groups, shard, .. } => {
+            let elsewhere = shard.iter().flat_map(|shard| shard.elsewhere.keys());
+            let groups = groups.iter().map(|group| &group.name);
+            groups.chain(elsewhere).all(fits)
+        }
+        Event::TestsFound { group, .. } => fits(group),
+        _ => true,
+    }
 }
 
 /// Whether a journal has the run's end, which is short and its last line.

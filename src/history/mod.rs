@@ -16,7 +16,7 @@ mod store;
 pub use commit::commit;
 pub use database::{DatabaseError, FORGOTTEN, KEPT};
 pub use exchange::{ExchangeError, export, import};
-pub use folder::{Begun, Fate, Folder, JOURNAL, RunFolder};
+pub use folder::{Begun, Fate, Folder, JOURNAL, Kept, RunFolder, is_run_id};
 pub use journal::Journal;
 pub use last::{Unfinished, inside, unfinished};
 pub use look::{Known, Try, look, prune};

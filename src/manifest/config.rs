@@ -329,6 +329,8 @@ pub struct Bounds {
     pub limits: Limits,
     /// Of the caller's variables only these; `None` is all.
     pub env_only: Option<Vec<OsString>>,
+    /// Which variables have values that no report may show.
+    pub secrets: Vec<glob::Pattern>,
     /// What holds its processes together.
     pub level: Level,
     /// Which network they have.
@@ -580,9 +582,15 @@ pub enum By {
 pub struct GroupName(String);
 
 impl GroupName {
+    /// The longest name of a group, in bytes: that of a file.
+    pub const LONGEST: usize = 255;
+
     /// A group's name, if `name` can be one: it is part of ids, of variables and of file names.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
+        if name.len() > Self::LONGEST {
+            return None;
+        }
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         (name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(fits))
             .then(|| Self(name.to_owned()))

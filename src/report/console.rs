@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::paint::{Paint, harmless, one_line};
+use super::paint::{Clean, Paint, harmless, one_line};
 use super::{ReportError, Reporter};
 use crate::event::{Event, GroupStarted, Moment, TestFinished, Totals};
 use crate::outcome::Outcome;
@@ -182,6 +182,12 @@ impl Console {
 
     fn line(&mut self, text: &str) {
         self.said = self.now;
+        // Names and words of others are cleaned before they are painted; nothing that was missed gets through here.
+        let text = if self.paint.on {
+            Clean::painted(text)
+        } else {
+            Clean::lines(text)
+        };
         let out = &mut self.out;
         self.bar.suspend(|| {
             let _ = writeln!(out, "{text}").and_then(|()| out.flush());
@@ -538,7 +544,11 @@ impl Reporter for Console {
                         self.paint.good(&word)
                     };
                     let seconds = self.paint.dim(&format!("{seconds:8.3}s"));
-                    self.line(&format!("{word} {seconds}  {group}: {}", hook.key()));
+                    self.line(&format!(
+                        "{word} {seconds}  {}: {}",
+                        one_line(group),
+                        hook.key()
+                    ));
                 }
                 if failed {
                     for line in message.iter().flat_map(|message| message.lines()) {
@@ -572,10 +582,10 @@ impl Reporter for Console {
                 }
             }
             Event::HookOwed(owed) if self.verbosity > Verbosity::Quiet => {
-                let run = harmless(&owed.run);
+                let run = one_line(&owed.run);
                 let text = format!(
                     "{}: {} is made up for, which run {run} could not run",
-                    owed.group,
+                    one_line(&owed.group),
                     owed.hook.key()
                 );
                 let text = self.paint.dim(&text);

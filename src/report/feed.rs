@@ -7,6 +7,7 @@ use super::{ReportError, Reporter};
 use crate::cli::exit;
 use crate::event::{Event, Line, Moment, Totals};
 use crate::outcome::Outcome;
+use crate::secrets::Secrets;
 
 /// What the reports say in the end.
 #[derive(Debug)]
@@ -136,17 +137,19 @@ impl Feed {
     }
 }
 
-/// Feeds the reports until the run is over. `exit` turns the totals into the exit code that `run-finished` tells, with the reason
+/// Feeds the reports until the run is over. None of them sees a value of `secrets`. `exit` turns the totals into the exit code that `run-finished` tells, with the reason
 /// why the run was stopped, if it was.
 pub fn feed(
     mut events: Receiver,
     reporters: Vec<Box<dyn Reporter>>,
+    secrets: &Secrets,
     exit: impl FnOnce(&Totals) -> (u8, Option<String>),
 ) -> Reported {
     let mut feed = Feed::new(reporters);
     while let Some(together) = events.next() {
-        for (at, event) in together {
+        for (at, mut event) in together {
             let when = events.moment(at);
+            secrets.mask_event(&mut event);
             if !feed.take(when, &event)
                 && let Event::TestFinished(test) = event
             {

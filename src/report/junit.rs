@@ -81,7 +81,7 @@ impl Junit {
                 || outcomes.any(|outcome| !outcome.is_success() && outcome != Outcome::NotRun)
         });
         for ((group, repetition), own) in &self.groups {
-            let mut suite = TestSuite::new(repeated(group, *repetition));
+            let mut suite = TestSuite::new(legible(&repeated(group, *repetition)));
             suite.timestamp = own.begun.or(self.begun).and_then(date);
             let tests = own.tests.iter();
             suite.set_time(duration(tests.clone().map(|test| test.seconds).sum()));
@@ -133,7 +133,7 @@ impl Junit {
         let prefix = format!("{group}::");
         let name = test.id.strip_prefix(&prefix).unwrap_or(&test.id);
         let mut case = TestCase::new(legible(name), status);
-        case.set_classname(group);
+        case.set_classname(legible(group));
         case.set_time(duration(test.seconds));
         if let Some(file) = &test.file {
             let file = self.below.join(file);
@@ -152,7 +152,7 @@ impl Junit {
     /// The report as it is now.
     pub(crate) fn text(&self) -> io::Result<String> {
         let text = self.report().to_string().map_err(io::Error::other)?;
-        Ok(text.replace(TAB, "\t"))
+        Ok(only_xml(&text))
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -251,6 +251,16 @@ fn legible(text: &str) -> String {
     legible
 }
 
+/// A document without characters that XML 1.0 does not have, whoever has put them there.
+fn only_xml(text: &str) -> String {
+    let characters = text.chars().map(|character| match character {
+        TAB => '\t',
+        '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'.. => character,
+        _ => '\u{fffd}',
+    });
+    characters.collect()
+}
+
 /// What a test or a group is called in a repetition.
 fn key(name: &str, of: &TestFinished) -> (String, u32) {
     (name.to_owned(), of.repetition)
@@ -338,6 +348,30 @@ mod tests {
         };
         junit.groups.insert(("g".into(), 1), suite);
         junit.text().unwrap()
+    }
+
+    #[test]
+    fn a_group_of_others_is_xml_too() {
+        let mut junit = Junit::create(Path::new("-"), Path::new("")).unwrap();
+        let group = "a\u{fffe}\u{ffff}\u{0}\u{b}\tb";
+        let hooks = vec![FailedHook {
+            hook: Hook::BeforeAll,
+            seconds: 0.0,
+            message: group.into(),
+            output: Some(group.into()),
+        }];
+        let tests = vec![TestFinished::new("x".into(), group, Outcome::Failed)];
+        let suite = Suite {
+            tests,
+            hooks,
+            ..Suite::default()
+        };
+        junit.groups.insert((group.into(), 1), suite);
+        let xml = junit.text().unwrap();
+        let is_xml = |c: char| {
+            matches!(c, '\t' | '\n' | '\r' | ' '..) && !matches!(c, '\u{fffe}' | '\u{ffff}')
+        };
+        assert!(xml.chars().all(is_xml), "{xml:?}");
     }
 
     fn written(text: &str) -> String {

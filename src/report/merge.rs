@@ -3,7 +3,7 @@
 //! What was counted in each run is counted on, so that jobs and workers are told apart. A test that ran in none gets a result,
 //! not-run; one that ran in two has both of theirs: nothing that failed is left out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 
@@ -104,8 +104,9 @@ pub fn merge(mut sources: Vec<Source<'_>>, reporters: Vec<Box<dyn Reporter>>) ->
     let mut so_far = SoFar::default();
     let (mut last, mut longest, mut worst) = (begun, 0.0_f64, exit::SUCCESS);
     let mut stopped = None;
+    let has_all = sources.len() == 1 && gaps.none.is_empty();
     for source in sources {
-        let end = one(&mut feed, source, &mut so_far);
+        let end = one(&mut feed, source, &mut so_far, has_all);
         if end.last.at > last.at {
             last = end.last;
         }
@@ -302,13 +303,10 @@ struct End {
     stopped: Option<String>,
 }
 
-/// Tells of one of the runs.
-fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar) -> End {
+/// Tells of one of the runs; whether it has all tests that are told of.
+fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar, has_all: bool) -> End {
     let mut ledger = Ledger::default();
     ledger.take(&source.started);
-    let own = source.groups().iter().flat_map(|group| &group.ids);
-    let own: Vec<String> = own.cloned().collect();
-    let is_own: HashSet<&String> = own.iter().collect();
     let name = source.name;
     let mut last = Moment::default();
     let mut end = None;
@@ -326,17 +324,16 @@ fn one(feed: &mut Feed, source: Source<'_>, so_far: &mut SoFar) -> End {
             break;
         }
         last = when;
-        if let Event::RepetitionStarted { tests, .. } = &mut event {
-            // Those of the other runs have repetitions of their own.
-            if tests.is_empty() {
-                tests.extend(own.iter().cloned());
-            }
-            tests.retain(|id| is_own.contains(id));
+        if let Event::RepetitionStarted { repetition, tests } = &mut event
+            && (!has_all || !tests.is_empty())
+        {
+            // Other tests have repetitions of their own, or none, so these are named. There may be a line a repetition for as
+            // many tests as there are, so only those are named that have their results: no more is written than was read.
+            *tests = ledger.again(*repetition, tests);
             if tests.is_empty() {
                 continue;
             }
-        }
-        if !ledger.take(&event) {
+        } else if !ledger.take(&event) {
             continue;
         }
         if let Event::Warning { message } = &mut event {

@@ -20,7 +20,7 @@ pub use feed::{Reported, feed, replay};
 pub use jsonl::Jsonl;
 pub use junit::Junit;
 pub use merge::{Merged, Source, merge};
-pub(crate) use paint::{harmless, one_line};
+pub(crate) use paint::{Clean, escaped_json, harmless, one_line};
 pub use queue::{Sender, queue};
 pub use whole::{Beginning, Gaps};
 

@@ -1,5 +1,7 @@
 //! Text for a terminal: colours where they are wanted, and nothing that a test printed can steer it.
 
+use std::fmt;
+
 /// Colours, or none.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint {
@@ -48,19 +50,95 @@ pub fn harmless(text: &str) -> String {
     for character in text.replace("\r\n", "\n").chars() {
         match character {
             '\n' | '\t' => safe.push(character),
-            // What sets a direction can make a line read as another; the separators are lines of their own to some.
-            '\u{61c}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => {
-                safe.extend(character.escape_unicode());
-            }
             _ if character.is_control() => safe.extend(character.escape_default()),
+            _ if is_steering(character) => safe.extend(character.escape_unicode()),
             _ => safe.push(character),
         }
     }
     safe
+}
+
+/// Text that a terminal may show. There is no other way to make one than to clean it, and nothing else is printed for a person, so
+/// that text which others have written reaches no terminal as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Clean(String);
+
+impl Clean {
+    /// Text of any number of lines, without colours.
+    pub fn lines(text: &str) -> Self {
+        Self(harmless(text))
+    }
+
+    /// Text of which parts are painted. Whatever is in it by others was cleaned before, or it could be painted too.
+    pub fn painted(text: &str) -> Self {
+        let mut clean = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find("\x1b[") {
+            let (before, from) = rest.split_at(at);
+            clean.push_str(&harmless(before));
+            let body = from[2..].trim_start_matches(|c: char| c.is_ascii_digit() || c == ';');
+            rest = match body.strip_prefix('m') {
+                Some(after) => {
+                    clean.push_str(&from[..from.len() - after.len()]);
+                    after
+                }
+                None => {
+                    clean.push_str(&harmless("\x1b"));
+                    &from[1..]
+                }
+            };
+        }
+        clean.push_str(&harmless(rest));
+        Self(clean)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What is written here.
+impl From<&'static str> for Clean {
+    fn from(text: &'static str) -> Self {
+        Self::lines(text)
+    }
+}
+
+impl fmt::Display for Clean {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// JSON in which no character steers a terminal; it means the same.
+pub fn escaped_json(text: &str) -> String {
+    if text.is_ascii() && !text.contains('\x7f') {
+        return text.to_owned();
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_steering(character) && !matches!(character, '\n' | '\r' | '\t') {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// Whether a character does something to a terminal. What sets a direction can make a line read as another; the separators are
+/// lines of their own to some.
+fn is_steering(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
 }
 
 /// The same for what must stay on its line: a name with a line's end in it could forge the line after.
@@ -79,6 +157,27 @@ mod tests {
             "a\\u{1b}[2J\\u{9b}31m\n\tb\\u{7}\\u{202e}"
         );
         assert_eq!(one_line("a\r\n\tok\u{85}"), "a\\n\\tok\\u{85}");
+    }
+
+    #[test]
+    fn of_a_painted_text_only_colours_are_left() {
+        let painted = |text| Clean::painted(text).to_string();
+        assert_eq!(painted("\x1b[1;31mx\x1b[0m"), "\x1b[1;31mx\x1b[0m");
+        assert_eq!(
+            painted("a\x1b[2Jb\x1b]0;t\x07"),
+            "a\\u{1b}[2Jb\\u{1b}]0;t\\u{7}"
+        );
+        assert_eq!(painted("\x1b["), "\\u{1b}[");
+        assert_eq!(painted("\x1b[\x1b[3\u{e9}m"), "\\u{1b}[\\u{1b}[3\u{e9}m");
+    }
+
+    #[test]
+    fn json_means_the_same_and_steers_nothing() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let json = serde_json::to_string(&all).unwrap();
+        let escaped = escaped_json(&json);
+        assert!(!escaped.chars().any(is_steering));
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), all);
     }
 
     #[test]

@@ -76,7 +76,9 @@ impl Target {
             Way::InPlace(file) => fill(file, bytes),
             Way::Rename(path) => {
                 let (temporary, mut file) = beside(path)?;
-                let written = file.write_all(bytes).and_then(|()| file.sync_all());
+                let written = keep_mode(path, &file);
+                let written = written.and_then(|()| file.write_all(bytes));
+                let written = written.and_then(|()| file.sync_all());
                 let renamed = written.and_then(|()| match fs::rename(&temporary, &*path) {
                     // A mount point can't be replaced, but it can be filled.
                     Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
@@ -94,6 +96,14 @@ impl Target {
                 Ok(())
             }
         }
+    }
+}
+
+/// Gives a file the mode of the one that it will replace, if there is one: somebody may have closed that to others.
+fn keep_mode(path: &Path, file: &File) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(meta) => file.set_permissions(meta.permissions()),
+        Err(_) => Ok(()),
     }
 }
 
@@ -178,6 +188,20 @@ mod tests {
             Target::new(&link).unwrap().write(b"new").unwrap();
             assert!(link.is_symlink());
             assert_eq!(fs::read(&file).unwrap(), b"new");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_keeps_its_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.xml");
+        for mode in [0o600, 0o640, 0o666] {
+            fs::write(&path, "old").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            Target::new(&path).unwrap().write(b"new").unwrap();
+            let now = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(now, mode);
         }
     }
 

@@ -23,6 +23,7 @@ use crate::manifest::pattern::Pattern;
 use crate::manifest::template::{Lookup, Name};
 use crate::plan::claims::cycles;
 use crate::plan::{Item, Known};
+use crate::secrets::Secrets;
 use crate::worker::client::{Client, Clients};
 use crate::worker::frame::{Confinement, Level};
 use crate::worker::{SUPPORT, Scratch, program, temporary_folders};
@@ -35,12 +36,16 @@ pub struct Discovery {
     pub run: String,
     /// The environment of `orchestrate`.
     pub environment: HashMap<OsString, OsString>,
+    /// The values that no report may show.
+    pub secrets: Arc<Secrets>,
     scratch: Scratch,
     support: OnceLock<PathBuf>,
     /// Where listings are kept.
     pub listings: PathBuf,
     /// Whether those that are kept may be used.
     pub reads_listings: bool,
+    /// Whether listings may be kept, and read, at all.
+    pub keeps_listings: bool,
     /// Whether the names are needed that `-k` looks in.
     pub wants_keywords: bool,
     /// The reports that the run writes.
@@ -88,7 +93,14 @@ impl Discovery {
         environment: HashMap<OsString, OsString>,
     ) -> Result<Self, crate::worker::ScratchError> {
         let scratch = Scratch::new("run")?;
+        let secrets = Secrets::default();
+        for group in &config.groups {
+            let variables = environment.iter();
+            let variables = variables.map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+            secrets.see(&group.bounds.secrets, variables);
+        }
         Ok(Self {
+            secrets: Arc::new(secrets),
             root: config.root.clone(),
             run,
             workers: config.run.workers,
@@ -97,6 +109,7 @@ impl Discovery {
             listings: config.root.join(".fastest/listings"),
             reads_listings: true,
             reports: Vec::new(),
+            keeps_listings: true,
             wants_keywords: false,
             clients: Clients::new(Some(scratch.path())),
             live: Live::default(),
@@ -104,6 +117,13 @@ impl Discovery {
             sessions: Mutex::default(),
             scratch,
         })
+    }
+
+    /// Takes in which values of a group's variables no report may show.
+    pub fn see(&self, group: &GroupConfig, variables: &[(OsString, OsString)]) {
+        let variables = variables.iter();
+        let variables = variables.map(|(name, value)| (name.as_os_str(), value.as_os_str()));
+        self.secrets.see(&group.bounds.secrets, variables);
     }
 
     /// A worker to list with: what lists is the project's own, and ends like any job.

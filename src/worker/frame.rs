@@ -309,15 +309,27 @@ pub struct Output {
 }
 
 impl Output {
+    /// How many bytes were left out.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        let kept = (self.head.len() + self.tail.len()) as u64;
+        self.total.saturating_sub(kept)
+    }
+
     /// As text, with a line that says what was left out.
     #[must_use]
     pub fn into_text(self) -> String {
-        let kept = (self.head.len() + self.tail.len()) as u64;
+        let left_out = self.left_out();
+        self.into_text_without(left_out)
+    }
+
+    /// The same where so many bytes were left out, whatever has become of the others since.
+    #[must_use]
+    pub fn into_text_without(self, left_out: u64) -> String {
         // Copied only where it is no text: it may be long.
         let mut text = String::from_utf8(self.head)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        if self.total > kept {
-            let left_out = self.total - kept;
+        if left_out > 0 {
             text.push_str(&format!(
                 "\n[{left_out} of {} bytes left out]\n",
                 self.total

@@ -10,6 +10,8 @@ use serde_json::Value;
 /// A folder with a project in it.
 pub struct Project {
     folder: tempfile::TempDir,
+    /// The user's state folder: the real one is nobody's to test with.
+    state: tempfile::TempDir,
     env: Vec<(String, String)>,
     here: PathBuf,
 }
@@ -29,6 +31,7 @@ impl Project {
         let here = folder.path().to_owned();
         Self {
             folder,
+            state: tempfile::tempdir().unwrap(),
             env: Vec::new(),
             here,
         }
@@ -42,6 +45,11 @@ impl Project {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What is the user's state folder for `orchestrate`.
+    pub fn state(&self) -> &Path {
+        self.state.path()
     }
 
     /// Adds a file.
@@ -82,6 +90,7 @@ impl Project {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_orchestrate"));
         command.args(arguments).current_dir(&self.here);
+        command.env("XDG_STATE_HOME", self.state.path());
         for name in [
             "FASTEST_WORKERS",
             "FASTEST_TIMEOUT_MULTIPLIER",

@@ -22,11 +22,12 @@ const OLD_RUN: &str = ".fastest/runs/20200101-000000.000-1";
 
 /// Runs `orchestrate` with little memory, and fails if it does not end.
 #[track_caller]
-fn bounded(project: &Project, arguments: &str) -> Output {
+pub fn bounded(project: &Project, arguments: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_orchestrate");
     let line = format!("ulimit -v {MOST_MEMORY}; exec {program} {arguments}");
     let mut command = Command::new("sh");
     command.args(["-c", &line]).current_dir(project.path());
+    command.env("XDG_STATE_HOME", project.state());
     command.stdin(Stdio::null());
     let out = project.path().join("out.txt");
     let file = fs::File::create(&out).unwrap();
@@ -46,7 +47,7 @@ fn bounded(project: &Project, arguments: &str) -> Output {
 }
 
 #[track_caller]
-fn passes(project: &Project, arguments: &str) -> String {
+pub fn passes(project: &Project, arguments: &str) -> String {
     let output = bounded(project, arguments);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}");

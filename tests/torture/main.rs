@@ -13,7 +13,9 @@ mod support;
 
 mod arena;
 mod by_hand;
+mod cleanup;
 mod filter;
+mod foreign;
 mod groups;
 mod kept;
 mod memory;
@@ -25,6 +27,7 @@ mod processes;
 mod same_user;
 mod sandbox;
 mod scratch;
+mod secrets;
 mod session;
 mod shared;
 mod shortage;

@@ -238,6 +238,7 @@ impl Lane<'_, '_> {
         env.extend(environment(group, &values, place, |_| true).map_err(unset)?);
         env.extend(self.variables.iter().cloned());
         env.extend(parts::variable(shared.discovery, group));
+        shared.discovery.see(group, &env);
         let lookup = SessionLookup {
             inner: &values,
             files: &files,

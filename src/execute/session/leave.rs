@@ -98,7 +98,10 @@ impl Lane<'_, '_> {
                     let passed = held.outcome.word();
                     held.message = Some(format!("{passed}, but then its process {how}"));
                     held.outcome = read::ending(&ended, settings.timeout).outcome;
-                    held.output = Some(read::without_frames(ended.output.into_text()));
+                    held.output = Some({
+                        let secrets = &self.shared.discovery.secrets;
+                        read::without_frames(secrets.text(ended.output))
+                    });
                 }
                 _ => self.warn(&format!("its process {how} after its last test")),
             }
@@ -221,7 +224,8 @@ pub fn finish(shared: &Shared<'_>, group: usize, session: &Session) {
         return;
     };
     let why = format!("all tests are over, but their session {how}");
-    whole::failed(shared, group, why, ended.output.into_text());
+    let output = shared.discovery.secrets.text(ended.output);
+    whole::failed(shared, group, why, output);
 }
 
 /// How long a host may take to end.

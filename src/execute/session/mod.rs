@@ -410,7 +410,10 @@ impl Lane<'_, '_> {
             job.settings.timeout,
             &ended,
         );
-        let output = read::without_frames(ended.output.clone().into_text());
+        let output = {
+            let secrets = &self.shared.discovery.secrets;
+            read::without_frames(secrets.text(ended.output.clone()))
+        };
         for (index, verdict) in results.verdicts.into_iter().enumerate() {
             let Some(mut verdict) = verdict.filter(|_| !progress.told[index]) else {
                 continue;

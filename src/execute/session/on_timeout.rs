@@ -66,7 +66,10 @@ impl Lane<'_, '_> {
         let limit = request.timeout;
         let why = match self.run_beside(&sitting.session, request) {
             Ok(mut ended) => {
-                let output = std::mem::take(&mut ended.output).into_text();
+                let output = {
+                    let secrets = &self.shared.discovery.secrets;
+                    secrets.text(std::mem::take(&mut ended.output))
+                };
                 capture::add(&sitting.output, &output)?;
                 ended.why_failed(limit)
             }

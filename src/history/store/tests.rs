@@ -1,6 +1,7 @@
 //! What is recorded is recalled, whatever happens to the database in between.
 
 use std::fs;
+use std::io::Cursor;
 
 use rusqlite::Connection;
 
@@ -245,7 +246,7 @@ fn exports_of_shards_are_disjoint_and_merge_in_whatever_order() {
     let merged = |texts: &[&str]| {
         let (_folder, path) = fresh();
         for text in texts {
-            import(&path, text.as_bytes()).unwrap();
+            import(&path, &mut Cursor::new(&text)).unwrap();
         }
         let mut all = Vec::new();
         export(&path, None, &mut all).unwrap();
@@ -261,11 +262,13 @@ fn exports_of_shards_are_disjoint_and_merge_in_whatever_order() {
     assert_eq!(all.len(), 4);
     assert_eq!(all, merged(&[&two, &one, &two]));
     let (_folder, path) = fresh();
-    assert_eq!(import(&path, one.as_bytes()).unwrap(), 2);
-    assert_eq!(import(&path, one.as_bytes()).unwrap(), 0);
+    assert_eq!(import(&path, &mut Cursor::new(&one)).unwrap(), 2);
+    assert_eq!(import(&path, &mut Cursor::new(&one)).unwrap(), 0);
     for wrong in ["{}", "nonsense", "{\"v\":2,\"run\":\"x\"}"] {
         let text = format!("{two}{wrong}\n");
-        let error = import(&path, text.as_bytes()).unwrap_err().to_string();
+        let error = import(&path, &mut Cursor::new(&text))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("line 3 is no result"), "{error}");
     }
     // All of a file or nothing of it.

@@ -171,6 +171,10 @@ pub struct Group {
     pub env_clear: Option<bool>,
     /// What `env-clear` leaves of the caller's environment, by name. Default: `["PATH"]`.
     pub env_allow: Option<Vec<String>>,
+    /// Variables whose values no report may show, by name: `["DB_*", "API_TOKEN"]`; `*` and `?` stand for other characters. In
+    /// output, messages and warnings of the whole run a value is `***`, whoever has set it: the caller, `env` or a hook. One of
+    /// fewer than 4 bytes is not masked. Default: `[]`.
+    pub secrets: Option<Vec<String>>,
     /// When a job's temporary folder outlives it.
     pub keep_tmp: Option<KeepTmp>,
     /// What holds a job's processes together, so that none outlives it. `orchestrate doctor` says which levels work here.

@@ -5,6 +5,7 @@ use super::layers::Layers;
 use crate::manifest::config::{Bounds, Origin};
 use crate::manifest::model::{IsolationLevel, KeepTmp as Asked, Network as AskedNetwork};
 use crate::manifest::problem::Problem;
+use crate::manifest::source::join;
 use crate::worker::frame::{KeepTmp, Level, Limits, Network};
 
 const OUTPUT_LIMIT: u64 = 1 << 20;
@@ -44,6 +45,7 @@ impl Resolver<'_> {
                     .label("allows what is not taken away"),
             );
         }
+        let secrets = self.secrets(layers);
         Bounds {
             output_limit: output_limit.map_or(OUTPUT_LIMIT, |size| size.0),
             output_max: output_max.map_or(OUTPUT_MAX, |size| size.0),
@@ -61,6 +63,7 @@ impl Resolver<'_> {
                 Some(names) => names.iter().map(Into::into).collect(),
                 None => vec!["PATH".into()],
             }),
+            secrets,
             level: match level {
                 None | Some(IsolationLevel::Supervisor) => Level::Supervisor,
                 Some(IsolationLevel::PidNamespace) => Level::PidNamespace,
@@ -78,5 +81,29 @@ impl Resolver<'_> {
                 Some(Asked::Always) => KeepTmp::Always,
             },
         }
+    }
+
+    /// The patterns of `secrets`.
+    fn secrets(&mut self, layers: &mut Layers<'_>) -> Vec<glob::Pattern> {
+        let at = layers.pointer("secrets", |group| group.secrets.as_ref());
+        let built_in = ("[]".to_owned(), Origin::BuiltIn);
+        let written = layers.take("secrets", |group| group.secrets.as_ref(), built_in);
+        let mut patterns = Vec::new();
+        for (index, text) in written.into_iter().flatten().enumerate() {
+            let is_name = !text.is_empty() && !text.contains(['=', '\0']);
+            match glob::Pattern::new(text) {
+                Ok(pattern) if is_name => patterns.push(pattern),
+                _ => {
+                    let pointer = join(at.as_deref().unwrap_or_default(), &index.to_string());
+                    let message = format!("{text:?} is no pattern of a variable's name");
+                    self.problems.push(
+                        Problem::value(pointer, message)
+                            .label("names no variable")
+                            .help("write a name, with `*` for any characters: \"DB_*\"".to_owned()),
+                    );
+                }
+            }
+        }
+        patterns
     }
 }

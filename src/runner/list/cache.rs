@@ -49,7 +49,7 @@ pub fn kept_or(
     is_whole: impl Fn(&[u8]) -> bool,
     list: impl FnOnce() -> Result<Vec<u8>, String>,
 ) -> Result<Vec<u8>, String> {
-    if !group.cache_listing {
+    if !group.cache_listing || !discovery.keeps_listings {
         return list();
     }
     let path = discovery.listings.join(group.name.as_str());

@@ -274,6 +274,7 @@ fn in_place(
     env.extend(compat::variables(&group.compat, 0, 1, &discovery.run, &tmp));
     env.extend(variables);
     env.extend_from_slice(subject.env);
+    discovery.see(group, &env);
     let own = group.folder(&discovery.root);
     let folder = match launch {
         Some(launch) => launch.folder.as_path(),
@@ -347,7 +348,7 @@ fn run(
         shown,
         status: ended.status,
         stdout: printed.map_err(|error| format!("can't read what a listing printed: {error}"))?,
-        stderr: ended.output.into_text(),
+        stderr: discovery.secrets.text(ended.output),
     })
 }
 

@@ -457,5 +457,6 @@ pub fn request_of_group(
         files,
         tmp,
     };
+    discovery.see(group, &env);
     request(group, &lookup, &discovery.root, env)
 }
