@@ -669,6 +669,8 @@ pub fn merged(bytes: &[u8]) {
 /// and pending variables. It changes what is known and nothing else: a run begins, what it makes up for are hooks that take back,
 /// with variables that steer nothing, and whatever is broken is set aside.
 pub fn kept(bytes: &[u8]) {
+    const INTERRUPTED: &str = "20200101-000000.000-1";
+    const OVER: &str = "20200102-000000.000-1";
     // A folder a thread: the fuzzer is a process without others.
     let root = std::env::temp_dir().join(format!(
         "orchestrate-fuzz-{}-{:?}",
@@ -683,8 +685,6 @@ pub fn kept(bytes: &[u8]) {
         fs::create_dir_all(path.parent().expect("it is in the root")).expect("there is room");
         fs::write(path, bytes).expect("there is room");
     };
-    const INTERRUPTED: &str = "20200101-000000.000-1";
-    const OVER: &str = "20200102-000000.000-1";
     write(
         &format!(".fastest/runs/{INTERRUPTED}/journal.jsonl"),
         part(0),

@@ -274,9 +274,12 @@ impl Run {
         let list =
             |(group, files): (Arc<GroupConfig>, _)| (discover(&discovery, &group, files), group);
         let jobs = asked.collect_jobs.unwrap_or(0);
-        let recall = || match folder.has_own(Kept::History) {
-            true => Store::read(&folder.database(), &discovery.run),
-            false => (Store::default(), None),
+        let recall = || {
+            if folder.has_own(Kept::History) {
+                Store::read(&folder.database(), &discovery.run)
+            } else {
+                (Store::default(), None)
+            }
         };
         // Where no threads are to be had, one after the other will do.
         let (found, (store, unread)): (Vec<_>, _) =

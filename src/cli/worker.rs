@@ -14,5 +14,5 @@ pub fn worker(arguments: &WorkerArguments) -> Result<u8, CliError> {
         is_confined: arguments.confined,
         check_support,
     };
-    supervise(launch).map_err(|error| CliError::System(format!("worker: {error}")))
+    supervise(&launch).map_err(|error| CliError::System(format!("worker: {error}")))
 }

@@ -105,7 +105,8 @@ mod file {
                 .as_ref()
                 .ok()
                 .and_then(|folder| folder.metadata().ok());
-            let is_own = meta.is_some_and(|meta| meta.uid() == user && meta.mode() & 0o077 == 0);
+            let is_own =
+                meta.is_some_and(|meta| meta.uid() == user && meta.mode() & 0o777 == 0o700);
             let (Ok(folder), true) = (folder, is_own) else {
                 let path = path.display();
                 return Err(io::Error::other(format!(

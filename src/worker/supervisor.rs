@@ -38,7 +38,7 @@ const WAS_NOT_TOLD: u8 = 1;
 ///
 /// # Errors
 /// Nobody reads the replies.
-pub fn supervise(launch: Launch<'_>) -> io::Result<u8> {
+pub fn supervise(launch: &Launch<'_>) -> io::Result<u8> {
     let walls: Option<Walls> = if launch.is_confined {
         let walls = frame::read(&mut RawStdin(io::stdin().as_fd()))?;
         Some(walls.ok_or(io::ErrorKind::UnexpectedEof)?)
@@ -56,7 +56,7 @@ pub fn supervise(launch: Launch<'_>) -> io::Result<u8> {
     };
     let scratch = match folder {
         Ok(scratch) => scratch,
-        Err(error) => return fail(&mut replies, &launch, error.to_string()),
+        Err(error) => return fail(&mut replies, launch, error.to_string()),
     };
     let side = match walls {
         Some(walls) => level::enter(&walls, scratch.path()),
@@ -65,9 +65,9 @@ pub fn supervise(launch: Launch<'_>) -> io::Result<u8> {
     // The one outside tidies up: inside, other things may be mounted in the folder.
     let is_inside = launch.is_confined && !matches!(side, Ok(Side::Outside(_)) | Err(_));
     let code = match side {
-        Ok(Side::Inside(namespaces)) => work(&launch, &namespaces, &scratch, &mut replies),
+        Ok(Side::Inside(namespaces)) => work(launch, &namespaces, &scratch, &mut replies),
         Ok(Side::Outside(code)) => Ok(code),
-        Ok(Side::Failed(why)) | Err(why) => fail(&mut replies, &launch, why),
+        Ok(Side::Failed(why)) | Err(why) => fail(&mut replies, launch, why),
     };
     if is_inside {
         std::mem::forget(scratch);

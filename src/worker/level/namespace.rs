@@ -48,7 +48,8 @@ pub fn enter(walls: &Walls, scratch: &Path) -> Result<Side, String> {
     }
 }
 
-fn lost(error: io::Error) -> String {
+fn lost(error: impl Into<io::Error>) -> String {
+    let error: io::Error = error.into();
     format!("a worker and the process that holds its namespaces lost each other: {error}")
 }
 
@@ -90,7 +91,7 @@ fn become_able(users: &Users) -> Result<(), String> {
     let (mut ours, theirs) = UnixStream::pair().map_err(lost)?;
     let Some(pid) = divide(kind).map_err(|error| why_not(kind, &error))? else {
         drop(ours);
-        stand_in(theirs.into());
+        stand_in(&theirs.into());
     };
     drop(theirs);
     ours.read_exact(&mut [0]).map_err(lost)?;
@@ -99,8 +100,7 @@ fn become_able(users: &Users) -> Result<(), String> {
     let namespace = File::open(&theirs).map_err(|error| format!("can't open {theirs}: {error}"))?;
     join(namespace.as_fd(), kind).map_err(|error| why_not(kind, &error))?;
     drop(ours);
-    retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()))
-        .map_err(|error| lost(error.into()))?;
+    retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty())).map_err(lost)?;
     Ok(())
 }
 
@@ -156,7 +156,7 @@ fn ask(holder: &mut UnixStream) -> Result<(), String> {
     let answer = frame::write(holder, &MapUsers).and_then(|()| frame::read(holder));
     match answer {
         Ok(Some(answer)) => answer,
-        Ok(None) => Err(lost(io::ErrorKind::UnexpectedEof.into())),
+        Ok(None) => Err(lost(io::ErrorKind::UnexpectedEof)),
         Err(error) => Err(lost(error)),
     }
 }
@@ -179,7 +179,7 @@ fn hold(pid: Pid, mut copy: UnixStream, users: &Users) -> io::Result<Side> {
     }
     loop {
         match waitpid(Some(pid), WaitOptions::UNTRACED) {
-            Err(rustix::io::Errno::INTR) => {}
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
             Ok(Some((_, status))) if status.stopped() => {
                 // Nothing inside can stop it, and whoever did outside is not asked.
                 let _ = kill_process(pid, Signal::CONT);
@@ -190,7 +190,6 @@ fn hold(pid: Pid, mut copy: UnixStream, users: &Users) -> io::Result<Side> {
                     .and_then(|code| u8::try_from(code).ok());
                 return Ok(Side::Outside(code.unwrap_or(u8::MAX)));
             }
-            Ok(None) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -256,8 +255,8 @@ fn has_rights() -> bool {
 /// Users and groups as they are inside: the same as outside, as far as we may say so.
 #[derive(Default)]
 struct Users {
-    users: String,
-    groups: String,
+    uid_map: String,
+    gid_map: String,
     /// Whether it is one user and one group alone, of which the kernel asks that no other group be taken.
     is_one: bool,
 }
@@ -267,8 +266,8 @@ impl Users {
         if !is_able {
             let (user, group) = (geteuid().as_raw(), getegid().as_raw());
             return Ok(Self {
-                users: format!("{user} {user} 1\n"),
-                groups: format!("{group} {group} 1\n"),
+                uid_map: format!("{user} {user} 1\n"),
+                gid_map: format!("{group} {group} 1\n"),
                 is_one: true,
             });
         }
@@ -279,8 +278,8 @@ impl Users {
                 .map_err(|error| format!("can't read {path}: {error}"))
         };
         Ok(Self {
-            users: read("uid_map")?,
-            groups: read("gid_map")?,
+            uid_map: read("uid_map")?,
+            gid_map: read("gid_map")?,
             is_one: false,
         })
     }
@@ -299,8 +298,8 @@ impl Users {
         if self.is_one {
             write("setgroups", "deny")?;
         }
-        write("uid_map", &self.users)?;
-        write("gid_map", &self.groups)
+        write("uid_map", &self.uid_map)?;
+        write("gid_map", &self.gid_map)
     }
 }
 

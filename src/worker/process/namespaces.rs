@@ -91,7 +91,7 @@ pub fn divide(new: Namespaces) -> io::Result<Option<Pid>> {
 ///
 /// The kernel lets nobody but root map the users of a process that others may not look into, as all of ours are
 /// (`keep_from_others`). So this one gives up that, and all that it could give away.
-pub fn stand_in(socket: OwnedFd) -> ! {
+pub fn stand_in(socket: &OwnedFd) -> ! {
     // SAFETY: after the first two calls the descriptors that somebody here believes to own are gone; nobody uses them, since this
     // function never returns. The byte is valid for as long as the calls last.
     unsafe {

@@ -90,7 +90,7 @@ impl Scratch {
         scratch.beside = File::open(base).map_err(|error| ScratchError {
             tried: format!("{}: {error}", base.display()),
         })?;
-        scratch.base = base.to_owned();
+        base.clone_into(&mut scratch.base);
         Ok(scratch)
     }
 
