@@ -56,18 +56,24 @@ enum Part {
     Set(SetByHook),
 }
 
+/// Where a user's runs leave to later ones what these are to take back.
+#[must_use]
+pub fn state_folder(environment: &HashMap<OsString, OsString>) -> Option<PathBuf> {
+    let path = |name: &str| {
+        let path = environment.get(OsStr::new(name)).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let state = path("XDG_STATE_HOME");
+    let state = state.or_else(|| path("HOME").map(|home| home.join(".local/state")));
+    Some(state?.join("orchestrate"))
+}
+
 impl PendingVariables {
     /// Those of a root, with the state folder of an environment.
     #[must_use]
     pub fn of(root: &Path, environment: &HashMap<OsString, OsString>) -> Self {
-        let path = |name: &str| {
-            let path = environment.get(OsStr::new(name)).map(PathBuf::from);
-            path.filter(|path| path.is_absolute())
-        };
-        let state = path("XDG_STATE_HOME");
-        let state = state.or_else(|| path("HOME").map(|home| home.join(".local/state")));
         Self {
-            folder: state.map(|state| state.join("orchestrate/pending")),
+            folder: state_folder(environment).map(|state| state.join("pending")),
             root: root.to_owned(),
             writing: Mutex::default(),
         }

@@ -21,6 +21,7 @@ use crate::manifest::config::{
 use crate::manifest::model::Separator;
 use crate::manifest::pattern::Pattern;
 use crate::manifest::template::{Lookup, Name};
+use crate::pending::state_folder;
 use crate::plan::claims::cycles;
 use crate::plan::{Item, Known};
 use crate::secrets::Secrets;
@@ -161,7 +162,9 @@ impl Discovery {
         let fixed = program::for_others().into_iter().chain([self.support()]);
         let kept = own.into_iter().chain(fixed.map(|path| (path, false)));
         let history = self.root.join(".fastest");
-        let ours = [Some(history), self.state_folder()].into_iter().flatten();
+        let ours = [Some(history), state_folder(&self.environment)]
+            .into_iter()
+            .flatten();
         let ours: Vec<PathBuf> = ours.collect();
         for folder in &ours {
             // One that is not there could be made by a job.
@@ -212,17 +215,6 @@ impl Discovery {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.scratch.path()
-    }
-
-    /// Where a run leaves to the next one what that is to take back.
-    fn state_folder(&self) -> Option<PathBuf> {
-        let path = |name: &str| {
-            let path = self.environment.get(&OsString::from(name));
-            path.map(PathBuf::from).filter(|path| path.is_absolute())
-        };
-        let state = path("XDG_STATE_HOME");
-        let state = state.or_else(|| path("HOME").map(|home| home.join(".local/state")));
-        state.map(|state| state.join("orchestrate"))
     }
 
     /// A folder for what a group's processes leave for each other and for us.

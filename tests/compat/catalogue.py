@@ -33,6 +33,8 @@ SUITES = {
     "attrs": Suite("PyPI", "pytest", "26.1.0", "d03ceb89cb322a8fd706d4fb91940737b6642aa36998fe130a9bc96c985eff32"),
     "jinja2": Suite("PyPI", "pytest", "3.1.6", "0137fb05990d35f1275a587e9aee6d56da821fc83491a0fb838183be43f66d6d"),
     "flask": Suite("PyPI", "pytest", "3.1.3", "0ef0e52b8a9cd932855379197dd8f94047b359ca0a78695144304cb45f87c9eb"),
+    # Its tests share a server at one port, so that two processes of them need two networks.
+    "httpx": Suite("PyPI", "pytest", "0.28.1", "75e98c5f16b0f35b567856f597f06ff2270a374470a5c2392242528e3e3e42fc"),
     "more_itertools": Suite(
         "PyPI", "pytest", "11.2.1", "cbf08fd0af284dc69718b9b76a8e6203df624d70209ea511e4219d350c856f63"
     ),

@@ -69,10 +69,10 @@ def environment(folder, group):
 # -- Python, Rust ---------------------------------------------------------------------------------------------------------
 
 
-def pytest(name, folder, _group):
+def pytest(name, folder, group):
     report = shell.HOME / f"{name}.xml"
     words = [".venv/bin/python", "-m", "pytest", "--color=no", f"--junit-xml={report}", "-o", "junit_family=xunit2"]
-    code, text = call(words, folder, log(name), may_fail=True)
+    code, text = call(words, folder, log(name), may_fail=True, env=environment(folder, group))
     # `==== 12 passed, 1 skipped, 2 deselected in 0.10s ====`
     last = re.findall(r"^=+ (.*) in [\d.]+s.* =+$", text, re.MULTILINE)
     if not last:
