@@ -151,7 +151,11 @@ fn a_cleanup_gets_back_what_the_hooks_of_its_run_had_set_but_nothing_that_steers
         ["ALL=all", "WORKER=worker"]
     );
     assert_eq!(lines(&project.read("all.txt"), &NAMES), ["ALL=all"]);
-    assert_eq!(pending(project.state()), [PathBuf::new(); 0], "it is over");
+    assert_eq!(
+        pending(project.state()),
+        Vec::<PathBuf>::new(),
+        "it is over"
+    );
 }
 
 #[test]
