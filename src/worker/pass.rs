@@ -35,6 +35,12 @@ pub fn send(socket: impl AsFd, descriptors: &[OwnedFd]) -> io::Result<()> {
     Err(io::ErrorKind::WriteZero.into())
 }
 
+/// What is taken must not reach a job. Where the kernel can't see to that at once, nothing is ever handed over.
+#[cfg(target_os = "linux")]
+const CLOSED_AT_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const CLOSED_AT_EXEC: RecvFlags = RecvFlags::empty();
+
 /// Takes what [`send`] has handed over, and nothing that comes after it.
 ///
 /// # Errors
@@ -47,7 +53,7 @@ pub fn receive(socket: impl AsFd) -> io::Result<Vec<OwnedFd>> {
         socket,
         &mut [IoSliceMut::new(&mut byte)],
         &mut message,
-        RecvFlags::CMSG_CLOEXEC,
+        CLOSED_AT_EXEC,
     )?;
     if received.bytes != 1 {
         return Err(io::ErrorKind::UnexpectedEof.into());
