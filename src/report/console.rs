@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::paint::{Clean, Paint, harmless, one_line};
+use super::paint::{Clean, Paint, harmless, is_harmless, one_line};
 use super::{ReportError, Reporter};
 use crate::event::{Event, GroupStarted, Moment, TestFinished, Totals};
 use crate::outcome::Outcome;
@@ -183,11 +183,11 @@ impl Console {
     fn line(&mut self, text: &str) {
         self.said = self.now;
         // Names and words of others are cleaned before they are painted; nothing that was missed gets through here.
-        let text = if self.paint.on {
-            Clean::painted(text)
-        } else {
-            Clean::lines(text)
-        };
+        let cleaned = (!is_harmless(text)).then(|| match self.paint.on {
+            true => Clean::painted(text),
+            false => Clean::lines(text),
+        });
+        let text = cleaned.as_ref().map_or(text, Clean::as_str);
         let out = &mut self.out;
         self.bar.suspend(|| {
             let _ = writeln!(out, "{text}").and_then(|()| out.flush());

@@ -152,7 +152,7 @@ impl Junit {
     /// The report as it is now.
     pub(crate) fn text(&self) -> io::Result<String> {
         let text = self.report().to_string().map_err(io::Error::other)?;
-        Ok(only_xml(&text))
+        Ok(only_xml(text))
     }
 
     fn write(&mut self) -> io::Result<()> {
@@ -251,14 +251,20 @@ fn legible(text: &str) -> String {
     legible
 }
 
-/// A document without characters that XML 1.0 does not have, whoever has put them there.
-fn only_xml(text: &str) -> String {
-    let characters = text.chars().map(|character| match character {
+/// A document without characters that XML 1.0 does not have, whoever has put them there. It may be long, and is copied only where
+/// it has some.
+fn only_xml(text: String) -> String {
+    let mapped = |character: char| match character {
         TAB => '\t',
         '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'.. => character,
         _ => '\u{fffd}',
-    });
-    characters.collect()
+    };
+    if text.chars().all(|character| mapped(character) == character) {
+        return text;
+    }
+    let mut xml = String::with_capacity(text.len());
+    xml.extend(text.chars().map(mapped));
+    xml
 }
 
 /// What a test or a group is called in a repetition.

@@ -46,6 +46,10 @@ impl Paint {
 
 /// Text that is safe on a terminal: control characters, ESC and C1 among them, are shown as escapes; lines and tabs stay.
 pub fn harmless(text: &str) -> String {
+    // Most is, and it may be long.
+    if is_harmless(text) {
+        return text.to_owned();
+    }
     let mut safe = String::with_capacity(text.len());
     for character in text.replace("\r\n", "\n").chars() {
         match character {
@@ -125,6 +129,12 @@ pub fn escaped_json(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// Whether nothing in a text would be shown as another.
+pub fn is_harmless(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.all(|character| matches!(character, '\n' | '\t') || !is_steering(character))
 }
 
 /// Whether a character does something to a terminal. What sets a direction can make a line read as another; the separators are
