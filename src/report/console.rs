@@ -183,10 +183,12 @@ impl Console {
     fn line(&mut self, text: &str) {
         self.said = self.now;
         // Names and words of others are cleaned before they are painted; nothing that was missed gets through here.
-        let cleaned = (!is_harmless(text)).then(|| match self.paint.on {
-            true => Clean::painted(text),
-            false => Clean::lines(text),
-        });
+        let clean = if self.paint.on {
+            Clean::painted
+        } else {
+            Clean::lines
+        };
+        let cleaned = (!is_harmless(text)).then(|| clean(text));
         let text = cleaned.as_ref().map_or(text, Clean::as_str);
         let out = &mut self.out;
         self.bar.suspend(|| {

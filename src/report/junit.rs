@@ -3,7 +3,7 @@
 //! What a test printed stands within its `failure` or `error`, since importers show that and often nothing else; `docs/reports.md`
 //! says which importer reads what.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -149,15 +149,17 @@ impl Junit {
         case
     }
 
-    /// The report as it is now.
-    pub(crate) fn text(&self) -> io::Result<String> {
-        let text = self.report().to_string().map_err(io::Error::other)?;
-        Ok(only_xml(text))
+    /// Writes the report as it is now.
+    pub(crate) fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut out = OnlyXml::new(out);
+        self.report()
+            .serialize(&mut out)
+            .map_err(io::Error::other)?;
+        out.flush()
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        let text = self.text()?;
-        self.target.write(text.as_bytes())
+    fn write(&self) -> io::Result<()> {
+        self.target.write(|out| self.write_to(out))
     }
 }
 
@@ -251,20 +253,51 @@ fn legible(text: &str) -> String {
     legible
 }
 
-/// A document without characters that XML 1.0 does not have, whoever has put them there. It may be long, and is copied only where
-/// it has some.
-fn only_xml(text: String) -> String {
-    let mapped = |character: char| match character {
+/// Passes a document on without characters that XML 1.0 does not have, whoever has put them there.
+struct OnlyXml<'a> {
+    out: &'a mut dyn Write,
+    /// The beginning of a character whose rest has not come yet.
+    begun: Vec<u8>,
+}
+
+impl<'a> OnlyXml<'a> {
+    fn new(out: &'a mut dyn Write) -> Self {
+        let begun = Vec::new();
+        Self { out, begun }
+    }
+}
+
+impl Write for OnlyXml<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        /// What is looked at in one go: a report may be long.
+        const STEP: usize = 16 << 10;
+        for bytes in bytes.chunks(STEP) {
+            self.begun.extend_from_slice(bytes);
+            let whole = match std::str::from_utf8(&self.begun) {
+                Ok(text) => text.len(),
+                Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                Err(error) => return Err(io::Error::other(error)),
+            };
+            let text = String::from_utf8_lossy(&self.begun[..whole]);
+            let mapped: String = text.chars().map(as_in_xml).collect();
+            self.out.write_all(mapped.as_bytes())?;
+            self.begun.drain(..whole);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A character as XML 1.0 can have it.
+fn as_in_xml(character: char) -> char {
+    match character {
         TAB => '\t',
         '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'.. => character,
         _ => '\u{fffd}',
-    };
-    if text.chars().all(|character| mapped(character) == character) {
-        return text;
     }
-    let mut xml = String::with_capacity(text.len());
-    xml.extend(text.chars().map(mapped));
-    xml
 }
 
 /// What a test or a group is called in a repetition.
@@ -346,6 +379,12 @@ mod tests {
         }
     }
 
+    fn text_of(junit: &Junit) -> String {
+        let mut text = Vec::new();
+        junit.write_to(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
     fn of(tests: Vec<TestFinished>) -> String {
         let mut junit = Junit::create(Path::new("-"), Path::new("")).unwrap();
         let suite = Suite {
@@ -353,7 +392,7 @@ mod tests {
             ..Suite::default()
         };
         junit.groups.insert(("g".into(), 1), suite);
-        junit.text().unwrap()
+        text_of(&junit)
     }
 
     #[test]
@@ -373,7 +412,7 @@ mod tests {
             ..Suite::default()
         };
         junit.groups.insert((group.into(), 1), suite);
-        let xml = junit.text().unwrap();
+        let xml = text_of(&junit);
         let is_xml = |c: char| {
             matches!(c, '\t' | '\n' | '\r' | ' '..) && !matches!(c, '\u{fffe}' | '\u{ffff}')
         };

@@ -4,7 +4,7 @@
 //! written in its place.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 
@@ -63,27 +63,27 @@ impl Target {
         }
     }
 
-    /// Writes it.
+    /// Writes it by `write`, which may be called twice.
     ///
     /// # Errors
     /// It can't be written.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.way {
+    pub fn write(&self, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        match &self.way {
             Way::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(bytes).and_then(|()| out.flush())
+                let mut out = BufWriter::new(io::stdout().lock());
+                write(&mut out).and_then(|()| out.flush())
             }
-            Way::InPlace(file) => fill(file, bytes),
+            Way::InPlace(file) => fill(file, write),
             Way::Rename(path) => {
-                let (temporary, mut file) = beside(path)?;
+                let (temporary, file) = beside(path)?;
                 let written = keep_mode(path, &file);
-                let written = written.and_then(|()| file.write_all(bytes));
+                let written = written.and_then(|()| through(&file, &write));
                 let written = written.and_then(|()| file.sync_all());
-                let renamed = written.and_then(|()| match fs::rename(&temporary, &*path) {
+                let renamed = written.and_then(|()| match fs::rename(&temporary, path) {
                     // A mount point can't be replaced, but it can be filled.
                     Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                        let mut file = OpenOptions::new().write(true).open(&*path)?;
-                        fill(&mut file, bytes).and_then(|()| fs::remove_file(&temporary))
+                        let file = OpenOptions::new().write(true).open(path)?;
+                        fill(&file, write).and_then(|()| fs::remove_file(&temporary))
                     }
                     renamed => renamed,
                 });
@@ -108,13 +108,19 @@ fn keep_mode(path: &Path, file: &File) -> io::Result<()> {
 }
 
 /// Writes an open file from its beginning; what is no plain file can be neither cut nor synced.
-fn fill(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+fn fill(file: &File, write: impl Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let is_plain = file.metadata()?.is_file();
     if is_plain {
         file.set_len(0)?;
     }
-    file.write_all(bytes)?;
+    through(file, &write)?;
     if is_plain { file.sync_all() } else { Ok(()) }
+}
+
+/// Writes in large steps.
+fn through(file: &File, write: &impl Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    write(&mut out).and_then(|()| out.flush())
 }
 
 /// Makes the folder of a file, if there is none.
@@ -167,10 +173,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("n".repeat(255));
         fs::write(&path, "old").unwrap();
-        let mut target = Target::new(&path).unwrap();
+        let target = Target::new(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()).len(), 1);
-        target.write(b"new").unwrap();
+        target.write(|out| out.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(names(folder.path()).len(), 1);
     }
@@ -185,7 +191,10 @@ mod tests {
                 fs::write(&file, "a much longer text").unwrap();
             }
             std::os::unix::fs::symlink("file", &link).unwrap();
-            Target::new(&link).unwrap().write(b"new").unwrap();
+            Target::new(&link)
+                .unwrap()
+                .write(|out| out.write_all(b"new"))
+                .unwrap();
             assert!(link.is_symlink());
             assert_eq!(fs::read(&file).unwrap(), b"new");
         }
@@ -199,7 +208,10 @@ mod tests {
         for mode in [0o600, 0o640, 0o666] {
             fs::write(&path, "old").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            Target::new(&path).unwrap().write(b"new").unwrap();
+            Target::new(&path)
+                .unwrap()
+                .write(|out| out.write_all(b"new"))
+                .unwrap();
             let now = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
             assert_eq!(now, mode);
         }
@@ -209,9 +221,11 @@ mod tests {
     fn what_is_no_plain_file_is_written_in_place() {
         Target::new(Path::new("/dev/null"))
             .unwrap()
-            .write(b"new")
+            .write(|out| out.write_all(b"new"))
             .unwrap();
-        let full = Target::new(Path::new("/dev/full")).unwrap().write(b"new");
+        let full = Target::new(Path::new("/dev/full"))
+            .unwrap()
+            .write(|out| out.write_all(b"new"));
         assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 
@@ -231,7 +245,10 @@ mod tests {
     fn the_folder_of_a_report_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out/of/it.xml");
-        Target::new(&path).unwrap().write(b"new").unwrap();
+        Target::new(&path)
+            .unwrap()
+            .write(|out| out.write_all(b"new"))
+            .unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 }

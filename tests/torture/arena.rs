@@ -386,7 +386,7 @@ pub struct End {
     /// The exit code, or the signal with a minus.
     pub code: i32,
     pub elapsed: Duration,
-    /// The peak of `orchestrate` and of its supervisors together.
+    /// The peak of `orchestrate` and of its supervisors together, without the pages of their file.
     pub peak_kib: u64,
     /// All that it printed.
     pub said: String,
@@ -541,9 +541,14 @@ pub fn try_wait(pid: Pid) -> Option<i32> {
 fn sample(pid: Pid, peaks: &mut HashMap<Pid, u64>) {
     let mut look = |pid: Pid| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        if let Some(kib) = peak.and_then(|text| text.split_whitespace().next()?.parse().ok()) {
-            peaks.insert(pid, kib);
+        let kib = |name: &str| -> Option<u64> {
+            let value = status.lines().find_map(|line| line.strip_prefix(name));
+            value.and_then(|text| text.split_whitespace().next()?.parse().ok())
+        };
+        // The pages of the program's file are the size of the build, and nobody else's loss.
+        if let (Some(peak), Some(file)) = (kib("VmHWM:"), kib("RssFile:")) {
+            let own = peaks.entry(pid).or_default();
+            *own = peak.saturating_sub(file).max(*own);
         }
     };
     look(pid);

@@ -3,7 +3,7 @@
 use crate::arena::Arena;
 
 /// The most that `orchestrate` and its supervisors may need together, whatever is written.
-const MEMORY_KIB: u64 = 40 << 10;
+const MEMORY_KIB: u64 = 20 << 10;
 
 /// An arena for a program that writes much; nothing where there is no room for it.
 fn arena(arguments: &str) -> Option<Arena> {

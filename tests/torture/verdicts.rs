@@ -239,7 +239,7 @@ fn results_that_are(what: &str) {
         [defaults]\ntimeout = \"2s\"\n[groups.g]\nrunner = \"r\"\n";
     let arena = Arena::new(manifest).file("t", "").script("forge", what);
     let end = arena.run(&[]).exits(1).within(Duration::from_secs(2));
-    assert!(end.peak_kib < 60 << 10, "{} KiB", end.peak_kib);
+    assert!(end.peak_kib < 36 << 10, "{} KiB", end.peak_kib);
     end.ends(&["g::t errored"]);
     arena.is_clean();
 }
