@@ -178,6 +178,18 @@ fn a_variable_that_is_nearly_ours_is_a_warning() {
     );
 }
 
+#[test]
+fn a_resource_that_all_workers_would_share_is_a_warning() {
+    let manifest = "[groups.u]\ncommand = [\"true\"]\nresources = { database = \"db_{pid}\" }\n";
+    let project = Project::with(manifest);
+    let said = "group u: the resource `database` is the same for all workers: `<pid>`";
+    project.orchestrate(&["check"]).exits(0).says(said);
+    project.run(&[]).exits(0).says(said);
+    let project = project.file("fastest.toml", &manifest.replace("{pid}", "<pid>"));
+    let ran = project.orchestrate(&["check"]).exits(0);
+    assert_eq!(ran.stderr, "");
+}
+
 /// A failed test is printed relative to the root, and pasted wherever its reader stands.
 #[test]
 fn a_path_as_it_is_printed_selects_from_any_folder() {

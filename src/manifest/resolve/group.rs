@@ -85,6 +85,14 @@ impl Resolver<'_> {
         );
         let chosen = self.choose_runner(&mut layers)?;
         let resources = self.resources(&mut layers);
+        for (resource, _) in resources
+            .iter()
+            .filter(|(_, value)| value.names().next().is_none())
+        {
+            self.warnings.push(format!(
+                "group {name}: the resource `{resource}` is the same for all workers: `<pid>` or `<slot>` in it would make it theirs"
+            ));
+        }
         let mut names = Names {
             of_worker: resources.iter().map(|(name, _)| name.clone()).collect(),
             of_job: IndexSet::new(),
