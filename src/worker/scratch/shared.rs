@@ -22,8 +22,9 @@ use super::remove;
 /// How often a name is made that somebody else has.
 const MOST_NAMES: u32 = 8;
 const CHARACTERS: [u8; 32] = *b"abcdefghijklmnopqrstuvwxyz234567";
-/// How many characters of a name nobody can know: 40 bits.
-const UNKNOWN: usize = 8;
+/// How many characters of a name nobody can know: 30 bits. More would cost sockets below a job's `TMPDIR`, whose paths may have
+/// 107 bytes: a run within a job needs the names twice, and multiprocessing's fork server 32 bytes more.
+const UNKNOWN: usize = 6;
 
 /// How old a folder is whose owner, if it has one, has locked it long since.
 const SETTLED: Duration = Duration::from_secs(60);
