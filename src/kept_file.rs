@@ -4,7 +4,7 @@
 //! link to somewhere else, or a file of another user. Only regular files of trusted owners are opened, and none is waited for.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -44,6 +44,42 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// It cannot be made. One that is there already is no error.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes the `.gitignore` of `.fastest/`, unless something has that name: a link there is not followed.
+///
+/// # Errors
+/// It cannot be written.
+pub fn ignore_all(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => file.write_all(b"*\n"),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The largest file of a repository that is read whole, in bytes.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// Reads a file of the repository, which may be a link. One without an end, or that would have to be waited for, is refused.
+///
+/// # Errors
+/// It cannot be read, is not a regular file, or has more than 256 MiB.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(refusal("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(refusal("larger than 256 MiB"));
+    }
+    Ok(bytes)
 }
 
 /// Checks what [`open`] would refuse, for a file that something else opens by its path.

@@ -226,7 +226,10 @@ fn huge_numbers() {
         refused("no number", &format!("1e-{digits}x"), "");
     }
     // To a float that is 1.
-    accepted("fraction", &format!("run.workers = 0.{digits}"));
+    accepted(
+        "fraction",
+        &format!("run.workers = 0.{digits}\n[groups.g]\ncommand = ['true']"),
+    );
     for (key, value) in [
         ("timeout", format!("{digits}s")),
         ("timeout", "1h ".repeat(300_000)),

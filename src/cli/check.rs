@@ -1,6 +1,6 @@
 //! `orchestrate check`.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use super::args::{CheckArguments, SelectArguments};
@@ -12,6 +12,7 @@ use crate::manifest::config::{GroupConfig, Origin};
 use crate::manifest::load::{self, FILE_NAME, LoadError, line_of};
 use crate::manifest::{Choices, Config};
 use crate::plan::{Item, Known, Selection};
+use crate::report::Clean;
 use crate::run::Run;
 use crate::runner::files;
 
@@ -33,7 +34,7 @@ pub fn check(arguments: &CheckArguments) -> Result<u8, CliError> {
     for path in &manifests {
         let checked = one(path, arguments).unwrap_or_else(|error| {
             let text = error.render(environment::colour(&io::stderr()));
-            let _ = writeln!(io::stderr(), "{text}");
+            say(Clean::painted(&text));
             error.exit()
         });
         code = code.max(checked);

@@ -205,9 +205,7 @@ impl Folder {
         }
         kept_file::make_folder(&runs)?;
         let ignore = self.path.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(ignore, "*\n")?;
-        }
+        kept_file::ignore_all(&ignore)?;
         let earlier = self.kept();
         let folder = self.lock(run)?;
         self.name_last(run);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::config::GroupName;
 use super::model::{Contains, Detect};
 use super::pattern::Pattern;
+use crate::kept_file;
 use crate::runner::files::{Wanted, find, is_passed_over};
 use crate::runner::preset;
 
@@ -267,7 +268,7 @@ fn quoted(name: &str) -> String {
 
 /// The command by which a project runs its tests itself: a script of `package.json`, or a target of a Makefile.
 fn command(root: &Path) -> Option<DetectedGroup> {
-    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap_or_default();
+    let read = |name: &str| text_of(&root.join(name)).unwrap_or_default();
     let package: serde_json::Value =
         serde_json::from_str(&read("package.json")).unwrap_or_default();
     let script = package["scripts"]["test"].as_str();
@@ -334,17 +335,19 @@ fn is_there(root: &Path, sign: &Detect) -> bool {
             file,
             contains,
             loose,
-        }) => {
-            let text = std::fs::read_to_string(root.join(file));
-            text.is_ok_and(|text| {
-                if *loose {
-                    loosely(&text).contains(&loosely(contains))
-                } else {
-                    text.contains(contains)
-                }
-            })
-        }
+        }) => text_of(&root.join(file)).is_some_and(|text| {
+            if *loose {
+                loosely(&text).contains(&loosely(contains))
+            } else {
+                text.contains(contains)
+            }
+        }),
     }
+}
+
+/// The text of a file, if it has one.
+fn text_of(path: &Path) -> Option<String> {
+    String::from_utf8(kept_file::read(path).ok()?).ok()
 }
 
 /// A text in lower case and without blanks, but for the ends of its lines.

@@ -14,6 +14,7 @@ use super::files::Files;
 use super::list::Live;
 use super::session::{self, Session as Host};
 use super::{list, support};
+use crate::kept_file;
 use crate::manifest::config::{
     CommandTemplate, Config, GroupConfig, GroupName, Hook, ItemSource, Origin, Session,
     SettingValue,
@@ -347,9 +348,11 @@ fn list_group(discovery: &Discovery, group: &GroupConfig, files: Files) -> Found
     let items = match &group.source {
         ItemSource::Once => Ok(vec![Item::plain(String::new())]),
         ItemSource::Listed(texts) => Ok(texts.iter().cloned().map(Item::plain).collect()),
-        ItemSource::File(path, separator) => fs::read(group.folder(&discovery.root).join(path))
-            .map(|bytes| split(&bytes, *separator))
-            .map_err(|error| format!("can't read the items of {}: {error}", path.display())),
+        ItemSource::File(path, separator) => {
+            kept_file::read(&group.folder(&discovery.root).join(path))
+                .map(|bytes| split(&bytes, *separator))
+                .map_err(|error| format!("can't read the items of {}: {error}", path.display()))
+        }
         ItemSource::Command(command, separator) => {
             list::output_of(discovery, group, command, &[]).map(|bytes| split(&bytes, *separator))
         }

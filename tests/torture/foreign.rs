@@ -206,3 +206,20 @@ fn nothing_of_merged_or_kept_events_steers_the_terminal() {
         assert_eq!(bad, None, "{arguments:?}: {said:?}");
     }
 }
+
+/// What is wrong with a manifest is shown with the words of the manifest.
+#[test]
+fn no_manifest_steers_the_terminal() {
+    for (text, arguments) in [
+        ("[groups.\"a\\u001b[2J\\u009b\"]\nbogus = 1\n", "check"),
+        ("[groups.g]\nrunner = \"exec\\u009b31m\"\n", "check"),
+        ("[groups.g]\nrunner = \"exec\\u009b31m\"\n", "run"),
+    ] {
+        let project = Project::with(text);
+        let output = bounded(&project, arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&output.stdout);
+        let steers = |character: char| character.is_control() && character != '\n';
+        assert!(!said.contains(steers), "{said:?}");
+    }
+}

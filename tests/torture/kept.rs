@@ -209,3 +209,43 @@ fn a_repository_that_was_committed_starts_no_program() {
         );
     }
 }
+
+#[test]
+fn the_gitignore_of_what_is_kept_is_not_written_through_a_link() {
+    let project = Project::with(MANIFEST);
+    fs::create_dir(project.path().join(".fastest")).unwrap();
+    let target = project.path().join("profile");
+    symlink(&target, project.path().join(".fastest/.gitignore")).unwrap();
+    passes(&project, "run");
+    assert!(!target.exists());
+}
+
+/// Git can commit a link, and so a link to a file that never ends.
+#[test]
+fn files_without_an_end_are_neither_items_nor_signs_of_a_project() {
+    let endless = |project: &Project, name: &str| {
+        symlink("/dev/zero", project.path().join(name)).unwrap();
+    };
+    let project = Project::with(
+        "[groups.g]\ncommand = [\"true\", \"<items>\"]\nitems = { file = \"list\" }\n",
+    );
+    endless(&project, "list");
+    let output = bounded(&project, "run");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("can't read the items of list: it is not a regular file"),
+        "{text}"
+    );
+    let project = Project::new().script("tests/a.sh", "exit 0");
+    for name in [
+        "package.json",
+        "Cargo.toml",
+        "CMakeLists.txt",
+        "pytest.ini",
+        "Makefile",
+    ] {
+        endless(&project, name);
+    }
+    passes(&project, "init --print --no-list");
+}

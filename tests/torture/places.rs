@@ -107,3 +107,30 @@ fn a_program_on_a_file_system_without_programs_has_that_as_its_reason() {
         "{said}"
     );
 }
+
+/// As a test for a chroot does that forgets to unmount. What is mounted is not the job's to lose.
+#[test]
+fn what_a_job_mounts_in_its_temporary_folder_is_not_removed() {
+    for level in ["supervisor", "pid-namespace"] {
+        let arena = Arena::new(&format!(
+            "[groups.g]\ncommand = [\"./job\"]\nisolation-level = {level:?}\n"
+        ))
+        .script(
+            "job",
+            "mkdir $TMPDIR/one $TMPDIR/one/deep $TMPDIR/two; echo x > $TMPDIR/two/x; mount --bind \"$PWD/victim\" $TMPDIR/one/deep",
+        )
+        .file("victim/file", "")
+        .file("victim/folder/file", "");
+        let Some((code, said)) = run(&arena, "true", &[]) else {
+            return;
+        };
+        assert_eq!(code, 0, "{said}");
+        for name in ["victim/file", "victim/folder/file"] {
+            assert!(
+                arena.path().join(name).exists(),
+                "{level}: {name} is gone: {said}"
+            );
+        }
+        arena.has_no_process();
+    }
+}

@@ -218,9 +218,7 @@ fn write(path: &Path, run: &str, key: &str, listing: &[u8]) -> io::Result<()> {
     kept_file::make_folder(folder)?;
     if let Some(above) = folder.parent() {
         let ignore = above.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(ignore, "*\n")?;
-        }
+        kept_file::ignore_all(&ignore)?;
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // No group's name begins with a dot.

@@ -88,7 +88,7 @@ fn empty(root: OwnedFd, device: u64, trouble: &mut Option<io::Error>) -> io::Res
     let mut way = vec![enter(&here, CString::default(), device, trouble)?];
     while let Some(level) = way.last_mut() {
         if let Some(name) = level.folders.pop() {
-            let below = open(here.as_fd(), &name)
+            let below = open_below(here.as_fd(), &name)
                 .and_then(|below| Ok((enter(&below, name, device, trouble)?, below)));
             match below {
                 Ok((level, below)) => {
@@ -161,6 +161,46 @@ fn note(trouble: &mut Option<io::Error>, error: io::Error) {
 
 fn flags() -> OFlags {
     OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC
+}
+
+/// Opens a folder, unless something is mounted there. A bind mount has the device of what it shows, so that only the kernel
+/// can tell (openat2(2), `RESOLVE_NO_XDEV`, Linux 5.6).
+#[cfg(target_os = "linux")]
+fn open_unmounted(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    use rustix::fs::{ResolveFlags, openat2};
+    match openat2(parent, name, flags(), Mode::empty(), ResolveFlags::NO_XDEV) {
+        // An older kernel, or a container that forbids it.
+        Err(Errno::NOSYS | Errno::PERM) => openat(parent, name, flags(), Mode::empty()),
+        opened => opened,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_unmounted(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    openat(parent, name, flags(), Mode::empty())
+}
+
+/// Opens a folder below another one, after making it ours to read and write where it is not.
+fn open_below(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<OwnedFd> {
+    match open_unmounted(parent, name) {
+        Err(Errno::XDEV) => Err(io::Error::other("something is mounted in it")),
+        // It cannot be read yet: whether something is mounted there is looked at when it can.
+        Err(Errno::ACCESS) => {
+            open(parent, name)?;
+            open_unmounted(parent, name).map_err(|error| match error {
+                Errno::XDEV => io::Error::other("something is mounted in it"),
+                error => error.into(),
+            })
+        }
+        opened => {
+            let folder = opened?;
+            if Mode::from_raw_mode(fstat(&folder)?.st_mode).contains(Mode::RWXU) {
+                return Ok(folder);
+            }
+            drop(folder);
+            open(parent, name)
+        }
+    }
 }
 
 /// Opens a folder, after making it ours to read and write where it is not.
