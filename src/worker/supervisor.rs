@@ -50,7 +50,7 @@ pub fn supervise(launch: &Launch<'_>) -> io::Result<u8> {
     // Without the buffer of `std::io::Stdout`, which writes a frame with a line's end in it as two.
     let mut replies = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let folder = match (&walls, launch.run_folder) {
-        (Some(Walls::Shared { folder, .. }), _) => Scratch::inside(folder, "worker"),
+        (Some(Walls::Shared { folder, .. }), _) => Scratch::inside(folder),
         (_, Some(run_folder)) => Scratch::beside(run_folder, "worker"),
         (_, None) => Scratch::new("worker"),
     };

@@ -182,7 +182,7 @@ fn the_folder_of_a_worker_has_a_name_that_nobody_can_know() {
     assert_eq!(names.len(), 2, "{text}");
     assert_ne!(names[0].1, names[1].1);
     for (pid, name) in names {
-        assert_eq!(name.len(), 8, "{text}");
+        assert_eq!(name.len(), 6, "{text}");
         assert_ne!(pid, name);
     }
     arena.is_clean();

@@ -70,7 +70,7 @@ impl Scratch {
     ) -> Result<Self, ScratchError> {
         let mut tried = Vec::new();
         for base in bases {
-            match Self::in_base(&base, purpose) {
+            match Self::in_base(&base, &format!("orchestrate-{purpose}")) {
                 Ok(scratch) => return Ok(scratch),
                 Err(error) => tried.push(format!("{}: {error}", base.display())),
             }
@@ -84,19 +84,23 @@ impl Scratch {
     ///
     /// # Errors
     /// It can't be made.
-    pub fn inside(other: &Path, purpose: &str) -> Result<Self, ScratchError> {
-        let mut scratch = Self::in_one_of(std::iter::once(other.to_owned()), purpose)?;
+    pub fn inside(other: &Path) -> Result<Self, ScratchError> {
+        let failed = |place: &Path, error: &io::Error| ScratchError {
+            tried: format!("{}: {error}", place.display()),
+        };
+        // Nobody else is there, and sockets need short paths.
+        let scratch = Self::in_base(other, "w");
+        let mut scratch = scratch.map_err(|error| failed(other, &error))?;
         let base = other.parent().unwrap_or(Path::new("/"));
-        scratch.beside = File::open(base).map_err(|error| ScratchError {
-            tried: format!("{}: {error}", base.display()),
-        })?;
+        scratch.beside = File::open(base).map_err(|error| failed(base, &error))?;
         base.clone_into(&mut scratch.base);
         Ok(scratch)
     }
 
-    fn in_base(base: &Path, purpose: &str) -> io::Result<Self> {
-        let (mut path, folder) = shared::make(base, &format!("orchestrate-{purpose}"))?;
+    fn in_base(base: &Path, prefix: &str) -> io::Result<Self> {
+        let (mut path, folder) = shared::make(base, prefix)?;
         if !shared::lock(&folder) {
+            let purpose = prefix.rsplit('-').next().unwrap_or(prefix);
             let unlocked = shared::new_path(base, &format!("{UNLOCKED}-{purpose}"));
             renameat(CWD, &path, CWD, &unlocked)?;
             path = unlocked;
