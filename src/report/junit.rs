@@ -152,9 +152,9 @@ impl Junit {
     /// Writes the report as it is now.
     pub(crate) fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut out = OnlyXml::new(out);
-        self.report()
-            .serialize(&mut out)
-            .map_err(io::Error::other)?;
+        let written = self.report().serialize(&mut out);
+        // The serializer's own error does not say why.
+        written.map_err(|error| out.failed.take().unwrap_or_else(|| io::Error::other(error)))?;
         out.flush()
     }
 
@@ -258,12 +258,17 @@ struct OnlyXml<'a> {
     out: &'a mut dyn Write,
     /// The beginning of a character whose rest has not come yet.
     begun: Vec<u8>,
+    /// Why the last write failed.
+    failed: Option<io::Error>,
 }
 
 impl<'a> OnlyXml<'a> {
     fn new(out: &'a mut dyn Write) -> Self {
-        let begun = Vec::new();
-        Self { out, begun }
+        Self {
+            out,
+            begun: Vec::new(),
+            failed: None,
+        }
     }
 }
 
@@ -280,7 +285,11 @@ impl Write for OnlyXml<'_> {
             };
             let text = String::from_utf8_lossy(&self.begun[..whole]);
             let mapped: String = text.chars().map(as_in_xml).collect();
-            self.out.write_all(mapped.as_bytes())?;
+            if let Err(error) = self.out.write_all(mapped.as_bytes()) {
+                let kind = error.kind();
+                self.failed = Some(error);
+                return Err(kind.into());
+            }
             self.begun.drain(..whole);
         }
         Ok(bytes.len())
