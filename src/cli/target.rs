@@ -104,7 +104,7 @@ fn spare(format: &str, path: &Path) -> Result<(), CliError> {
     }
     Err(CliError::usage(
         format!(
-            "--report {format}={}: the file exists and is not a {format} report",
+            "the {format} report can't be {}: the file exists and is not a {format} report",
             path.display()
         ),
         "choose another path, or remove the file".to_owned(),

@@ -497,7 +497,7 @@ fn a_run_that_stops_early_says_after_what() {
 #[test]
 fn a_long_run_says_how_far_it_is_where_there_is_no_terminal() {
     let project = Project::with(
-        "[groups.g]\ncommand = 'sleep 1.5; : <items>'\nitems = [\"1\", \"2\", \"3\"]\nworkers = 1\nchunk-size = 1\nslow-after = 0\n",
+        "[groups.g]\ncommand = 'sleep 2; : <items>'\nitems = [\"1\", \"2\", \"3\"]\nworkers = 1\nchunk-size = 1\nslow-after = 0\n",
     );
     let ran = project.run(&[]).exits(0);
     let progress: Vec<_> = ran
